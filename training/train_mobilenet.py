@@ -21,9 +21,9 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from chita_edge.datasets.fashion_mnist import to_input
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 
-MEAN, STD = 0.2860, 0.3530  # of the 60,000 training images
 EPOCHS_BY_SIZE = ((48, 11), (96, 5))
 BATCH = 128
 PEAK_RATE = 0.2
@@ -38,12 +38,6 @@ def read_idx(path: Path) -> np.ndarray:
     rank = raw[3]
     shape = np.frombuffer(raw, ">u4", rank, 4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
-
-
-def to_input(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 (n, 28, 28) → normalised float32 (n, 1, size, size), bilinear, as `chita_edge.datasets` does it."""
-    scaled = (images.float().div(255) - MEAN) / STD
-    return functional.interpolate(scaled[:, None], size=(size, size), mode="bilinear", align_corners=False)
 
 
 def augment(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -131,7 +125,10 @@ def main() -> None:
             average.update_parameters(model)
             running += float(loss.detach())
         seconds = time.monotonic() - started
-        print(f"epoch {epoch + 1}/{len(sizes)} at {size} px: loss {running / steps_per_epoch:.4f}, {seconds:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}/{len(sizes)} at {size} px: loss {running / steps_per_epoch:.4f}, {seconds:.0f} s",
+            flush=True,
+        )
         state = {"model": model.state_dict(), "average": average.state_dict()}
         torch.save({**state, "optimizer": optimizer.state_dict(), "epochs": epoch + 1}, checkpoint)
 

@@ -1,0 +1,49 @@
+"""A labelled image data set, split into what pruning may see and what it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Network inputs, float32 (n, channels, height, width), and class numbers, int64 (n,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Raw images of two disjoint splits with the preprocessing that turns them into network inputs.
+
+    Raw images are uint8 and as small as the source has them; they are scaled to the network's size only when asked for.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    licence: str
+    preprocess: Callable[[torch.Tensor], torch.Tensor]
+    calibration_images: torch.Tensor
+    calibration_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+
+    def calibration(self, n: int | None = None, seed: int = 0) -> LabelledImages:
+        """`n` of the calibration images (all if None), drawn without replacement from `seed`."""
+        available = len(self.calibration_labels)
+        count = available if n is None else n
+        if not 1 <= count <= available:
+            raise ValueError(f"{self.name} has {available} calibration images, {count} were asked for")
+        chosen = torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:count]
+        return LabelledImages(self.preprocess(self.calibration_images[chosen]), self.calibration_labels[chosen])
+
+    def test(self, n: int | None = None) -> LabelledImages:
+        """The first `n` test images (all if None), which no part of pruning sees."""
+        return LabelledImages(self.preprocess(self.test_images[:n]), self.test_labels[:n])
