@@ -2,9 +2,9 @@
 
     python training/train_mobilenet.py --data /usr/share/datasets/fashion-mnist --out runs/mobilenet
 
-``--data`` is the folder of the four IDX files, as Debian's package ``dataset-fashion-mnist`` installs them. The run can be
-stopped and repeated: it goes on from the checkpoint in ``--out``. Most epochs run at 48×48, where a step costs a quarter,
-the last ones at the final 96×96. The test images are looked at once, after the last epoch.
+``--data`` is the folder of the four IDX files, as Debian's package ``dataset-fashion-mnist`` installs them. The run can
+be stopped and repeated: it goes on from the checkpoint in ``--out``. Most epochs run at 48×48, where a step costs a
+quarter, the last ones at the final 96×96. The test images are looked at once, after the last epoch.
 """
 
 from __future__ import annotations

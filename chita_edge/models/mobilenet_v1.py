@@ -23,7 +23,7 @@ _STEM_CHANNELS = 32
 
 
 def _conv_bn_relu6(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution, batch norm, ReLU6, named ``0``, ``1``, ``2`` as torchvision's ``Conv2dNormActivation`` names them."""
+    """Convolution, batch norm, ReLU6, named ``0, 1, 2`` as in torchvision's ``Conv2dNormActivation``."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out_channels),

@@ -20,7 +20,7 @@ class ModelEntry:
     """A network that `chita-edge build` knows.
 
     `input_shape` is (channels, height, width) of one image; `dataset` names the data set that the embedded weights were
-    trained on; `weights` is their file in ``chita_edge/models/files``, None where the user brings them; `prunable` gives
+    trained on; `weights` is their file in ``models/files``, None where the user brings them; `prunable` gives
     the names of the weights that may be pruned.
     """
 

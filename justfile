@@ -1,0 +1,36 @@
+# The everyday commands. `just` lists them; each line below can be typed by hand as well.
+
+default:
+    @just --list
+
+# Install for development; the kernels are compiled in place
+install:
+    pip install -c constraints.txt -e '.[test]'
+
+# Compile the kernel library for every platform into runtimes/_lib
+kernels:
+    python -m runtimes.toolchain
+
+test *arguments:
+    pytest {{arguments}}
+
+lint:
+    ruff check .
+    ruff format --check .
+    mypy
+    lint-imports
+
+# Everything that continuous integration runs, from nothing
+ci:
+    .ci/run
+
+# Every figure of the README and the docs; half an hour on two idle cores
+benchmarks:
+    python benchmarks/accuracy.py --json runs/accuracy.json
+    python benchmarks/end_to_end.py --json runs/end_to_end.json
+    python benchmarks/kernels.py --json runs/kernels.json
+
+# Train the embedded network again from the data set in Debian's dataset-fashion-mnist
+train data='/usr/share/datasets/fashion-mnist':
+    python training/train_mobilenet.py --data {{data}} --out runs/mobilenet
+    python training/embed_dataset.py --data {{data}}
