@@ -1,0 +1,104 @@
+/* The C interface of the kernels. No libc symbol is used behind it; it allocates nothing and keeps no state but the ISA.
+ *
+ * Each op has a plan, made once from validated weights in memory that the caller allocates (64-byte aligned, and never
+ * moved afterwards), and five functions:
+ *
+ *   plan_bytes(desc)               size of the plan
+ *   plan_init(plan, desc)          copies all it needs from desc, whose pointers may be freed afterwards
+ *   scratch_bytes(plan, shape, t)  size of the scratch (64-byte aligned, 0 is possible) for a run meant for t threads
+ *   tasks(plan, shape, t)          number of tasks such a run consists of, at least 1
+ *   run(plan, run, task)           one of them; tasks of a run write disjoint parts of y and may run in parallel
+ *
+ * Every output is summed in an order that depends on plan and shape only: results are bit-identical for any t. The
+ * kernels trust their arguments: whoever calls them has validated the weights and the shapes, and y overlaps nothing.
+ * Tensors are float32, contiguous, aligned to 4 bytes; images are NCHW. NaN passes through the clip.
+ */
+#ifndef CE_EDGE_H
+#define CE_EDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CE_EXPORT __attribute__((visibility("default")))
+
+enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_best = 255 };
+
+/* Dimensions of a convolution; all positive but the pads, which are not negative. */
+typedef struct ce_conv_geometry {
+  int32_t out_channels, in_channels;
+  int32_t kernel_h, kernel_w, stride_h, stride_w;
+  int32_t pad_top, pad_left, pad_bottom, pad_right;
+  int32_t dilation_h, dilation_w;
+} ce_conv_geometry;
+
+/* values, col_idx [nnz], row_ptr [out_channels + 1], bias [out_channels]; a column is (in_channel, kh, kw), flat. */
+typedef struct ce_csr_conv_desc {
+  ce_conv_geometry geometry;
+  float clip_min, clip_max;
+  const float *values;
+  const int32_t *col_idx;
+  const int32_t *row_ptr;
+  const float *bias;
+} ce_csr_conv_desc;
+
+/* Y [N, out] = clip(X [N, in] W^T + bias). */
+typedef struct ce_csr_gemm_desc {
+  int32_t out_features, in_features;
+  float clip_min, clip_max;
+  const float *values;
+  const int32_t *col_idx;
+  const int32_t *row_ptr;
+  const float *bias;
+} ce_csr_gemm_desc;
+
+/* weights [C, 1, kh, kw], bias [C]; out_channels == in_channels == C. */
+typedef struct ce_depthwise_conv_desc {
+  ce_conv_geometry geometry;
+  float clip_min, clip_max;
+  const float *weights;
+  const float *bias;
+} ce_depthwise_conv_desc;
+
+/* weights [M, C, kh, kw], bias [M]. */
+typedef struct ce_dense_conv_desc {
+  ce_conv_geometry geometry;
+  float clip_min, clip_max;
+  const float *weights;
+  const float *bias;
+} ce_dense_conv_desc;
+
+/* Input: batch, height, width. For csr_gemm: n rows, h and w are 1. */
+typedef struct ce_shape {
+  int64_t n, h, w;
+} ce_shape;
+
+typedef struct ce_run {
+  ce_shape shape;
+  const float *x;
+  const float *residual; /* added to the sum before the clip, shaped as y; NULL for none; csr_conv only */
+  float *y;
+  void *scratch;
+  int32_t threads; /* the t that scratch_bytes and tasks were asked with */
+} ce_run;
+
+#define CE_DECLARE_OP(op)                                                                   \
+  CE_EXPORT size_t ce_##op##_plan_bytes(const ce_##op##_desc *desc);                        \
+  CE_EXPORT void ce_##op##_plan_init(void *plan, const ce_##op##_desc *desc);               \
+  CE_EXPORT size_t ce_##op##_scratch_bytes(const void *plan, ce_shape shape, int threads);  \
+  CE_EXPORT int ce_##op##_tasks(const void *plan, ce_shape shape, int threads);             \
+  CE_EXPORT void ce_##op##_run(const void *plan, const ce_run *run, int task);              \
+  CE_EXPORT int ce_##op##_plan_isa(const void *plan); /* the ISA of the kernel that was chosen, a CE_ISA_ */
+
+CE_DECLARE_OP(csr_conv)
+CE_DECLARE_OP(csr_gemm)
+CE_DECLARE_OP(depthwise_conv)
+CE_DECLARE_OP(dense_conv)
+
+/* Height and width of the output; not positive where the kernel does not fit into the padded input. */
+CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);
+
+/* Plans made from now on use no ISA above max_isa; returns the one they will use. Not thread-safe: set it once. */
+CE_EXPORT int ce_select_isa(int max_isa);
+CE_EXPORT int ce_isa(void);
+
+#endif
