@@ -16,7 +16,7 @@ _MAX_CONFIG_BYTES = 1 << 20
 class BuildConfig(BaseModel):
     """Everything that decides what a bundle holds.
 
-    `sparsity` is the share of zeros among the prunable weights; `calibration_images` how many labelled images the pruner
+    `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
     sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
     """
 

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from chita_edge import datasets
+from chita_edge.errors import UsageError
+from chita_edge.models import MODELS, get_model, load_weights
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_each_entry_is_whole(name: str) -> None:
+    entry = get_model(name)
+    model = entry.architecture()
+    parameters = dict(model.named_parameters())
+    assert entry.prunable(model)
+    assert all(prunable in parameters for prunable in entry.prunable(model))
+    if entry.embedded_weights is not None:
+        assert entry.embedded_weights.is_file()
+        load_weights(model, entry.embedded_weights)
+    if entry.dataset is not None:
+        assert datasets.load(entry.dataset).calibration(1).images.shape[1:] == entry.input_shape
+
+
+def test_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"no model 'mobilnet'.*mobilenet"):
+        get_model("mobilnet")
+
+
+def test_the_embedded_network_is_as_accurate_as_it_is_said_to_be() -> None:
+    entry = get_model("mobilenet")
+    model = entry.architecture().eval()
+    assert entry.embedded_weights is not None
+    load_weights(model, entry.embedded_weights)
+    test = datasets.load("fashion_mnist").test()
+    with torch.inference_mode():
+        predicted = torch.cat([model(batch).argmax(1) for batch in test.images.split(250)])
+    assert (predicted == test.labels).float().mean().item() >= 0.93
