@@ -1,0 +1,18 @@
+"""The bundle that ships: written as a whole, and verified byte by byte."""
+
+from chita_edge.bundle.errors import BundleExistsError, BundleWriteError
+from chita_edge.bundle.manifest import FileEntry, Manifest
+from chita_edge.bundle.staging import check_target
+from chita_edge.bundle.verify import verify_bundle
+from chita_edge.bundle.write import add_measurements, write_bundle
+
+__all__ = [
+    "BundleExistsError",
+    "BundleWriteError",
+    "FileEntry",
+    "Manifest",
+    "add_measurements",
+    "check_target",
+    "verify_bundle",
+    "write_bundle",
+]
