@@ -18,14 +18,12 @@ typedef struct ce_plan_head {
   const ce_kernel *kernel;
 } ce_plan_head;
 
-#define CE_PASTE2(a, b) a##_##b
-#define CE_PASTE(a, b) CE_PASTE2(a, b)
-/* The kernel of this source: CE_DEFINE_KERNEL(csr_conv, avx2), or CE_DEFINE_KERNEL(csr_conv, CE_ISA) where the build
+/* The kernel of this source: CE_DEFINE_KERNEL(csr_conv, reference), or CE_DEFINE_KERNEL(csr_conv, CE_ISA) where the build
  * defines CE_ISA. The functions bear the names of the members. */
-#define CE_DEFINE_KERNEL(op, isa)                                                                       \
-  extern const ce_kernel CE_PASTE(ce_##op, isa);                                                        \
-  const ce_kernel CE_PASTE(ce_##op, isa) = {CE_PASTE(CE_ISA, isa), plan_bytes, plan_init, scratch_bytes, \
-                                            tasks, run_task};
+#define CE_DEFINE_KERNEL(op, isa) CE_DEFINE_KERNEL_EXPANDED(op, isa)
+#define CE_DEFINE_KERNEL_EXPANDED(op, isa)    \
+  extern const ce_kernel ce_##op##_##isa;     \
+  const ce_kernel ce_##op##_##isa = {CE_ISA_##isa, plan_bytes, plan_init, scratch_bytes, tasks, run_task};
 
 static inline size_t ce_round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 static inline int64_t ce_min(int64_t a, int64_t b) { return a < b ? a : b; }

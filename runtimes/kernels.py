@@ -1,0 +1,249 @@
+"""The kernels without ONNX Runtime: ctypes bindings of ``native/edge.h`` for tests and benchmarks.
+
+``Kernels(path).csr_conv(weights, geometry)`` makes a plan; ``plan.run(x)`` runs every task of it in turn on the calling
+thread. ``edge.h`` says what the functions do; nothing here is validated, as nothing there is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtimes.errors import RuntimesError
+
+NATIVE = Path(__file__).parent / "native"
+ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "best": 255}
+ALIGNMENT = 64
+
+Array = npt.NDArray[np.float32]
+Allocator = Callable[[int], int]
+_FLOATS = ctypes.POINTER(ctypes.c_float)
+_INTS = ctypes.POINTER(ctypes.c_int32)
+
+
+class Geometry(ctypes.Structure):
+    """``ce_conv_geometry``: out and in channels, then kernel, stride, pads (top, left, bottom, right) and dilation."""
+
+    _fields_ = [
+        (name, ctypes.c_int32)
+        for name in (
+            "out_channels in_channels kernel_h kernel_w stride_h stride_w "
+            "pad_top pad_left pad_bottom pad_right dilation_h dilation_w"
+        ).split()
+    ]
+
+
+class Shape(ctypes.Structure):
+    """``ce_shape``: batch, height and width of an input."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in "nhw"]
+
+
+class Run(ctypes.Structure):
+    """``ce_run``: the arguments of one run."""
+
+    _fields_ = [
+        ("shape", Shape),
+        *((name, ctypes.c_void_p) for name in ("x", "residual", "y", "scratch")),
+        ("threads", ctypes.c_int32),
+    ]
+
+
+_CLIP = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
+_CSR = [("values", _FLOATS), ("col_idx", _INTS), ("row_ptr", _INTS), ("bias", _FLOATS)]
+
+
+class _CsrConvDesc(ctypes.Structure):
+    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR]
+
+
+class _CsrGemmDesc(ctypes.Structure):
+    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR]
+
+
+class _DenseDesc(ctypes.Structure):
+    _fields_ = [("geometry", Geometry), *_CLIP, ("weights", _FLOATS), ("bias", _FLOATS)]
+
+
+@dataclass(frozen=True)
+class Csr:
+    """Compressed rows of a matrix: float32 ``values`` and int32 ``col_idx`` [nnz], int32 ``row_ptr`` [rows + 1]."""
+
+    values: Array
+    col_idx: npt.NDArray[np.int32]
+    row_ptr: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, matrix: Array) -> Csr:
+        """The rows of a dense 2-D matrix; what is not 0 (NaN included) is kept."""
+        kept = matrix != 0
+        counts = np.concatenate([[0], np.cumsum(kept.sum(1))])
+        return cls(
+            np.ascontiguousarray(matrix[kept], np.float32), np.nonzero(kept)[1].astype(np.int32), counts.astype(np.int32)
+        )
+
+
+def geometry(
+    out_channels: int,
+    in_channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    pads: tuple[int, int, int, int] | None = None,
+    dilation: int = 1,
+) -> Geometry:
+    """A square window; ``pads`` (top, left, bottom, right) keep the size at stride 1 where they are not given."""
+    half = dilation * (kernel - 1) // 2
+    return Geometry(out_channels, in_channels, kernel, kernel, stride, stride, *(pads or (half,) * 4), dilation, dilation)
+
+
+def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:  # noqa: ANN401  (ctypes pointers have no common type)
+    return array.ctypes.data_as(kind)
+
+
+def aligned(count: int, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
+    """An uninitialised array of ``count`` elements that starts at a multiple of 64 bytes."""
+    bytes_ = count * np.dtype(dtype).itemsize
+    room = np.empty(bytes_ + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + bytes_].view(dtype)
+
+
+class Plan:
+    """A plan of one op; its memory lives as long as it does."""
+
+    def __init__(self, library: ctypes.CDLL, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> None:
+        self._library, self._op, self._out_shape = library, op, out_shape
+        self.bytes = self._call("plan_bytes", ctypes.byref(desc))
+        self._memory = aligned(self.bytes)
+        self._plan = ctypes.c_void_p(self._memory.ctypes.data)
+        self._call("plan_init", self._plan, ctypes.byref(desc))
+        self.isa = next(name for name, value in ISAS.items() if value == self._call("plan_isa", self._plan))
+
+    def _call(self, name: str, *arguments: Any) -> int:  # noqa: ANN401
+        return int(getattr(self._library, f"ce_{self._op}_{name}")(*arguments) or 0)
+
+    def out_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of y for a shape of x."""
+        return tuple(self._out_shape(x_shape))
+
+    def scratch_bytes(self, x_shape: tuple[int, ...], threads: int = 1) -> int:
+        """Bytes of scratch that ``threads`` threads need."""
+        return self._call("scratch_bytes", self._plan, _shape(x_shape), threads)
+
+    def bind(
+        self, x: Array, y: Array, residual: Array | None = None, threads: int = 1, scratch: int | None = None
+    ) -> Callable[[], None]:
+        """A call without arguments that runs all tasks; the arrays must outlive it. ``scratch`` is an address."""
+        shape = _shape(x.shape)
+        own = aligned(self.scratch_bytes(x.shape, threads)) if scratch is None else None
+        address = own.ctypes.data if own is not None else scratch
+        run = Run(shape, x.ctypes.data, None if residual is None else residual.ctypes.data, y.ctypes.data, address, threads)
+        function, argument, plan = getattr(self._library, f"ce_{self._op}_run"), ctypes.byref(run), self._plan
+        tasks = range(self._call("tasks", plan, shape, threads))
+
+        def call(_keep: Any = (x, y, residual, own, self)) -> None:  # noqa: ANN401
+            for task in tasks:
+                function(plan, argument, task)
+
+        return call
+
+    def run(self, x: Array, residual: Array | None = None, threads: int = 1) -> Array:
+        """y of x, in fresh memory."""
+        y = np.full(self.out_shape(x.shape), np.nan, np.float32)
+        self.bind(x, y, residual, threads)()
+        return y
+
+
+def _shape(x_shape: tuple[int, ...]) -> Shape:
+    return Shape(x_shape[0], x_shape[2], x_shape[3]) if len(x_shape) == 4 else Shape(x_shape[0], 1, 1)
+
+
+class Kernels:
+    """The kernels of one shared library. ``isa`` hides all ISAs above it from plans made through this object."""
+
+    def __init__(self, path: Path, isa: str = "best") -> None:
+        try:
+            self._library = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise RuntimesError(f"The kernel library {path} cannot be loaded: {error}.") from error
+        self._isa = ISAS[isa]
+        for op, kind in (
+            ("csr_conv", _CsrConvDesc), ("csr_gemm", _CsrGemmDesc), ("depthwise_conv", _DenseDesc), ("dense_conv", _DenseDesc)
+        ):  # fmt: skip
+            functions = {name: getattr(self._library, f"ce_{op}_{name}") for name in _FUNCTIONS}
+            for name, (result, arguments) in _FUNCTIONS.items():
+                functions[name].restype = result
+                functions[name].argtypes = [ctypes.POINTER(kind) if a is None else a for a in arguments]
+
+    def available(self) -> str:
+        """The ISA that plans made through this object use at most."""
+        found = self._library.ce_select_isa(self._isa)
+        return next(name for name, value in ISAS.items() if value == found)
+
+    def csr_conv(
+        self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``CsrConv``; the rows of ``weights`` are output channels, its columns (in_channel, kh, kw)."""
+        desc = _CsrConvDesc(window, *clip, *_csr(weights, bias))
+        return self._plan("csr_conv", desc, self._conv_shape(window))
+
+    def csr_gemm(
+        self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``CsrGemm``."""
+        desc = _CsrGemmDesc(len(bias), in_features, *clip, *_csr(weights, bias))
+        return self._plan("csr_gemm", desc, lambda shape: (shape[0], len(bias)))
+
+    def dense(
+        self, op: str, weights: Array, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``depthwise_conv`` (weights [C, 1, kh, kw]) or ``dense_conv`` (weights [M, C, kh, kw])."""
+        desc = _DenseDesc(window, *clip, _pointer(weights, _FLOATS), _pointer(bias, _FLOATS))
+        return self._plan(op, desc, self._conv_shape(window))
+
+    def _plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
+        self._library.ce_select_isa(self._isa)
+        plan = Plan(self._library, op, desc, out_shape)
+        self._library.ce_select_isa(ISAS["best"])
+        return plan
+
+    def _conv_shape(self, window: Geometry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+        def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
+            height, width = ctypes.c_int64(), ctypes.c_int64()
+            arguments = (ctypes.byref(window), _shape(x_shape), ctypes.byref(height), ctypes.byref(width))
+            self._library.ce_conv_output(*arguments)
+            return (x_shape[0], window.out_channels, height.value, width.value)
+
+        return out_shape
+
+
+def _csr(weights: Csr, bias: Array) -> tuple[Any, ...]:
+    return (
+        _pointer(weights.values, _FLOATS),
+        _pointer(weights.col_idx, _INTS),
+        _pointer(weights.row_ptr, _INTS),
+        _pointer(bias, _FLOATS),
+    )
+
+
+# name: (result, arguments), None standing for a pointer to the op's desc.
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "plan_bytes": (ctypes.c_size_t, [None]),
+    "plan_init": (None, [ctypes.c_void_p, None]),
+    "scratch_bytes": (ctypes.c_size_t, [ctypes.c_void_p, Shape, ctypes.c_int]),
+    "tasks": (ctypes.c_int, [ctypes.c_void_p, Shape, ctypes.c_int]),
+    "run": (None, [ctypes.c_void_p, ctypes.POINTER(Run), ctypes.c_int]),
+    "plan_isa": (ctypes.c_int, [ctypes.c_void_p]),
+}
+
+
+def listed_kernels() -> list[tuple[str, str]]:
+    """(op, isa) of every line of ``kernels.inc``."""
+    return re.findall(r"^CE_KERNEL\((\w+), (\w+)\)", (NATIVE / "kernels.inc").read_text(), re.MULTILINE)

@@ -1,0 +1,70 @@
+/* One vector type for all ISAs, in the compiler's vector extensions; the few things they cannot say are here per ISA. */
+#ifndef CE_COMMON_SIMD_H
+#define CE_COMMON_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define CE_LANES 16
+#define CE_REGISTERS 32
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define CE_LANES 8
+#define CE_REGISTERS 16
+#elif defined(__aarch64__)
+#define CE_LANES 4
+#define CE_REGISTERS 32
+#else
+#define CE_LANES 4
+#define CE_REGISTERS 16
+#endif
+
+#define CE_INLINE static inline __attribute__((always_inline))
+#define CE_UNROLL _Pragma("clang loop unroll(full)")
+
+typedef float vf __attribute__((ext_vector_type(CE_LANES)));
+typedef float vf_unaligned __attribute__((ext_vector_type(CE_LANES), aligned(4)));
+
+CE_INLINE vf ce_load(const float *from) { return *(const vf_unaligned *)from; }
+CE_INLINE void ce_store(float *to, vf value) { *(vf_unaligned *)to = value; }
+CE_INLINE vf ce_splat(float value) { return (vf)value; }
+
+/* ORT's Clip: NaN fails both comparisons and passes. One max and one min on x86. */
+CE_INLINE vf ce_clip(vf value, vf lowest, vf highest) {
+  value = lowest > value ? lowest : value;
+  return highest < value ? highest : value;
+}
+
+/* The first n lanes, 0 <= n <= CE_LANES; touches no other memory. The other lanes of a load are 0. */
+#if defined(__AVX512F__)
+CE_INLINE vf ce_load_part(const float *from, int n) {
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
+}
+CE_INLINE void ce_store_part(float *to, vf value, int n) {
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)value);
+}
+#elif defined(__AVX2__)
+CE_INLINE __m256i ce_first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+CE_INLINE vf ce_load_part(const float *from, int n) { return (vf)_mm256_maskload_ps(from, ce_first_lanes(n)); }
+CE_INLINE void ce_store_part(float *to, vf value, int n) { _mm256_maskstore_ps(to, ce_first_lanes(n), (__m256)value); }
+#else
+CE_INLINE vf ce_load_part(const float *from, int n) {
+  if (n == 4) return ce_load(from);
+  return (vf){n > 0 ? from[0] : 0, n > 1 ? from[1] : 0, n > 2 ? from[2] : 0, 0};
+}
+CE_INLINE void ce_store_part(float *to, vf value, int n) {
+  if (n == 4) {
+    ce_store(to, value);
+    return;
+  }
+  if (n > 0) to[0] = value.x;
+  if (n > 1) to[1] = value.y;
+  if (n > 2) to[2] = value.z;
+}
+#endif
+
+#endif
