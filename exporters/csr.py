@@ -1,0 +1,115 @@
+"""Compressed sparse rows: dense ↔ (values, col_idx, row_ptr), and the check that three arrays are CSR.
+
+Worked example, weight of shape (3, 4)::
+
+    [[0, 5, 0, 0],        values  = [5, 7, 8]
+     [0, 0, 0, 0],   →    col_idx = [1, 0, 3]
+     [7, 0, 0, 8]]        row_ptr = [0, 1, 1, 3]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from exporters.errors import CsrError
+
+_INT32_MAX = 2**31 - 1
+_INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Csr:
+    """A matrix of ``shape[0]`` rows and ``prod(shape[1:])`` columns by its non-zeros, row by row, columns ascending.
+
+    values: float32 (nnz,). col_idx: uint8, uint16 or int32 (nnz,). row_ptr: int32 (rows + 1,), row r occupies
+    ``values[row_ptr[r]:row_ptr[r + 1]]``. shape: that of the dense weight, (M, K) or (M, C, kh, kw).
+    """
+
+    values: Array
+    col_idx: Array
+    row_ptr: Array
+    shape: tuple[int, ...]
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored values."""
+        return int(self.values.size)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three arrays and of the shape as int64."""
+        return int(self.values.nbytes + self.col_idx.nbytes + self.row_ptr.nbytes) + 8 * len(self.shape)
+
+
+def index_dtype(columns: int) -> np.dtype[Any]:
+    """The smallest of uint8, uint16 and int32 that holds ``columns - 1``.
+
+    Raises CsrError when int32 does not.
+    """
+    for dtype in _INDEX_DTYPES:
+        if columns - 1 <= np.iinfo(dtype).max:
+            return dtype
+    raise CsrError(f"A row of {columns} columns cannot be indexed with int32; split the layer or leave it dense.")
+
+
+def from_dense(weight: Array) -> Csr:
+    """CSR of a float32 weight of two or more dimensions; zeros, −0 among them, are not stored.
+
+    Raises CsrError when rows, columns or non-zeros exceed int32.
+    """
+    matrix = np.ascontiguousarray(weight, dtype=np.float32).reshape(weight.shape[0], -1)
+    rows, cols = np.nonzero(matrix)
+    if max(matrix.shape[0], rows.size) > _INT32_MAX:
+        raise CsrError(f"A weight of shape {weight.shape} has more non-zeros than int32 counts; leave it dense.")
+    row_ptr = np.zeros(matrix.shape[0] + 1, np.int32)
+    np.cumsum(np.bincount(rows, minlength=matrix.shape[0]), out=row_ptr[1:])
+    return Csr(matrix[rows, cols], cols.astype(index_dtype(matrix.shape[1])), row_ptr, tuple(weight.shape))
+
+
+def to_dense(csr: Csr) -> Array:
+    """The float32 weight of ``csr.shape``; the inverse of :func:`from_dense`."""
+    rows = csr.shape[0]
+    dense = np.zeros((rows, math.prod(csr.shape[1:])), np.float32)
+    dense[np.repeat(np.arange(rows), np.diff(csr.row_ptr)), csr.col_idx] = csr.values
+    return dense.reshape(csr.shape)
+
+
+def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]) -> Csr:
+    """The arrays as a :class:`Csr`, if that is what they are. NaN and infinity are legal values.
+
+    Raises CsrError with the first rule that is broken: dtypes, ranks, positive dimensions, row_ptr of rows + 1
+    entries from 0 up to nnz, never falling; columns in range and strictly ascending within a row.
+    """
+    if values.dtype != np.float32 or col_idx.dtype not in _INDEX_DTYPES or row_ptr.dtype != np.int32:
+        raise CsrError(
+            f"types are {values.dtype}, {col_idx.dtype}, {row_ptr.dtype}, "
+            "not float32 values, uint8/uint16/int32 col_idx and int32 row_ptr"
+        )
+    if values.ndim != 1 or col_idx.ndim != 1 or row_ptr.ndim != 1:
+        raise CsrError("values, col_idx and row_ptr must each have one dimension")
+    if len(shape) < 2 or min(shape) < 1:
+        raise CsrError(f"weight_shape {list(shape)} must have two or more positive dimensions")
+    rows, columns = shape[0], math.prod(shape[1:])
+    if columns > _INT32_MAX:
+        raise CsrError(f"weight_shape {list(shape)} has more columns than int32 counts")
+    if row_ptr.size != rows + 1:
+        raise CsrError(f"row_ptr has {row_ptr.size} entries for {rows} rows, not {rows + 1}")
+    if values.size != col_idx.size:
+        raise CsrError(f"there are {values.size} values and {col_idx.size} column indices")
+    if row_ptr[0] != 0 or row_ptr[-1] != values.size or np.any(row_ptr[1:] < row_ptr[:-1]):
+        raise CsrError(f"row_ptr must rise from 0 to {values.size} and never fall")
+    cols = col_idx.astype(np.int64)
+    if cols.size and (cols.min() < 0 or cols.max() >= columns):
+        raise CsrError(f"a column index lies outside 0…{columns - 1}")
+    keys = np.repeat(np.arange(rows, dtype=np.int64), np.diff(row_ptr)) * columns + cols
+    if np.any(keys[1:] <= keys[:-1]):
+        raise CsrError("column indices must ascend strictly within each row")
+    return Csr(values, col_idx, row_ptr, tuple(int(d) for d in shape))

@@ -1,0 +1,71 @@
+"""What the sparsifying pass asks and tells about a layer: description, decision, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+
+Format = Literal["csr", "dense", "depthwise"]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer that could become sparse, as ``decide`` sees it.
+
+    op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm``. kernel, stride: (height, width),
+    (1, 1) for a linear layer. out_pixels: output height × width for one image, 1 for a linear layer. sparsity: share
+    of exact zeros among its out_channels · in_channels · kernel weights.
+    """
+
+    name: str
+    op: str
+    out_channels: int
+    in_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    out_pixels: int
+    nnz: int
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a layer becomes CSR, and why, in words for the manifest."""
+
+    sparse: bool
+    reason: str
+
+
+Decide = Callable[[LayerInfo], Decision]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of a layer.
+
+    op: the op in the exported file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as
+    float32. macs: multiply–accumulates for one image that the op performs; macs_dense: those of the dense layer.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    sparsity: float
+    nnz: int
+    format: Format
+    reason: str
+    bytes_dense: int
+    bytes: int
+    macs_dense: int
+    macs: int
+
+
+@dataclass(frozen=True, eq=False)
+class SparseModel:
+    """The exported model and what became of each of its layers, in the order of the graph."""
+
+    model: onnx.ModelProto
+    layers: tuple[LayerReport, ...]

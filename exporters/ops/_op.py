@@ -1,0 +1,68 @@
+"""One op of the domain: its name, inputs, function body, and the builder of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from exporters.csr import Array, Csr
+from exporters.ops._text import DOMAIN
+
+Attribute = int | float | Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeOp:
+    """An op of the domain ``chita.edge``.
+
+    inputs: names in order. constants: those that must be initializers. function: its meaning in standard ONNX.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    constants: tuple[str, ...]
+    function: onnx.FunctionProto
+
+    @property
+    def is_csr(self) -> bool:
+        """Whether its weight is stored as CSR."""
+        return "row_ptr" in self.constants
+
+
+def csr_constants(csr: Csr, bias: Array) -> dict[str, Array]:
+    """The constant inputs of a CSR op, by the names that the ops give them."""
+    return {
+        "values": csr.values,
+        "col_idx": csr.col_idx,
+        "row_ptr": csr.row_ptr,
+        "weight_shape": np.array(csr.shape, np.int64),
+        "bias": bias,
+    }
+
+
+def build_node(
+    op: EdgeOp,
+    name: str,
+    activations: Mapping[str, ir.Value],
+    constants: Mapping[str, Array],
+    attributes: Mapping[str, Attribute],
+) -> tuple[ir.Node, list[ir.Value]]:
+    """A node called ``name`` and its initializers, called ``name.values`` and so on.
+
+    activations and constants: the op's inputs by name, together all of them.
+    """
+    initializers = {
+        key: ir.Value(name=f"{name}.{key}", const_value=ir.tensor(np.ascontiguousarray(array), name=f"{name}.{key}"))
+        for key, array in constants.items()
+    }
+    for value in initializers.values():
+        tensor = value.const_value
+        assert tensor is not None  # given two lines above
+        value.shape, value.type = tensor.shape, ir.TensorType(tensor.dtype)
+    inputs = [initializers[key] if key in initializers else activations[key] for key in op.inputs]
+    node = ir.node(op.name, inputs, attributes=dict(attributes), domain=DOMAIN, name=name)
+    return node, list(initializers.values())

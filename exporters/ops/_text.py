@@ -1,0 +1,57 @@
+"""Pieces of function bodies, in ONNX's text syntax, that several ops share."""
+
+from __future__ import annotations
+
+import onnx
+import onnx.parser
+
+DOMAIN = "chita.edge"
+VERSION = 1
+# ScatterElements with a reduction and ReduceProd with axes as an input arrived by opset 18; every ORT since 1.14 has it.
+OPSET = 18
+
+# Scatter the values into a dense weight. Row r of the CSR starts at row_ptr[r]: marking the starts of rows 1…M−1 (added,
+# because empty rows share a start) and summing the marks up gives each value its row. Only constants enter, so a runtime
+# folds all of it when it loads the model.
+CSR_TO_DENSE = """
+  zero = Constant <value = int64[1] {0}> ()
+  one = Constant <value = int64[1] {1}> ()
+  last = Constant <value = int64[1] {-1}> ()
+  axis = Constant <value = int64 {0}> ()
+  ptr = Cast <to = 7> (row_ptr)
+  cols = Cast <to = 7> (col_idx)
+  starts = Slice (ptr, one, last, zero)
+  nnz = Shape (values)
+  slots = Add (nnz, one)
+  none = ConstantOfShape <value = int64[1] {0}> (slots)
+  n_starts = Shape (starts)
+  ones = Expand (one, n_starts)
+  marks = ScatterElements <axis = 0, reduction = "add"> (none, starts, ones)
+  row_of = CumSum (marks, axis)
+  rows = Slice (row_of, zero, last, zero)
+  n_rows = Gather (weight_shape, zero)
+  size = ReduceProd (weight_shape)
+  n_cols = Div (size, n_rows)
+  base = Mul (rows, n_cols)
+  index = Add (base, cols)
+  empty = ConstantOfShape <value = float[1] {0}> (size)
+  flat = ScatterElements <axis = 0> (empty, index, values)
+  W = Reshape (flat, weight_shape)
+"""
+
+# min and max as Constant nodes: runtimes fuse a Clip into the convolution before it only when its bounds are constant.
+CLIP = """
+  lo = Constant <value_float: float = @clip_min> ()
+  hi = Constant <value_float: float = @clip_max> ()
+  Y = Clip (Z, lo, hi)
+"""
+
+CONV_ATTRIBUTES = "strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations"
+CLIP_DEFAULTS = "clip_min: float = -inf, clip_max: float = inf"
+
+
+def function(name: str, attributes: str, inputs: str, body: str) -> onnx.FunctionProto:
+    """Parse one model-local function of our domain with output Y."""
+    return onnx.parser.parse_function(
+        f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}"> {name} <{attributes}> ({inputs}) => (Y) {{ {body} }}'
+    )

@@ -1,0 +1,12 @@
+"""Graph passes, one file each: the rewrite, what it requires, what it ensures. Each changes the model in place and says whether it did."""
+
+from __future__ import annotations
+
+from exporters.passes.fold_batch_norm import FoldBatchNorm
+from exporters.passes.fold_constants import FoldConstants
+from exporters.passes.mean_to_pool import MeanToPool
+from exporters.passes.name_layers import NameLayers
+from exporters.passes.sparsify import Sparsify
+from exporters.passes.strip import Strip
+
+__all__ = ["FoldBatchNorm", "FoldConstants", "MeanToPool", "NameLayers", "Sparsify", "Strip"]

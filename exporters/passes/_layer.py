@@ -1,0 +1,256 @@
+"""A convolution or linear layer with what is fused into it: bias, residual, activation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from exporters.csr import Array, from_dense
+from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
+from exporters.layers import LayerInfo, LayerReport
+from exporters.passes._graph import constant, ints, only_user, static_shape
+
+Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
+# A k×k convolution of at most so many input channels that reads the network's input: grey, colour, colour with depth or alpha.
+_STEM_CHANNELS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A Conv or Gemm and the nodes after it that an op of our domain would take in.
+
+    source: the activation it reads. residual: the other operand of ``add``. clip: bounds, infinite without activation.
+    """
+
+    node: ir.Node
+    source: ir.Value
+    weight: Array
+    bias: Array
+    add: ir.Node | None
+    residual: ir.Value | None
+    activation: ir.Node | None
+    clip: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name or ""
+
+    @property
+    def last(self) -> ir.Node:
+        """The last of the nodes that belong to the layer."""
+        return self.activation or self.add or self.node
+
+    @property
+    def nodes(self) -> list[ir.Node]:
+        """The nodes that an op of our domain replaces, in order."""
+        return [node for node in (self.node, self.add, self.activation) if node is not None]
+
+    @cached_property
+    def group(self) -> int:
+        """Groups of the convolution."""
+        return self.node.attributes["group"].as_int() if "group" in self.node.attributes else 1
+
+    @cached_property
+    def kernel(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return (self.weight.shape[2], self.weight.shape[3]) if self.weight.ndim == 4 else (1, 1)
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """Strides (height, width)."""
+        return ints(self.node, "strides", (1, 1))
+
+    @cached_property
+    def pads(self) -> tuple[int, ...]:
+        """Padding (top, left, bottom, right)."""
+        return ints(self.node, "pads", (0, 0, 0, 0))
+
+    @cached_property
+    def dilations(self) -> tuple[int, ...]:
+        """Dilations (height, width)."""
+        return ints(self.node, "dilations", (1, 1))
+
+    @cached_property
+    def out_pixels(self) -> int | None:
+        """Output height × width; None when it is not fixed."""
+        if self.weight.ndim == 2:
+            return 1
+        shape = static_shape(self.node.outputs[0])
+        if shape is None or len(shape) != 4 or shape[2] is None or shape[3] is None:
+            return None
+        return shape[2] * shape[3]
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the layer could become."""
+        if self.why_other:
+            return "other"
+        if self.weight.ndim == 2:
+            return "gemm"
+        if self.group > 1:
+            return "depthwise"
+        if self.source.is_graph_input() and self.kernel != (1, 1) and self.weight.shape[1] <= _STEM_CHANNELS:
+            return "stem"
+        return "conv"
+
+    @cached_property
+    def why_other(self) -> str:
+        """Why no op of our domain can take the layer's place; empty when one can."""
+        if self.out_pixels is None:
+            return "its output size is not fixed"
+        if self.group > 1 and not (self.weight.shape[1] == 1 and self.weight.shape[0] == self.group):
+            return "it is a grouped convolution"
+        if "auto_pad" in self.node.attributes and self.node.attributes["auto_pad"].as_string() != "NOTSET":
+            return "its padding is automatic"
+        return ""
+
+    @property
+    def why_dense(self) -> str:
+        """Why ``decide`` is not asked."""
+        return {"depthwise": "it is a depthwise convolution", "stem": "it is the stem"}.get(self.kind, self.why_other)
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether the layer may become CSR."""
+        return self.kind in ("conv", "gemm")
+
+    @property
+    def sparse_op(self) -> str:
+        """The CSR op that it would become."""
+        if self.weight.ndim == 2:
+            return "CsrGemm"
+        return "CsrConv" if self.residual is None else "CsrConvAdd"
+
+    @cached_property
+    def nnz(self) -> int:
+        """Non-zero weights."""
+        return int(np.count_nonzero(self.weight))
+
+    def info(self) -> LayerInfo:
+        """The layer as ``decide`` sees it."""
+        return LayerInfo(
+            name=self.name,
+            op=self.sparse_op,
+            out_channels=self.weight.shape[0],
+            in_channels=self.weight.shape[1],
+            kernel=self.kernel,
+            stride=(self.strides[0], self.strides[1]),
+            out_pixels=self.out_pixels or 1,
+            nnz=self.nnz,
+            sparsity=1 - self.nnz / self.weight.size,
+        )
+
+    def report(self, op: str | None, reason: str) -> LayerReport:
+        """What became of it: ``op`` of our domain, or None when it stays as it is."""
+        bytes_dense = self.weight.nbytes + self.bias.nbytes
+        is_csr = op in ("CsrConv", "CsrConvAdd", "CsrGemm")
+        pixels = self.out_pixels or 0
+        return LayerReport(
+            name=self.name,
+            op=op or self.node.op_type,
+            shape=tuple(self.weight.shape),
+            sparsity=1 - self.nnz / self.weight.size,
+            nnz=self.nnz,
+            format="csr" if is_csr else "depthwise" if self.kind == "depthwise" else "dense",
+            reason=reason,
+            bytes_dense=bytes_dense,
+            bytes=from_dense(self.weight).nbytes + self.bias.nbytes if is_csr else bytes_dense,
+            macs_dense=self.weight.size * pixels,
+            macs=(self.nnz if is_csr else self.weight.size) * pixels,
+        )
+
+
+def find_layers(graph: ir.Graph) -> list[Layer]:
+    """All Conv and Gemm nodes with constant weights, in the graph's order.
+
+    Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
+    """
+    layers = []
+    taken: set[ir.Node] = set()
+    for node in graph:
+        layer = _layer(node, taken)
+        if layer is not None:
+            layers.append(layer)
+            if layer.add is not None:
+                taken.add(layer.add)
+    return layers
+
+
+def _layer(node: ir.Node, taken: set[ir.Node]) -> Layer | None:
+    if node.domain or node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
+        return None
+    source, weight, bias = node.inputs[0], constant(node.inputs[1]), constant(node.inputs[2])
+    if source is None or weight is None or bias is None or bias.ndim != 1:
+        return None
+    if node.op_type == "Conv" and weight.ndim != 4:
+        return None
+    if node.op_type == "Gemm" and not _is_linear(node):
+        return None
+    _check(node.name or node.op_type, weight, bias)
+    add, residual = _residual(node, taken)
+    activation, clip = _activation(add or node)
+    return Layer(node, source, weight, bias, add, residual, activation, clip)
+
+
+def _check(name: str, weight: Array, bias: Array) -> None:
+    if weight.dtype != np.float32 or bias.dtype != np.float32:
+        raise UnsupportedModelError(
+            f"Layer {name} has weights of type {weight.dtype} and a bias of type {bias.dtype}; "
+            "only float32 networks are exported. Call model.float() first."
+        )
+    for what, array in (("weights", weight), ("bias", bias)):
+        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+        if bad:
+            raise NonFiniteWeightsError(
+                f"Layer {name}: {bad} of {array.size} {what} are NaN or infinite; train or load the network again."
+            )
+
+
+def _is_linear(node: ir.Node) -> bool:
+    def attribute(name: str, default: float) -> float:
+        return float(node.attributes[name].value) if name in node.attributes else default
+
+    return (
+        attribute("transB", 0) == 1
+        and attribute("transA", 0) == 0
+        and attribute("alpha", 1) == 1
+        and attribute("beta", 1) == 1
+    )
+
+
+def _residual(node: ir.Node, taken: set[ir.Node]) -> tuple[ir.Node | None, ir.Value | None]:
+    """The Add after a convolution and its other operand, unless another layer has it or the shapes broadcast."""
+    add = only_user(node.outputs[0])
+    if add is None or add.op_type != "Add" or add.domain or add in taken or node.op_type != "Conv":
+        return None, None
+    others = [value for value in add.inputs if value is not node.outputs[0]]
+    if len(others) != 1 or others[0] is None or others[0].shape is None or constant(others[0]) is not None:
+        return None, None
+    return (add, others[0]) if others[0].shape == node.outputs[0].shape else (None, None)
+
+
+def _activation(node: ir.Node) -> tuple[ir.Node | None, tuple[float, float]]:
+    """The Relu or Clip after a node, and its bounds."""
+    none = (None, (-math.inf, math.inf))
+    user = only_user(node.outputs[0])
+    if user is None or user.domain:
+        return none
+    if user.op_type == "Relu":
+        return user, (0.0, math.inf)
+    if user.op_type != "Clip" or user.inputs[0] is not node.outputs[0]:
+        return none
+    bounds = [-math.inf, math.inf]
+    for index, value in enumerate(user.inputs[1:]):
+        if value is None:
+            continue
+        array = constant(value)
+        if array is None or array.size != 1:
+            return none
+        bounds[index] = float(array.item())
+    return user, (bounds[0], bounds[1])

@@ -1,0 +1,98 @@
+"""[Clip | Relu] ∘ [Add] ∘ Conv → CsrConv, CsrConvAdd; the same for Gemm → CsrGemm; around them DepthwiseConv and DenseConv.
+
+``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
+next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between them;
+all else stays as it is. When every layer stays dense, so does the network.
+
+Requires: constant float32 weights (folded batch norm, named layers: NameLayers). Ensures: layers not converted are untouched;
+``reports`` has every Conv and Gemm in the graph's order.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from exporters.csr import from_dense
+from exporters.layers import Decide, Decision, LayerReport
+from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants
+from exporters.ops._op import Attribute
+from exporters.passes._layer import Layer, find_layers
+
+_ALL_DENSE = "no layer of the network gains by sparsity, so all of it stays standard ONNX"
+
+
+class Sparsify(ir.passes.InPlacePass):
+    """Conv, Gemm → CsrConv, CsrGemm where ``decide`` says so."""
+
+    def __init__(self, decide: Decide) -> None:
+        self._decide = decide
+        self.reports: tuple[LayerReport, ...] = ()
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""
+        layers = find_layers(model.graph)
+        decisions = {layer.name: self._decision(layer) for layer in layers}
+        ops = _choose_ops(layers, decisions)
+        reports = []
+        for layer in layers:
+            op = ops.get(layer.name)
+            reason = decisions[layer.name].reason
+            if op is None:
+                reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
+            elif not OPS[op].is_csr:
+                reason = "next to a sparse layer, kept in its layout"
+            reports.append(layer.report(op, reason))
+        for layer in layers:
+            if layer.name in ops:
+                _replace(model.graph, layer, ops[layer.name])
+        self.reports = tuple(reports)
+        if ops:
+            model.graph.opset_imports[DOMAIN] = VERSION
+            RemoveUnusedNodesPass()(model)
+        return ir.passes.PassResult(model, bool(ops))
+
+    def _decision(self, layer: Layer) -> Decision:
+        if layer.is_candidate:
+            return self._decide(layer.info())
+        return Decision(sparse=False, reason=layer.why_dense)
+
+
+def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:
+    """The op of our domain for each layer that becomes one."""
+    ops = {layer.name: layer.sparse_op for layer in layers if decisions[layer.name].sparse}
+    by_output = {layer.last.outputs[0]: layer for layer in layers}
+    # Depthwise first, then the stem, which may stand before a depthwise that has just been chosen.
+    for kind, op in (("depthwise", "DepthwiseConv"), ("stem", "DenseConv")):
+        for layer in layers:
+            if layer.kind != kind:
+                continue
+            source = by_output.get(layer.source)
+            users = {layer_.name for layer_ in layers if layer_.source is layer.last.outputs[0]}
+            if users & ops.keys() or (source is not None and source.name in ops):
+                ops[layer.name] = op
+    return ops
+
+
+def _replace(graph: ir.Graph, layer: Layer, op: str) -> None:
+    attributes: dict[str, Attribute] = {"clip_min": layer.clip[0], "clip_max": layer.clip[1]}
+    if layer.node.op_type == "Conv":
+        attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
+    if op == "DepthwiseConv":
+        attributes["group"] = layer.group
+    if OPS[op].is_csr:
+        constants = csr_constants(from_dense(layer.weight), layer.bias)
+    else:
+        constants = {"W": layer.weight, "bias": layer.bias}
+    activations = {"X": layer.source}
+    if layer.residual is not None:
+        activations["residual"] = layer.residual
+    for value in (layer.node.inputs[1], layer.node.inputs[2]):
+        # The new bias takes the old one's name.
+        if value is not None and value.name is not None and len(value.uses()) == 1:
+            graph.initializers.pop(value.name)
+    node, initializers = build_node(OPS[op], layer.name, activations, constants, attributes)
+    for value in initializers:
+        graph.register_initializer(value)
+    old = layer.nodes
+    ir.convenience.replace_nodes_and_values(graph, old[-1], old, [node], old[-1].outputs, node.outputs)

@@ -1,0 +1,30 @@
+"""Dense ONNX → the one file: CSR weights in ops of ``chita.edge``, each with its meaning in standard ONNX beside it."""
+
+from __future__ import annotations
+
+import onnx
+
+from exporters.layers import Decide, SparseModel
+from exporters.ops import DOMAIN, OPS
+from exporters.serialize import to_proto
+
+
+def to_sparse(dense: onnx.ModelProto, decide: Decide) -> SparseModel:
+    """The network with the layers that ``decide`` picks as CSR; ``dense`` (of :func:`exporters.to_onnx`) is left as it was.
+
+    Every Conv and Gemm is reported. When nothing is picked the model equals ``dense``.
+    Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
+    """
+    import onnx_ir as ir
+
+    from exporters.passes.sparsify import Sparsify
+
+    model = ir.from_proto(dense)
+    sparsify = Sparsify(decide)
+    changed = sparsify(model).modified
+    if not changed:
+        return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)
+    proto = to_proto(model)
+    used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
+    proto.functions.extend(op.function for op in OPS.values() if op.name in used)
+    return SparseModel(proto, sparsify.reports)
