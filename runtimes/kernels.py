@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtimes.errors import RuntimesError
+from runtimes.errors import LibraryMissingError
 
 NATIVE = Path(__file__).parent / "native"
 ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "best": 255}
 ALIGNMENT = 64
 
 Array = npt.NDArray[np.float32]
-Allocator = Callable[[int], int]
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 _INTS = ctypes.POINTER(ctypes.c_int32)
 
@@ -34,9 +33,9 @@ class Geometry(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int32)
         for name in (
-            "out_channels in_channels kernel_h kernel_w stride_h stride_w "
-            "pad_top pad_left pad_bottom pad_right dilation_h dilation_w"
-        ).split()
+            *("out_channels", "in_channels", "kernel_h", "kernel_w", "stride_h", "stride_w"),
+            *("pad_top", "pad_left", "pad_bottom", "pad_right", "dilation_h", "dilation_w"),
+        )
     ]
 
 
@@ -56,8 +55,8 @@ class Run(ctypes.Structure):
     ]
 
 
-_CLIP = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
-_CSR = [("values", _FLOATS), ("col_idx", _INTS), ("row_ptr", _INTS), ("bias", _FLOATS)]
+_CLIP: list[tuple[str, Any]] = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
+_CSR: list[tuple[str, Any]] = [("values", _FLOATS), ("col_idx", _INTS), ("row_ptr", _INTS), ("bias", _FLOATS)]
 
 
 class _CsrConvDesc(ctypes.Structure):
@@ -70,6 +69,14 @@ class _CsrGemmDesc(ctypes.Structure):
 
 class _DenseDesc(ctypes.Structure):
     _fields_ = [("geometry", Geometry), *_CLIP, ("weights", _FLOATS), ("bias", _FLOATS)]
+
+
+_DESCS = {
+    "csr_conv": _CsrConvDesc,
+    "csr_gemm": _CsrGemmDesc,
+    "depthwise_conv": _DenseDesc,
+    "dense_conv": _DenseDesc,
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,9 @@ class Csr:
         kept = matrix != 0
         counts = np.concatenate([[0], np.cumsum(kept.sum(1))])
         return cls(
-            np.ascontiguousarray(matrix[kept], np.float32), np.nonzero(kept)[1].astype(np.int32), counts.astype(np.int32)
+            np.ascontiguousarray(matrix[kept], np.float32),
+            np.nonzero(kept)[1].astype(np.int32),
+            counts.astype(np.int32),
         )
 
 
@@ -100,33 +109,44 @@ def geometry(
 ) -> Geometry:
     """A square window; ``pads`` (top, left, bottom, right) keep the size at stride 1 where they are not given."""
     half = dilation * (kernel - 1) // 2
-    return Geometry(out_channels, in_channels, kernel, kernel, stride, stride, *(pads or (half,) * 4), dilation, dilation)
+    return Geometry(
+        out_channels, in_channels, kernel, kernel, stride, stride, *(pads or (half,) * 4), dilation, dilation
+    )
 
 
-def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:  # noqa: ANN401  (ctypes pointers have no common type)
+def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
     return array.ctypes.data_as(kind)
 
 
-def aligned(count: int, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
-    """An uninitialised array of ``count`` elements that starts at a multiple of 64 bytes."""
-    bytes_ = count * np.dtype(dtype).itemsize
-    room = np.empty(bytes_ + ALIGNMENT, np.uint8)
+def aligned(size: int) -> npt.NDArray[np.uint8]:
+    """``size`` uninitialised bytes that start at a multiple of 64."""
+    room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
-    return room[start : start + bytes_].view(dtype)
+    return room[start : start + size]
+
+
+Allocator = Callable[[int], npt.NDArray[np.uint8]]
 
 
 class Plan:
     """A plan of one op; its memory lives as long as it does."""
 
-    def __init__(self, library: ctypes.CDLL, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> None:
-        self._library, self._op, self._out_shape = library, op, out_shape
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        op: str,
+        desc: ctypes.Structure,
+        out_shape: Callable[..., Any],
+        allocate: Allocator = aligned,
+    ) -> None:
+        self._library, self._op, self._out_shape, self._allocate = library, op, out_shape, allocate
         self.bytes = self._call("plan_bytes", ctypes.byref(desc))
-        self._memory = aligned(self.bytes)
+        self._memory = allocate(self.bytes)
         self._plan = ctypes.c_void_p(self._memory.ctypes.data)
         self._call("plan_init", self._plan, ctypes.byref(desc))
         self.isa = next(name for name, value in ISAS.items() if value == self._call("plan_isa", self._plan))
 
-    def _call(self, name: str, *arguments: Any) -> int:  # noqa: ANN401
+    def _call(self, name: str, *arguments: Any) -> int:
         return int(getattr(self._library, f"ce_{self._op}_{name}")(*arguments) or 0)
 
     def out_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -137,25 +157,23 @@ class Plan:
         """Bytes of scratch that ``threads`` threads need."""
         return self._call("scratch_bytes", self._plan, _shape(x_shape), threads)
 
-    def bind(
-        self, x: Array, y: Array, residual: Array | None = None, threads: int = 1, scratch: int | None = None
-    ) -> Callable[[], None]:
-        """A call without arguments that runs all tasks; the arrays must outlive it. ``scratch`` is an address."""
+    def bind(self, x: Array, y: Array, residual: Array | None = None, threads: int = 1) -> Callable[[], None]:
+        """A call without arguments that runs all tasks on ``x`` and fills ``y``."""
         shape = _shape(x.shape)
-        own = aligned(self.scratch_bytes(x.shape, threads)) if scratch is None else None
-        address = own.ctypes.data if own is not None else scratch
-        run = Run(shape, x.ctypes.data, None if residual is None else residual.ctypes.data, y.ctypes.data, address, threads)
+        scratch = self._allocate(self.scratch_bytes(x.shape, threads))
+        added = None if residual is None else residual.ctypes.data
+        run = Run(shape, x.ctypes.data, added, y.ctypes.data, scratch.ctypes.data, threads)
         function, argument, plan = getattr(self._library, f"ce_{self._op}_run"), ctypes.byref(run), self._plan
         tasks = range(self._call("tasks", plan, shape, threads))
 
-        def call(_keep: Any = (x, y, residual, own, self)) -> None:  # noqa: ANN401
+        def call(_keep: Any = (x, y, residual, scratch, self)) -> None:
             for task in tasks:
                 function(plan, argument, task)
 
         return call
 
     def run(self, x: Array, residual: Array | None = None, threads: int = 1) -> Array:
-        """y of x, in fresh memory."""
+        """The output for x, in fresh memory."""
         y = np.full(self.out_shape(x.shape), np.nan, np.float32)
         self.bind(x, y, residual, threads)()
         return y
@@ -166,17 +184,18 @@ def _shape(x_shape: tuple[int, ...]) -> Shape:
 
 
 class Kernels:
-    """The kernels of one shared library. ``isa`` hides all ISAs above it from plans made through this object."""
+    """The kernels of one shared library.
 
-    def __init__(self, path: Path, isa: str = "best") -> None:
+    ``isa`` hides all ISAs above it from plans made through this object; ``allocate`` makes their plans and scratches.
+    """
+
+    def __init__(self, path: Path, isa: str = "best", allocate: Allocator = aligned) -> None:
         try:
             self._library = ctypes.CDLL(str(path))
         except OSError as error:
-            raise RuntimesError(f"The kernel library {path} cannot be loaded: {error}.") from error
-        self._isa = ISAS[isa]
-        for op, kind in (
-            ("csr_conv", _CsrConvDesc), ("csr_gemm", _CsrGemmDesc), ("depthwise_conv", _DenseDesc), ("dense_conv", _DenseDesc)
-        ):  # fmt: skip
+            raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
+        self._isa, self._allocate = ISAS[isa], allocate
+        for op, kind in _DESCS.items():
             functions = {name: getattr(self._library, f"ce_{op}_{name}") for name in _FUNCTIONS}
             for name, (result, arguments) in _FUNCTIONS.items():
                 functions[name].restype = result
@@ -185,6 +204,7 @@ class Kernels:
     def available(self) -> str:
         """The ISA that plans made through this object use at most."""
         found = self._library.ce_select_isa(self._isa)
+        self._library.ce_select_isa(ISAS["best"])
         return next(name for name, value in ISAS.items() if value == found)
 
     def csr_conv(
@@ -210,7 +230,7 @@ class Kernels:
 
     def _plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
         self._library.ce_select_isa(self._isa)
-        plan = Plan(self._library, op, desc, out_shape)
+        plan = Plan(self._library, op, desc, out_shape, self._allocate)
         self._library.ce_select_isa(ISAS["best"])
         return plan
 

@@ -1,0 +1,145 @@
+/* Sparse matrix product: Y [N, M] = clip(X [N, K] W^T + bias).
+ *
+ * Rows are taken CE_LANES at a time, each in a lane of its own: step j of such a group multiplies the j-th non-zeros of its
+ * rows by the inputs that they point at. Rows of a group have about the same number of non-zeros; a shorter one is filled
+ * up with values of -0 on an input of +0, which changes no sum, whatever X holds (SELL-C-sigma, arXiv 1307.6209).
+ */
+#include "common/kernel.h"
+#include "common/simd.h"
+
+#define MAX_FEATURES 65535 /* indices are 16 bits, and one is needed for the input of +0 */
+
+typedef struct row_t {
+  int32_t row, count;
+} row_t;
+
+typedef struct plan_t {
+  ce_plan_head head;
+  int32_t m, k, groups;
+  float clip_min, clip_max;
+  row_t *rows;     /* [groups * CE_LANES] by falling count; the last group is filled up with row -1 */
+  float *bias;     /* [groups * CE_LANES], likewise */
+  int64_t *start;  /* [groups + 1] first step of a group */
+  float *values;   /* [steps][CE_LANES] */
+  uint16_t *index; /* [steps][CE_LANES] */
+} plan_t;
+
+/* No group but the first needs more steps than the shortest row of the group before it has non-zeros. */
+static size_t most_steps(const ce_csr_gemm_desc *desc) {
+  int32_t longest = 0;
+  for (int32_t i = 0; i < desc->out_features; ++i)
+    longest = (int32_t)ce_max(longest, desc->row_ptr[i + 1] - desc->row_ptr[i]);
+  return (size_t)longest + (size_t)desc->row_ptr[desc->out_features] / CE_LANES;
+}
+
+static size_t group_count(const ce_csr_gemm_desc *desc) { return (size_t)ce_ceil_div(desc->out_features, CE_LANES); }
+
+static size_t plan_bytes(const void *desc_) {
+  const ce_csr_gemm_desc *desc = desc_;
+  if (desc->in_features > MAX_FEATURES) return 0;
+  const size_t groups = group_count(desc), rows = groups * CE_LANES;
+  return ce_round_up(sizeof(plan_t), 64) + (groups + 1) * sizeof(int64_t) + rows * (sizeof(row_t) + 4) +
+         most_steps(desc) * CE_LANES * 6 + 64;
+}
+
+static void sort_by_falling_count(row_t *rows, int32_t n) {
+  int32_t gap = 1;
+  while (gap < n / 3) gap = gap * 3 + 1;
+  for (; gap > 0; gap /= 3)
+    for (int32_t i = gap; i < n; ++i) {
+      const row_t moving = rows[i];
+      int32_t j = i;
+      for (; j >= gap && rows[j - gap].count < moving.count; j -= gap) rows[j] = rows[j - gap];
+      rows[j] = moving;
+    }
+}
+
+static void plan_init(void *plan_, const void *desc_) {
+  plan_t *plan = plan_;
+  const ce_csr_gemm_desc *desc = desc_;
+  plan->m = desc->out_features, plan->k = desc->in_features;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->groups = (int32_t)group_count(desc);
+  const int32_t rows = plan->groups * CE_LANES;
+  plan->start = (int64_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
+  plan->rows = (row_t *)(plan->start + plan->groups + 1);
+  plan->bias = (float *)(plan->rows + rows);
+  plan->values = plan->bias + rows;
+  plan->index = (uint16_t *)(plan->values + most_steps(desc) * CE_LANES);
+
+  for (int32_t i = 0; i < rows; ++i) {
+    const int real = i < plan->m;
+    plan->rows[i] = (row_t){real ? i : -1, real ? desc->row_ptr[i + 1] - desc->row_ptr[i] : -1};
+  }
+  sort_by_falling_count(plan->rows, rows);
+  int64_t step = 0;
+  for (int32_t group = 0; group < plan->groups; ++group) {
+    const row_t *members = plan->rows + group * CE_LANES;
+    plan->start[group] = step;
+    for (int32_t lane = 0; lane < CE_LANES; ++lane)
+      plan->bias[group * CE_LANES + lane] = members[lane].row < 0 ? 0.0f : desc->bias[members[lane].row];
+    for (int32_t j = 0; j < members[0].count; ++j, ++step)
+      for (int32_t lane = 0; lane < CE_LANES; ++lane) {
+        const int real = j < members[lane].count;
+        const int32_t from = real ? desc->row_ptr[members[lane].row] + j : 0;
+        plan->values[step * CE_LANES + lane] = real ? desc->values[from] : -0.0f;
+        plan->index[step * CE_LANES + lane] = (uint16_t)(real ? desc->col_idx[from] : plan->k);
+      }
+  }
+  plan->start[plan->groups] = step;
+}
+
+static int tasks(const void *plan_, ce_shape shape, int threads) {
+  const plan_t *plan = plan_;
+  (void)shape;
+  return (int)ce_max(1, ce_min(threads, plan->groups));
+}
+
+/* Each task has a row of X there, followed by the 0. */
+static size_t task_scratch_bytes(const plan_t *plan) { return ce_round_up((size_t)(plan->k + 1) * 4, 64); }
+
+static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
+  return task_scratch_bytes(plan) * (size_t)tasks(plan, shape, threads);
+}
+
+CE_INLINE vf gather(const float *x, const uint16_t *index) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_i32gather_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)index)), x, 4);
+#elif defined(__AVX2__)
+  return (vf)_mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)index)), 4);
+#else
+  return (vf){x[index[0]], x[index[1]], x[index[2]], x[index[3]]};
+#endif
+}
+
+/* The first group whose steps begin at or after a share of all steps. */
+static int32_t split(const plan_t *plan, int task, int all) {
+  const int64_t steps = plan->start[plan->groups] + plan->groups;
+  int32_t group = 0;
+  while (group < plan->groups && (plan->start[group] + group) * all < steps * task) ++group;
+  return task == all ? plan->groups : group;
+}
+
+static void run_task(const void *plan_, const ce_run *run, int task) {
+  const plan_t *plan = plan_;
+  const int all = tasks(plan, run->shape, run->threads);
+  const int32_t begin = split(plan, task, all), end = split(plan, task + 1, all);
+  float *x = (float *)((char *)run->scratch + (size_t)task * task_scratch_bytes(plan));
+  const vf lowest = ce_splat(plan->clip_min), highest = ce_splat(plan->clip_max);
+  for (int64_t n = 0; n < run->shape.n; ++n) {
+    for (int32_t i = 0; i < plan->k; ++i) x[i] = run->x[n * plan->k + i];
+    x[plan->k] = 0;
+    for (int32_t group = begin; group < end; ++group) {
+      vf sum = ce_load(plan->bias + group * CE_LANES);
+      for (int64_t step = plan->start[group]; step < plan->start[group + 1]; ++step)
+        sum += ce_load(plan->values + step * CE_LANES) * gather(x, plan->index + step * CE_LANES);
+      sum = ce_clip(sum, lowest, highest);
+      float *y = run->y + n * plan->m;
+      const row_t *members = plan->rows + group * CE_LANES;
+      for (int lane = 0; lane < CE_LANES; ++lane)
+        if (members[lane].row >= 0) y[members[lane].row] = sum[lane];
+    }
+  }
+}
+
+CE_DEFINE_KERNEL(csr_gemm, CE_ISA)

@@ -1,0 +1,183 @@
+/* Dense convolution for the first layer of a network: few input channels, any window.
+ *
+ * Strips of output rows; the input rows of a strip, of all channels, are copied into a padded strip (common/rows.h); then
+ * blocks of OUTS output channels × VECTORS vectors of a row are summed in registers, tap by tap.
+ */
+#include "common/rows.h"
+
+#define STRIP_BYTES (24 * 1024)
+#define OUTS 4
+#if CE_REGISTERS == 32
+#define VECTORS 4
+#else
+#define VECTORS 3
+#endif
+
+typedef struct plan_t {
+  ce_plan_head head;
+  ce_conv_geometry g;
+  float clip_min, clip_max;
+  const float *weights; /* [ceil(M / OUTS)][taps][OUTS], rows beyond M are 0 */
+  const float *bias;    /* [ceil(M / OUTS) * OUTS] */
+} plan_t;
+
+static size_t taps(const ce_conv_geometry *g) { return (size_t)g->in_channels * (size_t)g->kernel_h * (size_t)g->kernel_w; }
+static size_t padded_outs(const ce_conv_geometry *g) { return ce_round_up((size_t)g->out_channels, OUTS); }
+
+static size_t plan_bytes(const void *desc_) {
+  const ce_conv_geometry *g = &((const ce_dense_conv_desc *)desc_)->geometry;
+  return ce_round_up(sizeof(plan_t), 64) + 4 * padded_outs(g) * (taps(g) + 1);
+}
+
+static void plan_init(void *plan_, const void *desc_) {
+  plan_t *plan = plan_;
+  const ce_dense_conv_desc *desc = desc_;
+  plan->g = desc->geometry;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  const size_t count = taps(&plan->g), outs = padded_outs(&plan->g), m = (size_t)plan->g.out_channels;
+  float *weights = (float *)((char *)plan + ce_round_up(sizeof(plan_t), 64)), *bias = weights + outs * count;
+  for (size_t out = 0; out < outs; ++out) {
+    bias[out] = out < m ? desc->bias[out] : 0;
+    for (size_t tap = 0; tap < count; ++tap)
+      weights[(out / OUTS * count + tap) * OUTS + out % OUTS] = out < m ? desc->weights[out * count + tap] : 0;
+  }
+  plan->weights = weights;
+  plan->bias = bias;
+}
+
+typedef struct strip_t {
+  int64_t out_h, out_w, length, row, rows; /* floats in a phase and in a row of the strip; output rows of a full strip */
+} strip_t;
+
+static int64_t input_rows(const ce_conv_geometry *g, int64_t out_rows) {
+  return (out_rows - 1) * g->stride_h + (int64_t)(g->kernel_h - 1) * g->dilation_h + 1;
+}
+
+static strip_t cut_strips(const ce_conv_geometry *g, ce_shape shape) {
+  strip_t strip = {.out_h = ce_out_h(g, shape), .out_w = ce_out_w(g, shape), .rows = 1};
+  strip.length = ce_phase_length(g, shape.w, strip.out_w);
+  strip.row = strip.length * g->stride_w;
+  while (strip.rows < strip.out_h && input_rows(g, strip.rows + 1) * strip.row * g->in_channels * 4 <= STRIP_BYTES) ++strip.rows;
+  return strip;
+}
+
+static int64_t strip_count(const strip_t *strip, ce_shape shape) { return shape.n * ce_ceil_div(strip->out_h, strip->rows); }
+
+static int tasks(const void *plan_, ce_shape shape, int threads) {
+  const strip_t strip = cut_strips(&((const plan_t *)plan_)->g, shape);
+  return (int)ce_max(1, ce_min(threads, strip_count(&strip, shape)));
+}
+
+static size_t strip_bytes(const ce_conv_geometry *g, const strip_t *strip) {
+  return ce_round_up((size_t)(input_rows(g, strip->rows) * strip->row * g->in_channels) * 4, 64);
+}
+
+/* Where each tap begins in the strip, and the strip. */
+static size_t task_scratch_bytes(const ce_conv_geometry *g, const strip_t *strip) {
+  return ce_round_up(taps(g) * sizeof(int64_t), 64) + strip_bytes(g, strip);
+}
+
+static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
+  const plan_t *plan = plan_;
+  const strip_t strip = cut_strips(&plan->g, shape);
+  return task_scratch_bytes(&plan->g, &strip) * (size_t)tasks(plan, shape, threads);
+}
+
+typedef struct job_t {
+  const float *weights, *bias, *from;
+  const int64_t *tap_offset;
+  int64_t taps;
+  float clip_min, clip_max;
+  float *to;          /* first of OUTS planes */
+  int64_t out_pixels; /* from plane to plane */
+  int outs;           /* planes to write, at most OUTS */
+  int tail;           /* pixels in the last vector */
+} job_t;
+
+CE_INLINE void sum_block(const job_t *job, const int vectors) {
+  vf sum[OUTS][VECTORS];
+  CE_UNROLL for (int o = 0; o < OUTS; ++o)
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v] = ce_splat(job->bias[o]);
+  const float *weight = job->weights;
+  for (int64_t tap = 0; tap < job->taps; ++tap, weight += OUTS) {
+    const float *from = job->from + job->tap_offset[tap];
+    vf x[VECTORS];
+    CE_UNROLL for (int v = 0; v < vectors; ++v) x[v] = ce_load(from + v * CE_LANES);
+    CE_UNROLL for (int o = 0; o < OUTS; ++o)
+      CE_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v] += ce_splat(weight[o]) * x[v];
+  }
+  const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
+  CE_UNROLL for (int o = 0; o < OUTS; ++o) {
+    if (o >= job->outs) break;
+    float *to = job->to + o * job->out_pixels;
+    CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[o][v], lowest, highest));
+    ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[o][vectors - 1], lowest, highest), job->tail);
+  }
+}
+
+static void sum_1(const job_t *job) { sum_block(job, 1); }
+static void sum_2(const job_t *job) { sum_block(job, 2); }
+static void sum_3(const job_t *job) { sum_block(job, 3); }
+#if VECTORS == 4
+static void sum_4(const job_t *job) { sum_block(job, 4); }
+#endif
+
+static void sum_row(const plan_t *plan, const strip_t *strip, job_t job, float *y) {
+  static void (*const sum[])(const job_t *) = {
+      sum_1, sum_2, sum_3,
+#if VECTORS == 4
+      sum_4,
+#endif
+  };
+  const float *from = job.from;
+  for (int64_t at = 0; at < strip->out_w;) {
+    const int64_t vectors = ce_min(VECTORS, ce_ceil_div(strip->out_w - at, CE_LANES));
+    const int64_t count = ce_min(vectors * CE_LANES, strip->out_w - at);
+    job.from = from + at;
+    job.tail = (int)(count - (vectors - 1) * CE_LANES);
+    for (int64_t out = 0; out < plan->g.out_channels; out += OUTS) {
+      job.weights = plan->weights + out * job.taps;
+      job.bias = plan->bias + out;
+      job.to = y + out * job.out_pixels + at;
+      job.outs = (int)ce_min(OUTS, plan->g.out_channels - out);
+      sum[vectors - 1](&job);
+    }
+    at += count;
+  }
+}
+
+static void run_task(const void *plan_, const ce_run *run, int task) {
+  const plan_t *plan = plan_;
+  const ce_conv_geometry *g = &plan->g;
+  const ce_shape in = run->shape;
+  const strip_t strip = cut_strips(g, in);
+  const int64_t per_image = ce_ceil_div(strip.out_h, strip.rows), all = tasks(plan, in, run->threads);
+  const int64_t strips = strip_count(&strip, in), plane = input_rows(g, strip.rows) * strip.row;
+  int64_t *tap_offset = (int64_t *)((char *)run->scratch + (size_t)task * task_scratch_bytes(g, &strip));
+  float *scratch = (float *)((char *)tap_offset + ce_round_up(taps(g) * sizeof(int64_t), 64));
+  for (int64_t c = 0, tap = 0; c < g->in_channels; ++c)
+    for (int64_t kh = 0; kh < g->kernel_h; ++kh)
+      for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap)
+        tap_offset[tap] = c * plane + kh * g->dilation_h * strip.row + ce_tap_offset(g, kw, strip.length);
+  for (int64_t index = strips * task / all; index < strips * (task + 1) / all; ++index) {
+    const int64_t n = index / per_image, oh = index % per_image * strip.rows;
+    const int64_t rows = ce_min(strip.rows, strip.out_h - oh), first = oh * g->stride_h - g->pad_top;
+    for (int64_t c = 0; c < g->in_channels; ++c)
+      for (int64_t i = 0; i < input_rows(g, rows); ++i)
+        ce_pack_row(g, scratch + c * plane + i * strip.row, strip.length,
+                    run->x + (n * g->in_channels + c) * in.h * in.w, in, first + i);
+    for (int64_t r = 0; r < rows; ++r) {
+      const job_t job = {
+          .from = scratch + r * g->stride_h * strip.row,
+          .tap_offset = tap_offset,
+          .taps = (int64_t)taps(g),
+          .clip_min = plan->clip_min,
+          .clip_max = plan->clip_max,
+          .out_pixels = strip.out_h * strip.out_w,
+      };
+      sum_row(plan, &strip, job, run->y + (n * g->out_channels * strip.out_h + oh + r) * strip.out_w);
+    }
+  }
+}
+
+CE_DEFINE_KERNEL(dense_conv, CE_ISA)
