@@ -1,0 +1,38 @@
+"""Run models whose nodes are chita.edge ops: an ONNX Runtime session with the kernel library registered."""
+
+import os
+
+# ONNX Runtime reads this when it is loaded, so it must be set before the first import of it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+from runtimes.errors import (
+    LibraryMissingError,
+    OptionError,
+    RuntimesError,
+    SessionError,
+    ToolchainError,
+    UnknownTargetError,
+)
+from runtimes.library import PLATFORMS, host_isa, host_platform, isas, library
+from runtimes.session import dense_session, session
+from runtimes.targets import TARGETS, LayerShape, Target, get_target
+
+__all__ = [
+    "PLATFORMS",
+    "TARGETS",
+    "LayerShape",
+    "LibraryMissingError",
+    "OptionError",
+    "RuntimesError",
+    "SessionError",
+    "Target",
+    "ToolchainError",
+    "UnknownTargetError",
+    "dense_session",
+    "get_target",
+    "host_isa",
+    "host_platform",
+    "isas",
+    "library",
+    "session",
+]

@@ -1,0 +1,75 @@
+"""Where the kernel library is, and what it finds on this machine."""
+
+import ctypes
+import functools
+import platform as host
+from pathlib import Path
+
+from runtimes.errors import LibraryMissingError
+
+PLATFORMS = ("linux-x86_64", "linux-aarch64")
+FILE_NAME = "libchita_edge.so"
+_FOLDER = Path(__file__).parent / "_lib"
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def host_platform() -> str:
+    """This machine's platform, spelled as in `PLATFORMS`, for example "linux-x86_64"."""
+    machine = host.machine().lower()
+    return f"{host.system().lower()}-{_MACHINES.get(machine, machine)}"
+
+
+def library(platform: str | None = None) -> Path:
+    """The kernel library for `platform` (default: this machine's). The aarch64 file also serves Android.
+
+    Raises:
+        LibraryMissingError: there is none for that platform in this installation.
+
+    """
+    wanted = platform or host_platform()
+    path = _FOLDER / wanted / FILE_NAME
+    if wanted not in PLATFORMS:
+        raise LibraryMissingError(
+            f"there is no kernel library for {wanted}; there is one for {' and '.join(PLATFORMS)}"
+        )
+    if not path.is_file():
+        present = sorted(folder.parent.name for folder in _FOLDER.glob(f"*/{FILE_NAME}"))
+        raise LibraryMissingError(
+            f"the kernel library for {wanted} is not in this installation (present: {', '.join(present) or 'none'}); "
+            "install the package from its wheel, or build it in place with `python -m runtimes.toolchain`"
+        )
+    return path
+
+
+@functools.cache
+def _loaded() -> ctypes.CDLL:
+    path = library()
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
+
+
+_ISA_NAMES = {0: "reference", 1: "sse2", 2: "avx2", 3: "avx512", 8: "neon"}
+_ISAS = {"linux-x86_64": ("reference", "sse2", "avx2", "avx512"), "linux-aarch64": ("reference", "neon")}
+
+
+@functools.cache
+def host_isa() -> str:
+    """The best instruction set that both this processor and the library have: "avx512", "avx2", "sse2", "neon" or "reference".
+
+    Raises:
+        LibraryMissingError: this machine has no kernel library.
+
+    """
+    loaded = _loaded()
+    before = loaded.ce_isa()
+    best = loaded.ce_select_isa(255)
+    loaded.ce_select_isa(before)
+    return _ISA_NAMES[best]
+
+
+def isas() -> tuple[str, ...]:
+    """The instruction sets that kernels can be limited to on this machine, the best one last."""
+    known = _ISAS[host_platform()]
+    return known[: known.index(host_isa()) + 1]

@@ -1,0 +1,194 @@
+#include "kernel.h"
+
+#define ALIGNMENT 64
+
+typedef struct kernel {
+  const OrtApi* api;
+  OrtAllocator* allocator;
+  const op* op;
+  void* memory; /* the allocation that holds this struct and the plan */
+  void* plan;
+  ce_conv_geometry geometry;
+  int threads;
+  char name[257];
+} kernel;
+
+static void* align(void* memory) {
+  return (void*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+}
+
+static OrtStatus* allocate(const OrtApi* api, OrtAllocator* allocator, size_t bytes, void** memory) {
+  *memory = NULL;
+  if (bytes > SIZE_MAX / 2) return ORT(api, CreateStatus)(ORT_FAIL, "chita.edge: a size overflows");
+  OrtStatus* status = ORT(api, AllocatorAlloc)(allocator, bytes + ALIGNMENT - 1, memory);
+  if (!status && !*memory) status = ORT(api, CreateStatus)(ORT_FAIL, "chita.edge: out of memory");
+  return status;
+}
+
+static void release(const OrtApi* api, OrtAllocator* allocator, void* memory) {
+  OrtStatus* status = memory ? ORT(api, AllocatorFree)(allocator, memory) : NULL;
+  if (status) ORT(api, ReleaseStatus)(status);
+}
+
+/* The kernels' choice of ISA is one variable for the process: sessions that are created at once take turns. */
+static void init_plan(const op* op, void* plan, const op_source* source, int isa) {
+  static int busy;
+  while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) continue;
+  const int before = ce_isa();
+  ce_select_isa(isa);
+  op->plan_init(plan, source);
+  ce_select_isa(before);
+  __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+static OrtStatus* build(node* n, const op* op, const settings* settings, op_source* source, kernel** out) {
+  if (!op->read(n, source)) return n->status;
+  void* memory;
+  const size_t plan_offset = (sizeof(kernel) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+  OrtStatus* status = allocate(n->api, source->allocator, plan_offset + op->plan_bytes(source), &memory);
+  if (status) return status;
+  kernel* k = align(memory);
+  *k = (kernel){.api = n->api,
+                .allocator = source->allocator,
+                .op = op,
+                .memory = memory,
+                .plan = (char*)k + plan_offset,
+                .geometry = source->geometry,
+                .threads = settings->threads};
+  size_t size = sizeof k->name;
+  OrtStatus* unnamed = ORT(n->api, KernelInfo_GetNodeName)(n->info, k->name, &size);
+  if (unnamed) ORT(n->api, ReleaseStatus)(unnamed);
+  init_plan(op, k->plan, source, settings->isa);
+  *out = k;
+  return NULL;
+}
+
+OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* api, const OrtKernelInfo* info,
+                         void** out) {
+  node n = {.api = api, .info = info, .op = op->name};
+  op_source source = {.columns = NULL};
+  *out = NULL;
+  OrtStatus* status = ORT(api, KernelInfoGetAllocator)(info, ORT_MEM_DEFAULT, &source.allocator);
+  if (status) return status;
+  kernel* k = NULL;
+  status = build(&n, op, settings, &source, &k);
+  op_source_free(&n, &source);
+  if (status) ORT(api, ReleaseAllocator)(source.allocator);
+  *out = k;
+  return status;
+}
+
+void kernel_destroy(void* memory) {
+  kernel* k = memory;
+  if (!k) return;
+  const OrtApi* api = k->api;
+  OrtAllocator* allocator = k->allocator;
+  release(api, allocator, k->memory);
+  ORT(api, ReleaseAllocator)(allocator);
+}
+
+static OrtStatus* refuse(const kernel* k, const char* format, ...) {
+  text sentence = {.length = 0};
+  text_add(&sentence, "chita.edge %s \"%s\": ", k->op->name, k->name);
+  va_list arguments;
+  va_start(arguments, format);
+  text_add_list(&sentence, format, arguments);
+  va_end(arguments);
+  return ORT(k->api, CreateStatus)(ORT_INVALID_ARGUMENT, sentence.chars);
+}
+
+static OrtStatus* input_dims(const kernel* k, const OrtValue* x, int64_t dims[4]) {
+  const OrtApi* api = k->api;
+  OrtTensorTypeAndShapeInfo* shape = NULL;
+  size_t rank = 0;
+  int type = ORT_UNDEFINED;
+  OrtStatus* status = ORT(api, GetTensorTypeAndShape)(x, &shape);
+  if (status) return status;
+  status = ORT(api, GetTensorElementType)(shape, &type);
+  if (!status) status = ORT(api, GetDimensionsCount)(shape, &rank);
+  if (!status && type != ORT_FLOAT) status = refuse(k, "its input must be float32");
+  if (!status && rank != (size_t)k->op->rank)
+    status = refuse(k, "its input has %d dimensions, %d are needed", (int64_t)rank, (int64_t)k->op->rank);
+  if (!status) status = ORT(api, GetDimensions)(shape, dims, rank);
+  ORT(api, ReleaseTensorTypeAndShapeInfo)(shape);
+  return status;
+}
+
+/* From the dimensions of X to those of Y; refuses what is not possible or whose offsets do not fit int32. */
+static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* shape, int64_t out[4]) {
+  const ce_conv_geometry* g = &k->geometry;
+  if (in[1] != g->in_channels)
+    return refuse(k, "its input has %d channels, its weight has %d", in[1], (int64_t)g->in_channels);
+  int64_t in_elements = in[1], out_elements = g->out_channels;
+  *shape = (ce_shape){in[0], 1, 1};
+  out[0] = in[0];
+  out[1] = g->out_channels;
+  if (k->op->rank == 4) {
+    if (in[2] < 1 || in[3] < 1) return refuse(k, "its input of %d by %d pixels is empty", in[2], in[3]);
+    if (in[2] > MAX_ELEMENTS || in[3] > MAX_ELEMENTS) return refuse(k, "its input is larger than 2^31 pixels");
+    shape->h = in[2];
+    shape->w = in[3];
+    ce_conv_output(g, *shape, &out[2], &out[3]);
+    if (out[2] < 1 || out[3] < 1)
+      return refuse(k, "its kernel does not fit into an input of %d by %d pixels", in[2], in[3]);
+    const int64_t factors[2][2] = {{in[2], in[3]}, {out[2], out[3]}};
+    for (int i = 0; i < 2; i++) {
+      /* Every product stays below 2^63: a factor below 2^32 and a product below 2^31. */
+      in_elements = in_elements > MAX_ELEMENTS ? in_elements : in_elements * factors[0][i];
+      out_elements = out_elements > MAX_ELEMENTS ? out_elements : out_elements * factors[1][i];
+    }
+  }
+  if (in_elements > MAX_ELEMENTS || out_elements > MAX_ELEMENTS)
+    return refuse(k, "one sample of its input or output has more than %d elements", (int64_t)MAX_ELEMENTS);
+  if (in[0] > MAX_ELEMENTS || in[0] * in_elements > MAX_ELEMENTS || in[0] * out_elements > MAX_ELEMENTS)
+    return refuse(k, "a batch of %d has more than %d elements", in[0], (int64_t)MAX_ELEMENTS);
+  return NULL;
+}
+
+typedef struct job {
+  const kernel* kernel;
+  ce_run run;
+} job;
+
+static void run_task(void* user, size_t task) {
+  const job* j = user;
+  j->kernel->op->run(j->kernel->plan, &j->run, (int)task);
+}
+
+static OrtStatus* run(const kernel* k, OrtKernelContext* context, job* j) {
+  void* memory = NULL;
+  OrtStatus* status = NULL;
+  const size_t bytes = k->op->scratch_bytes(k->plan, j->run.shape, k->threads);
+  if (bytes) status = allocate(k->api, k->allocator, bytes, &memory);
+  if (status) return status;
+  j->run.scratch = align(memory);
+  const int tasks = k->op->tasks(k->plan, j->run.shape, k->threads);
+  if (tasks == 1)
+    run_task(j, 0);
+  else
+    status = ORT(k->api, KernelContext_ParallelFor)(context, run_task, (size_t)tasks, 0, j);
+  release(k->api, k->allocator, memory);
+  return status;
+}
+
+OrtStatus* kernel_compute(void* memory, OrtKernelContext* context) {
+  const kernel* k = memory;
+  const OrtApi* api = k->api;
+  const OrtValue* x = NULL;
+  OrtValue* y = NULL;
+  void *x_data = NULL, *y_data = NULL;
+  int64_t in[4], out[4];
+  job j = {.kernel = k, .run = {.threads = k->threads}};
+  OrtStatus* status = ORT(api, KernelContext_GetInput)(context, 0, &x);
+  if (!status && !x) status = refuse(k, "its input X is missing");
+  if (!status) status = input_dims(k, x, in);
+  if (!status) status = output_dims(k, in, &j.run.shape, out);
+  if (!status) status = ORT(api, KernelContext_GetOutput)(context, 0, out, (size_t)k->op->rank, &y);
+  if (status || !y || in[0] == 0) return status; /* nobody wants the output, or it is empty */
+  if (!status) status = ORT(api, GetTensorMutableData)((OrtValue*)x, &x_data);
+  if (!status) status = ORT(api, GetTensorMutableData)(y, &y_data);
+  if (status) return status;
+  j.run.x = x_data;
+  j.run.y = y_data;
+  return run(k, context, &j);
+}

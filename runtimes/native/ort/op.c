@@ -1,0 +1,147 @@
+#include "op.h"
+
+static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
+  window w;
+  if (!node_window(n, &w)) return 0;
+  *out = (ce_conv_geometry){
+      .out_channels = (int32_t)dims->rows,
+      .in_channels = (int32_t)in_channels,
+      .kernel_h = (int32_t)dims->shape[2],
+      .kernel_w = (int32_t)dims->shape[3],
+      .stride_h = (int32_t)w.strides[0],
+      .stride_w = (int32_t)w.strides[1],
+      .pad_top = (int32_t)w.pads[0],
+      .pad_left = (int32_t)w.pads[1],
+      .pad_bottom = (int32_t)w.pads[2],
+      .pad_right = (int32_t)w.pads[3],
+      .dilation_h = (int32_t)w.dilations[0],
+      .dilation_w = (int32_t)w.dilations[1],
+  };
+  return 1;
+}
+
+/* The kernels read int32 columns; the file has the narrowest type that holds them. */
+static int widen_columns(node* n, op_source* source, const csr_arrays* csr) {
+  void* memory = NULL;
+  const size_t bytes = (size_t)(csr->n_col_idx + 1) * sizeof(int32_t);
+  if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, bytes, &memory))) return 0;
+  if (!memory) return node_refuse(n, "there is no memory for its %d column numbers", csr->n_col_idx);
+  source->columns = memory;
+  for (int64_t i = 0; i < csr->n_col_idx; i++) source->columns[i] = (int32_t)csr_column(csr, i);
+  return 1;
+}
+
+/* Inputs 1 to 5 of CsrConv and CsrGemm. On success the arrays hold every rule of validate_csr.h. */
+static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_dims* dims, const float** bias) {
+  constant values, col_idx, row_ptr, shape, offsets;
+  if (!node_input_count(n, 6) || !node_constant_of(n, 1, "values", ORT_FLOAT, 1, &values) ||
+      !node_constant(n, 2, "col_idx", &col_idx) || !node_constant_of(n, 3, "row_ptr", ORT_INT32, 1, &row_ptr) ||
+      !node_constant_of(n, 4, "weight_shape", ORT_INT64, 1, &shape) ||
+      !node_constant_of(n, 5, "bias", ORT_FLOAT, 1, &offsets))
+    return 0;
+  if (col_idx.type != ORT_UINT8 && col_idx.type != ORT_UINT16 && col_idx.type != ORT_INT32)
+    return node_refuse(n, "its input col_idx must be uint8, uint16 or int32");
+  if (col_idx.rank != 1) return node_refuse(n, "its input col_idx must have one dimension");
+  *csr = (csr_arrays){
+      .values = values.data,
+      .col_idx = col_idx.data,
+      .col_idx_bytes = col_idx.type == ORT_UINT8 ? 1 : col_idx.type == ORT_UINT16 ? 2 : 4,
+      .row_ptr = row_ptr.data,
+      .weight_shape = shape.data,
+      .n_values = values.elements,
+      .n_col_idx = col_idx.elements,
+      .n_row_ptr = row_ptr.elements,
+      .n_weight_shape = shape.elements,
+      .n_bias = offsets.elements,
+  };
+  text why = {.length = 0};
+  if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
+  *bias = offsets.data;
+  return widen_columns(n, source, csr);
+}
+
+static int read_csr_conv(node* n, op_source* source) {
+  csr_arrays csr;
+  csr_dims dims;
+  const float* bias;
+  clip c;
+  if (!read_csr(n, 4, source, &csr, &dims, &bias) || !node_clip(n, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  source->desc.csr_conv = (ce_csr_conv_desc){source->geometry, c.low,       c.high, csr.values, source->columns,
+                                             csr.row_ptr,      bias};
+  return 1;
+}
+
+static int read_csr_gemm(node* n, op_source* source) {
+  csr_arrays csr;
+  csr_dims dims;
+  const float* bias;
+  clip c;
+  if (!read_csr(n, 2, source, &csr, &dims, &bias) || !node_clip(n, &c)) return 0;
+  source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  source->desc.csr_gemm = (ce_csr_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
+                                             source->columns,    csr.row_ptr,           bias};
+  return 1;
+}
+
+/* Inputs 1 and 2 of DepthwiseConv and DenseConv. */
+static int read_dense(node* n, csr_dims* dims, constant* weights, constant* bias) {
+  text why = {.length = 0};
+  if (!node_input_count(n, 3) || !node_constant_of(n, 1, "W", ORT_FLOAT, 4, weights) ||
+      !node_constant_of(n, 2, "bias", ORT_FLOAT, 1, bias))
+    return 0;
+  if (!weight_shape_validate(weights->dims, 4, 4, dims, &why)) return node_refuse(n, "%s", why.chars);
+  if (bias->elements != dims->rows)
+    return node_refuse(n, "bias has %d elements, a weight of %d rows needs as many", bias->elements, dims->rows);
+  return 1;
+}
+
+static int read_depthwise_conv(node* n, op_source* source) {
+  csr_dims dims;
+  constant weights, bias;
+  clip c;
+  if (!read_dense(n, &dims, &weights, &bias) || !node_clip(n, &c)) return 0;
+  if (dims.shape[1] != 1)
+    return node_refuse(n, "dimension 1 of its weight is %d, a depthwise weight has 1", dims.shape[1]);
+  if (!set_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
+  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->geometry, c.low, c.high, weights.data, bias.data};
+  return 1;
+}
+
+static int read_dense_conv(node* n, op_source* source) {
+  csr_dims dims;
+  constant weights, bias;
+  clip c;
+  if (!read_dense(n, &dims, &weights, &bias) || !node_clip(n, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  source->desc.dense_conv = (ce_dense_conv_desc){source->geometry, c.low, c.high, weights.data, bias.data};
+  return 1;
+}
+
+void op_source_free(const node* n, op_source* source) {
+  if (!source->columns) return;
+  OrtStatus* status = ORT(n->api, AllocatorFree)(source->allocator, source->columns);
+  if (status) ORT(n->api, ReleaseStatus)(status);
+  source->columns = NULL;
+}
+
+#define PLAN_FUNCTIONS(op)                                                                                    \
+  static size_t op##_plan_bytes(const op_source* source) { return ce_##op##_plan_bytes(&source->desc.op); }   \
+  static void op##_plan_init(void* plan, const op_source* source) { ce_##op##_plan_init(plan, &source->desc.op); }
+PLAN_FUNCTIONS(csr_conv)
+PLAN_FUNCTIONS(csr_gemm)
+PLAN_FUNCTIONS(depthwise_conv)
+PLAN_FUNCTIONS(dense_conv)
+
+#define FUNCTIONS(op) \
+  read_##op, op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
+/* The type of col_idx is left open to ONNX Runtime: read_csr checks it, in a sentence. */
+#define CSR_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT}
+#define DENSE_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT}
+
+const op ops[OP_COUNT] = {
+    {"CsrConv", 6, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
+    {"CsrGemm", 6, 2, CSR_TYPES, FUNCTIONS(csr_gemm)},
+    {"DepthwiseConv", 3, 4, DENSE_TYPES, FUNCTIONS(depthwise_conv)},
+    {"DenseConv", 3, 4, DENSE_TYPES, FUNCTIONS(dense_conv)},
+};

@@ -1,0 +1,41 @@
+/* The four ops as the skin sees them: how a node becomes a plan, and the five functions that run it. */
+#ifndef CHITA_EDGE_ORT_OP_H
+#define CHITA_EDGE_ORT_OP_H
+
+#include "../edge.h"
+#include "node.h"
+
+enum { OP_COUNT = 4, OP_MAX_INPUTS = 6 };
+
+/* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
+ * for `columns`, which is allocated here and freed by op_source_free. */
+typedef struct op_source {
+  union {
+    ce_csr_conv_desc csr_conv;
+    ce_csr_gemm_desc csr_gemm;
+    ce_depthwise_conv_desc depthwise_conv;
+    ce_dense_conv_desc dense_conv;
+  } desc;
+  ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm */
+  OrtAllocator* allocator;
+  int32_t* columns;
+} op_source;
+
+typedef struct op {
+  const char* name;
+  int inputs;
+  int rank; /* of X and Y */
+  int types[OP_MAX_INPUTS];
+  int (*read)(node*, op_source*);
+  size_t (*plan_bytes)(const op_source*);
+  void (*plan_init)(void* plan, const op_source*);
+  size_t (*scratch_bytes)(const void* plan, ce_shape, int threads);
+  int (*tasks)(const void* plan, ce_shape, int threads);
+  void (*run)(const void* plan, const ce_run*, int task);
+} op;
+
+extern const op ops[OP_COUNT];
+
+void op_source_free(const node*, op_source*);
+
+#endif

@@ -1,0 +1,86 @@
+"""ONNX Runtime sessions, with the kernel library and without it, under the same settings.
+
+Threads. A session's worker threads would go on spinning for a while after a run, and so slow down whichever session runs
+next: interleaved measurements at two threads would then measure each other. Both kinds of session therefore spin only
+within a run (`session.force_spinning_stop`).
+
+"""
+
+import os
+from pathlib import Path
+
+import onnxruntime as ort
+
+from runtimes.errors import OptionError, SessionError
+from runtimes.library import isas, library
+
+MAX_THREADS = 256
+
+
+def _options(threads: int, profile: bool) -> ort.SessionOptions:
+    if not 1 <= threads <= MAX_THREADS:
+        raise OptionError(f"threads must be from 1 to {MAX_THREADS}, not {threads}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.enable_profiling = profile
+    options.log_severity_level = 4  # errors are raised: they need not be printed over a table as well
+    return options
+
+
+def _open(model: str | Path | bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+    source = model if isinstance(model, bytes) else os.fspath(model)
+    where = "the model" if isinstance(model, bytes) else f"the model {model}"
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        raise SessionError(f"{where} is not a file")
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exception classes have no common base but this
+        raise SessionError(f"ONNX Runtime refused {where}: {error}") from error
+
+
+def session(
+    path: str | Path | bytes, threads: int = 1, isa: str | None = None, profile: bool = False
+) -> ort.InferenceSession:
+    """A session for `path` (a file, or the bytes of a model) that runs chita.edge ops with the kernel library.
+
+    `threads` is the size of the intra-op pool. `isa` hides all instruction sets above the one named, for tests and
+    comparisons (see `isas`). `profile` makes ONNX Runtime write its per-node profile.
+
+    Raises:
+        SessionError: ONNX Runtime or a kernel refused the model.
+        LibraryMissingError: this machine has no kernel library.
+        OptionError: `threads` or `isa` is out of range.
+
+    """
+    options = _options(threads, profile)
+    file = library()
+    if isa is not None:
+        if isa not in isas():
+            raise OptionError(
+                f"there are no kernels for the instruction set {isa!r} here; there are {', '.join(isas())}"
+            )
+        options.add_session_config_entry("chita_edge.isa", isa)
+    # ONNX Runtime tells a custom op nothing about its thread pool: this is how the kernels learn its size.
+    options.add_session_config_entry("chita_edge.intra_op_threads", str(threads))
+    try:
+        options.register_custom_ops_library(str(file))
+    except Exception as error:
+        raise SessionError(
+            f"ONNX Runtime {ort.__version__} could not load the kernel library {file}: {error}"
+        ) from error
+    return _open(path, options)
+
+
+def dense_session(path: str | Path | bytes, threads: int = 1, profile: bool = False) -> ort.InferenceSession:
+    """The baseline: stock ONNX Runtime, the same settings as `session`, no kernel library.
+
+    Raises:
+        SessionError: ONNX Runtime refused the model.
+        OptionError: `threads` is out of range.
+
+    """
+    return _open(path, _options(threads, profile))

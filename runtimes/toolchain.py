@@ -1,0 +1,168 @@
+"""Build the kernel library for every platform with the C compiler of PyPI's ziglang: no system compiler, no network.
+
+This file imports the standard library only: the build hook of the package loads it by its path, before the package exists.
+`python -m runtimes.toolchain` builds all platforms in place.
+
+A kernel source is compiled once for each instruction set that `native/kernels.inc` names for it, everything else once
+per platform. Same sources and same compiler give the same bytes: no path, date or debug information gets in.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+try:
+    from runtimes.errors import ToolchainError
+except ImportError:  # in the build hook there is no package yet
+
+    class ToolchainError(Exception):  # type: ignore[no-redef]
+        """The kernel library could not be built."""
+
+
+NATIVE = Path(__file__).parent / "native"
+FILE_NAME = "libchita_edge.so"
+COMPILE_FLAGS = (
+    *("-O3", "-std=gnu11", "-g0", "-fPIC", "-fvisibility=hidden", "-ffreestanding", "-fno-stack-protector"),
+    *("-fno-sanitize=all", "-fomit-frame-pointer", "-fno-ident", "-Wall", "-Wextra", "-Werror", "-I", "."),
+)
+# 16 KiB pages are asked for by current Android; both hash tables serve old and new loaders; -z nodelete because ONNX
+# Runtime keeps pointers to the ops, and so that nothing has to be freed when the last session goes.
+LINK_FLAGS = (
+    *("-shared", "-nostdlib", "-s", "-Wl,--hash-style=both", "-Wl,-z,max-page-size=16384", "-Wl,-z,noexecstack"),
+    *(
+        "-Wl,-z,relro",
+        "-Wl,-z,now",
+        "-Wl,-Bsymbolic",
+        "-Wl,-z,nodelete",
+        "-Wl,--build-id=none",
+        f"-Wl,-soname,{FILE_NAME}",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What the compiler is told for one platform."""
+
+    name: str
+    """As in `PLATFORMS`, for example "linux-aarch64"."""
+    triple: str
+    baseline: tuple[str, ...]
+    isas: Mapping[str, tuple[str, ...]]
+    """Flags for each instruction set that a line of kernels.inc may name; lines with others are left out."""
+
+
+PLATFORMS: Mapping[str, Platform] = {
+    platform.name: platform
+    for platform in (
+        Platform(
+            "linux-x86_64",
+            "x86_64-linux-gnu.2.17",
+            ("-mcpu=x86_64",),
+            {
+                "sse2": ("-mcpu=x86_64",),
+                "avx2": ("-mcpu=x86_64_v3",),
+                "avx512": ("-mcpu=x86_64_v4-prefer_256_bit",),
+            },
+        ),
+        Platform("linux-aarch64", "aarch64-linux-gnu.2.17", ("-mcpu=generic",), {"neon": ("-mcpu=generic",)}),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One compilation: a source, relative to the native folder, and its flags."""
+
+    source: str
+    object: str
+    flags: tuple[str, ...]
+
+
+def units(platform: Platform, native: Path = NATIVE) -> list[Unit]:
+    """All compilations that make the library for `platform`, in the order in which they are linked."""
+    once = sorted(
+        path.relative_to(native).as_posix()
+        for pattern in ("common/*.c", "cpu/*.c", "*/reference.c", "ort/*.c")
+        for path in native.glob(pattern)
+    )
+    found = [Unit(source, source.replace("/", "-") + ".o", platform.baseline) for source in once]
+    lines = (native / "kernels.inc").read_text(encoding="utf-8")
+    for op, isa in re.findall(r"^CE_KERNEL\((\w+), (\w+)\)", lines, flags=re.MULTILINE):
+        if isa in platform.isas:
+            found.append(Unit(f"{op}/{op}.c", f"{op}-{isa}.o", (*platform.isas[isa], f"-DCE_ISA={isa}")))
+    return found
+
+
+def _compiler(arguments: Sequence[str], folder: Path, cache_dir: Path | None) -> None:
+    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+    environment = dict(os.environ)
+    if cache_dir is not None:
+        environment |= {"ZIG_GLOBAL_CACHE_DIR": str(cache_dir), "ZIG_LOCAL_CACHE_DIR": str(cache_dir)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "No module named ziglang" in done.stderr:
+        raise ToolchainError("the compiler is missing: install it with `pip install ziglang`")
+    raise ToolchainError(f"the compiler failed on `{shlex.join(arguments)}`:\n{done.stderr.strip()}")
+
+
+def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | None = None) -> Path:
+    """Compile and link the library for `platform` into `out_dir`, replacing an older one only when the new one is complete.
+
+    `cache_dir` is the compiler's cache (default: ziglang's own).
+
+    Raises:
+        ToolchainError: unknown platform, no compiler, or the compiler's own message.
+
+    """
+    if platform not in PLATFORMS:
+        raise ToolchainError(f"there is no platform {platform!r}; there are {', '.join(PLATFORMS)}")
+    chosen = PLATFORMS[platform]
+    cache = Path(cache_dir).resolve() if cache_dir is not None else None
+    out = Path(out_dir).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    work = units(chosen)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=out) as folder:
+        target = ("-target", chosen.triple)
+
+        def compile_unit(unit: Unit) -> None:
+            output = str(Path(folder) / unit.object)
+            _compiler([*target, *COMPILE_FLAGS, *unit.flags, "-c", unit.source, "-o", output], NATIVE, cache)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_unit, work))
+        # The linker runs where the objects are, so that no path of this machine is on its command line.
+        objects = [unit.object for unit in work]
+        _compiler([*target, *chosen.baseline, *LINK_FLAGS, *objects, "-o", FILE_NAME], Path(folder), cache)
+        library = Path(folder) / FILE_NAME
+        library.chmod(0o755)
+        return library.replace(out / FILE_NAME)
+
+
+def build_all(folder: Path | None = None, cache_dir: Path | None = None) -> list[Path]:
+    """Build every platform's library into `folder/<platform>` (default: in place, `runtimes/_lib/<platform>`)."""
+    root = folder or Path(__file__).parent / "_lib"
+    return [build_library(name, root / name, cache_dir) for name in PLATFORMS]
+
+
+def main() -> int:
+    """Build in place, print what was built."""
+    try:
+        for path in build_all():
+            sys.stdout.write(f"{path} ({path.stat().st_size} bytes)\n")
+    except ToolchainError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
