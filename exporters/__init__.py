@@ -1,0 +1,58 @@
+"""Torch networks → dense ONNX → the one file with CSR weights; saving, loading, checking and describing such files."""
+
+from __future__ import annotations
+
+from exporters.errors import (
+    CsrError,
+    ExportError,
+    ExternalDataError,
+    LoadError,
+    MalformedModelError,
+    NonFiniteWeightsError,
+    NotOnnxError,
+    SaveError,
+    TooLargeError,
+    UnsupportedModelError,
+    UnsupportedOpError,
+    VerificationError,
+)
+from exporters.from_torch import to_onnx
+from exporters.inspect import FileReport, LayerRow, inspect
+from exporters.layers import Decide, Decision, LayerInfo, LayerReport, SparseModel
+from exporters.load import Limits, load
+from exporters.save import save
+from exporters.serialize import to_bytes
+from exporters.sparse import to_sparse
+from exporters.verify import Verification, relative_difference, verify
+
+__all__ = [
+    "CsrError",
+    "Decide",
+    "Decision",
+    "ExportError",
+    "ExternalDataError",
+    "FileReport",
+    "LayerInfo",
+    "LayerReport",
+    "LayerRow",
+    "Limits",
+    "LoadError",
+    "MalformedModelError",
+    "NonFiniteWeightsError",
+    "NotOnnxError",
+    "SaveError",
+    "SparseModel",
+    "TooLargeError",
+    "UnsupportedModelError",
+    "UnsupportedOpError",
+    "Verification",
+    "VerificationError",
+    "inspect",
+    "load",
+    "relative_difference",
+    "save",
+    "to_bytes",
+    "to_onnx",
+    "to_sparse",
+    "verify",
+]

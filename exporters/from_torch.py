@@ -51,7 +51,7 @@ def _export(model: nn.Module, example_input: torch.Tensor) -> ir.Model:
     for module in network.modules():
         # Tracing an in-place activation takes torch 0.2 s, and it computes the same as the other.
         if getattr(module, "inplace", False):
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010 - nn.Module declares every attribute a Tensor or Module
     # Two images at least: torch.export takes a dimension of 1 for a constant.
     example = example_input if example_input.shape[0] > 1 else example_input.expand(2, *example_input.shape[1:])
     try:
@@ -73,7 +73,8 @@ def _export(model: nn.Module, example_input: torch.Tensor) -> ir.Model:
             f"torch cannot export {type(model).__name__} to ONNX ({reason}); it must be traceable for inputs of shape "
             f"{tuple(example_input.shape)} with any batch size."
         ) from error
-    assert program is not None  # None is only for the exporter without dynamo
+    if program is None:  # torch's type allows it, for the exporter without dynamo
+        raise UnsupportedModelError(f"torch exported nothing for {type(model).__name__}; report this.")
     return program.model
 
 

@@ -30,4 +30,5 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """The file that :func:`exporters.save` writes."""
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

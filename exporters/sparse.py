@@ -10,9 +10,10 @@ from exporters.serialize import to_proto
 
 
 def to_sparse(dense: onnx.ModelProto, decide: Decide) -> SparseModel:
-    """The network with the layers that ``decide`` picks as CSR; ``dense`` (of :func:`exporters.to_onnx`) is left as it was.
+    """The network with the layers that ``decide`` picks as CSR.
 
-    Every Conv and Gemm is reported. When nothing is picked the model equals ``dense``.
+    dense: from :func:`exporters.to_onnx`, left as it was. Every Conv and Gemm is reported. When nothing is picked the
+    model equals ``dense``.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     import onnx_ir as ir

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporters.ops._op import EdgeOp, build_node, csr_constants
+from exporters.ops._op import EdgeOp, build_node, csr_constants, initializer
 from exporters.ops._text import DOMAIN, OPSET, VERSION
 from exporters.ops.csr_conv import CSR_CONV
 from exporters.ops.csr_conv_add import CSR_CONV_ADD
@@ -34,4 +34,5 @@ __all__ = [
     "EdgeOp",
     "build_node",
     "csr_constants",
+    "initializer",
 ]

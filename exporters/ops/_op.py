@@ -44,6 +44,12 @@ def csr_constants(csr: Csr, bias: Array) -> dict[str, Array]:
     }
 
 
+def initializer(name: str, array: Array) -> ir.Value:
+    """A constant of a graph, to be registered there."""
+    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+
+
 def build_node(
     op: EdgeOp,
     name: str,
@@ -55,14 +61,7 @@ def build_node(
 
     activations and constants: the op's inputs by name, together all of them.
     """
-    initializers = {
-        key: ir.Value(name=f"{name}.{key}", const_value=ir.tensor(np.ascontiguousarray(array), name=f"{name}.{key}"))
-        for key, array in constants.items()
-    }
-    for value in initializers.values():
-        tensor = value.const_value
-        assert tensor is not None  # given two lines above
-        value.shape, value.type = tensor.shape, ir.TensorType(tensor.dtype)
+    initializers = {key: initializer(f"{name}.{key}", array) for key, array in constants.items()}
     inputs = [initializers[key] if key in initializers else activations[key] for key in op.inputs]
     node = ir.node(op.name, inputs, attributes=dict(attributes), domain=DOMAIN, name=name)
     return node, list(initializers.values())

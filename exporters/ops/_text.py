@@ -7,12 +7,12 @@ import onnx.parser
 
 DOMAIN = "chita.edge"
 VERSION = 1
-# ScatterElements with a reduction and ReduceProd with axes as an input arrived by opset 18; every ORT since 1.14 has it.
+# ReduceProd with axes as an input and ScatterElements with a reduction: opset 18. Every ORT since 1.14 has it.
 OPSET = 18
 
-# Scatter the values into a dense weight. Row r of the CSR starts at row_ptr[r]: marking the starts of rows 1…M−1 (added,
-# because empty rows share a start) and summing the marks up gives each value its row. Only constants enter, so a runtime
-# folds all of it when it loads the model.
+# Scatter the values into a dense weight. Row r of the CSR starts at row_ptr[r]: marking the starts of rows 1…M−1
+# (added, because empty rows share a start) and summing the marks up gives each value its row. Only constants enter, so
+# a runtime folds all of it when it loads the model.
 CSR_TO_DENSE = """
   zero = Constant <value = int64[1] {0}> ()
   one = Constant <value = int64[1] {1}> ()

@@ -1,7 +1,8 @@
 """CsrConvAdd: CsrConv with a residual added before the clip.
 
-Y = clip(X ∗ W + bias + residual); residual has Y's shape. An op of its own and not an optional input of CsrConv, because a
-function body cannot tell whether an optional input is there without a branch, and a branch would keep runtimes from folding.
+Y = clip(X ∗ W + bias + residual); residual has Y's shape. An op of its own and not an optional input of CsrConv: a
+function body cannot tell whether an optional input is there without a branch, and a branch would keep runtimes from
+fusing.
 """
 
 from __future__ import annotations

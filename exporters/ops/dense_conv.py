@@ -1,7 +1,7 @@
 """DenseConv: convolution with a dense weight, then a clip, in our layout.
 
-Y = clip(X ∗ W + bias), W of shape (M, C, kh, kw), one group. The stem of a sparse network is this op and not ONNX's Conv, so
-that ORT has no reason to reorder its output into the blocked layout of its own convolutions.
+Y = clip(X ∗ W + bias), W of shape (M, C, kh, kw), one group. The stem of a sparse network is this op and not ONNX's
+Conv, whose output ORT would make in the blocked layout of its own convolutions and reorder afterwards.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Graph passes, one file each: the rewrite, what it requires, what it ensures. Each changes the model in place and says whether it did."""
+"""Graph passes, one file each. Each changes the model in place and returns it with whether it did."""
 
 from __future__ import annotations
 

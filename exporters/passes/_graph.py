@@ -25,7 +25,7 @@ def ints(node: ir.Node, name: str, default: Sequence[int]) -> tuple[int, ...]:
 
 def only_user(value: ir.Value) -> ir.Node | None:
     """The one node that reads the value; None when there are none or several, or the graph hands the value out."""
-    uses = value.uses()
+    uses = tuple(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 

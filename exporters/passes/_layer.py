@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -16,7 +16,7 @@ from exporters.layers import LayerInfo, LayerReport
 from exporters.passes._graph import constant, ints, only_user, static_shape
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
-# A k×k convolution of at most so many input channels that reads the network's input: grey, colour, colour with depth or alpha.
+# Input channels of a stem at most: grey, colour, colour with depth or alpha.
 _STEM_CHANNELS = 4
 
 
@@ -24,15 +24,13 @@ _STEM_CHANNELS = 4
 class Layer:
     """A Conv or Gemm and the nodes after it that an op of our domain would take in.
 
-    source: the activation it reads. residual: the other operand of ``add``. clip: bounds, infinite without activation.
+    clip: bounds, infinite without activation.
     """
 
     node: ir.Node
-    source: ir.Value
     weight: Array
     bias: Array
     add: ir.Node | None
-    residual: ir.Value | None
     activation: ir.Node | None
     clip: tuple[float, float]
 
@@ -40,6 +38,17 @@ class Layer:
     def name(self) -> str:
         """The node's name."""
         return self.node.name or ""
+
+    # source and residual are looked up and not stored: replacing an earlier layer replaces its output value.
+    @property
+    def source(self) -> ir.Value:
+        """The activation that the layer reads."""
+        return cast("ir.Value", self.node.inputs[0])  # find_layers has seen that it is there
+
+    @property
+    def residual(self) -> ir.Value | None:
+        """The other operand of ``add``."""
+        return None if self.add is None else _other_operand(self.add, self.node.outputs[0])
 
     @property
     def last(self) -> ir.Node:
@@ -185,17 +194,17 @@ def find_layers(graph: ir.Graph) -> list[Layer]:
 def _layer(node: ir.Node, taken: set[ir.Node]) -> Layer | None:
     if node.domain or node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
         return None
-    source, weight, bias = node.inputs[0], constant(node.inputs[1]), constant(node.inputs[2])
-    if source is None or weight is None or bias is None or bias.ndim != 1:
+    weight, bias = constant(node.inputs[1]), constant(node.inputs[2])
+    if node.inputs[0] is None or weight is None or bias is None or bias.ndim != 1:
         return None
     if node.op_type == "Conv" and weight.ndim != 4:
         return None
     if node.op_type == "Gemm" and not _is_linear(node):
         return None
     _check(node.name or node.op_type, weight, bias)
-    add, residual = _residual(node, taken)
+    add = _residual_add(node, taken)
     activation, clip = _activation(add or node)
-    return Layer(node, source, weight, bias, add, residual, activation, clip)
+    return Layer(node, weight, bias, add, activation, clip)
 
 
 def _check(name: str, weight: Array, bias: Array) -> None:
@@ -224,15 +233,20 @@ def _is_linear(node: ir.Node) -> bool:
     )
 
 
-def _residual(node: ir.Node, taken: set[ir.Node]) -> tuple[ir.Node | None, ir.Value | None]:
-    """The Add after a convolution and its other operand, unless another layer has it or the shapes broadcast."""
-    add = only_user(node.outputs[0])
-    if add is None or add.op_type != "Add" or add.domain or add in taken or node.op_type != "Conv":
-        return None, None
-    others = [value for value in add.inputs if value is not node.outputs[0]]
-    if len(others) != 1 or others[0] is None or others[0].shape is None or constant(others[0]) is not None:
-        return None, None
-    return (add, others[0]) if others[0].shape == node.outputs[0].shape else (None, None)
+def _residual_add(node: ir.Node, taken: set[ir.Node]) -> ir.Node | None:
+    """The Add after a convolution, unless another layer has taken it or its operands broadcast."""
+    output = node.outputs[0]
+    add = only_user(output)
+    if node.op_type != "Conv" or add is None or add.op_type != "Add" or add.domain or add in taken:
+        return None
+    other = _other_operand(add, output)
+    if other is None or other.shape is None or constant(other) is not None:
+        return None
+    return add if other.shape == output.shape else None
+
+
+def _other_operand(add: ir.Node, operand: ir.Value) -> ir.Value | None:
+    return add.inputs[1] if add.inputs[0] is operand else add.inputs[0]
 
 
 def _activation(node: ir.Node) -> tuple[ir.Node | None, tuple[float, float]]:

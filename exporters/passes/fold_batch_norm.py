@@ -1,7 +1,8 @@
 """BatchNormalization ∘ Conv → Conv.
 
 With scale s = γ / √(σ² + ε) per output channel: W ← s·W, bias ← s·(bias − μ) + β. Zeros of W stay zeros.
-Requires: constant weights, read by nothing else. Ensures: no BatchNormalization directly after such a Conv; each Conv and Gemm has a bias.
+Requires: constant weights, read by nothing else. Ensures: no BatchNormalization directly after such a Conv; each Conv
+and Gemm has a bias.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
 
+from exporters.ops import initializer
 from exporters.passes._graph import constant
 
 
@@ -33,9 +35,8 @@ def _add_bias(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     transposed = node.op_type == "Gemm" and not ("transB" in node.attributes and node.attributes["transB"].as_int())
     zeros = np.zeros(weight.shape[1 if transposed else 0], weight.dtype)
-    name = f"{node.inputs[1].name}_bias" if node.inputs[1] is not None else None
-    bias = ir.Value(name=name, const_value=ir.tensor(zeros, name=name))
-    bias.shape, bias.type = ir.Shape(zeros.shape), ir.TensorType(ir.DataType.FLOAT)
+    name = f"{node.name}.zero_bias"
+    bias = initializer(name, zeros)
     graph.register_initializer(bias)
     node.resize_inputs(3)
     node.replace_input_with(2, bias)

@@ -1,7 +1,7 @@
 """Nodes of constants → initializers; nodes without effect → nothing.
 
-Requires: opset 18 or so. Ensures: bounds of Clip, axes of reductions and shapes of Reshape that do not depend on the input
-are constants; no Identity, no Dropout, no unused node is left.
+Requires: an operator set of 18 or more. Ensures: bounds of Clip, axes of reductions and shapes of Reshape that do not
+depend on the input are constants; no Identity and no unused node is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """ReduceMean over height and width → GlobalAveragePool (kept dimensions) or Flatten ∘ GlobalAveragePool.
 
-Requires: a 4-d input, constant axes. Ensures: no such ReduceMean is left. Runtimes keep a convolution's layout through the
-pooling op, but not through a general reduction.
+A Reshape that only drops the pooled dimensions becomes Flatten, too. Requires: a 4-d input, constant axes. Ensures: no
+such ReduceMean is left. Runtimes keep a convolution's layout through the pooling op, but not through a general
+reduction.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ def _replace_mean(graph: ir.Graph, node: ir.Node) -> None:
     keepdims = node.attributes["keepdims"].as_int() if "keepdims" in node.attributes else 1
     if keepdims:
         return _replace(graph, node, [pool])
-    source = node.inputs[0]
-    assert source is not None and source.shape is not None  # held by _is_spatial_mean
-    pool.outputs[0].shape = ir.Shape([*source.shape[:2], 1, 1])
-    pool.outputs[0].type = source.type
+    pool.outputs[0].type = node.outputs[0].type
+    if node.outputs[0].shape is not None:
+        pool.outputs[0].shape = ir.Shape([*node.outputs[0].shape, 1, 1])
     return _replace(graph, node, [pool, ir.node("Flatten", [pool.outputs[0]], attributes={"axis": 1})])
 
 

@@ -1,8 +1,8 @@
 """Exporter's counters → the network's own names.
 
-A layer is called what its weight's parameter is called, less ``.weight``; its bias ``LAYER.bias``; nodes without weights by
-their op type and a counter. A value is called what the node that makes it is called. Ensures: names are unique, and depend on nothing
-but the network.
+A layer is called what its weight's parameter is called, less ``.weight``; its bias ``LAYER.bias``; nodes without
+weights by their op type and a counter. A value is called what the node that makes it is called. Ensures: names are
+unique, and depend on nothing but the network.
 """
 
 from __future__ import annotations

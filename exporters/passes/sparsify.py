@@ -1,11 +1,11 @@
-"""[Clip | Relu] ∘ [Add] ∘ Conv → CsrConv, CsrConvAdd; the same for Gemm → CsrGemm; around them DepthwiseConv and DenseConv.
+"""[Clip | Relu] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [Clip | Relu] ∘ Gemm → CsrGemm.
 
 ``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
-next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between them;
-all else stays as it is. When every layer stays dense, so does the network.
+next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
+them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
 
-Requires: constant float32 weights (folded batch norm, named layers: NameLayers). Ensures: layers not converted are untouched;
-``reports`` has every Conv and Gemm in the graph's order.
+Requires: constant float32 weights, layers named (FoldBatchNorm, NameLayers). Ensures: layers not converted are
+untouched; ``reports`` has every Conv and Gemm in the graph's order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants
 from exporters.ops._op import Attribute
 from exporters.passes._layer import Layer, find_layers
 
-_ALL_DENSE = "no layer of the network gains by sparsity, so all of it stays standard ONNX"
+_ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays standard ONNX"
 
 
 class Sparsify(ir.passes.InPlacePass):
@@ -61,6 +61,9 @@ class Sparsify(ir.passes.InPlacePass):
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:
     """The op of our domain for each layer that becomes one."""
     ops = {layer.name: layer.sparse_op for layer in layers if decisions[layer.name].sparse}
+    convolutions = {layer.name for layer in layers if layer.kind == "conv"}
+    if convolutions and not convolutions & ops.keys():
+        return {}
     by_output = {layer.last.outputs[0]: layer for layer in layers}
     # Depthwise first, then the stem, which may stand before a depthwise that has just been chosen.
     for kind, op in (("depthwise", "DepthwiseConv"), ("stem", "DenseConv")):

@@ -1,4 +1,4 @@
-"""Exporter's traces → nothing: metadata, doc strings, default attributes, duplicate small constants, IR of shapes of weights.
+"""Exporter's traces → nothing: metadata, doc strings, default attributes, duplicate small constants.
 
 Ensures: what is left in the file is what a runtime reads, so that equal networks give equal and small files.
 """

@@ -1,0 +1,84 @@
+"""Does a file compute what the network computes? ONNX's checker, stock ORT and onnx.reference answer."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from exporters.errors import VerificationError
+from exporters.load import load
+from exporters.serialize import to_bytes
+
+TOLERANCE = 1e-4
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Largest differences from the expected output, relative to its largest magnitude.
+
+    onnxruntime: of ORT without any library of ours. reference: of onnx.reference.
+    """
+
+    onnxruntime: float
+    reference: float
+
+
+def verify(path: str | Path, inputs: Array, expected: Array, tolerance: float = TOLERANCE) -> Verification:
+    """Check the file at ``path`` and run it on ``inputs``, the network's own outputs for which are ``expected``.
+
+    inputs: float32 (batch, channels, height, width); expected: float32 (batch, classes). One or two images do, as
+    onnx.reference is slow. Raises LoadError, and VerificationError when the checker refuses or a difference exceeds
+    ``tolerance``.
+    """
+    model = load(path)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise VerificationError(f"{path}: ONNX's checker refuses it ({first}).") from error
+    result = Verification(
+        onnxruntime=relative_difference(_run_onnxruntime(model, inputs), expected),
+        reference=relative_difference(_run_reference(model, inputs), expected),
+    )
+    for what, difference in (("ONNX Runtime", result.onnxruntime), ("onnx.reference", result.reference)):
+        # Written so that NaN fails.
+        if not difference <= tolerance:
+            raise VerificationError(
+                f"{path}: in {what} its output differs from the network's by {difference:.1e} of the largest, "
+                f"more than {tolerance:.1e}; export it again and report this if it stays."
+            )
+    return result
+
+
+def relative_difference(got: Array, expected: Array) -> float:
+    """Largest |got − expected| / max |expected|; NaN when either has one, infinity when the shapes differ."""
+    if got.shape != expected.shape:
+        return float("inf")
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+    return float(np.abs(got.astype(np.float64) - expected).max()) / scale
+
+
+def _run_onnxruntime(model: onnx.ModelProto, inputs: Array) -> Array:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ORT is first imported
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    return np.asarray(output)
+
+
+def _run_reference(model: onnx.ModelProto, inputs: Array) -> Array:
+    from onnx.reference import ReferenceEvaluator
+
+    (output,) = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: inputs})
+    return np.asarray(output)
