@@ -1,0 +1,19 @@
+"""How long does it take there: measure models in turns, keep every sample, compare without false alarms."""
+
+from device_bench.errors import DeviceBenchError
+from device_bench.measure import measure
+from device_bench.measurement import Measurement, Summary
+from device_bench.plan import ModelUnderTest, Plan
+from device_bench.results import Results, load, save
+
+__all__ = [
+    "DeviceBenchError",
+    "Measurement",
+    "ModelUnderTest",
+    "Plan",
+    "Results",
+    "Summary",
+    "load",
+    "measure",
+    "save",
+]

@@ -1,0 +1,171 @@
+"""Was the machine fit to be measured on? Looks for what makes a median mean something else, and names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from device_bench.stats import ranks, spread
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from device_bench.results import Benchmark, Context
+
+Cause = Literal["thermal drop", "drift", "bimodal", "spread", "load", "battery", "warm-up", "few samples", "governor"]
+
+MAX_SPREAD = 0.15  # interquartile range over median
+MAX_DRIFT = 0.05  # first third of a run against its last third
+MIN_MODE_SHARE = 0.25  # a smaller mode cannot carry the median
+MIN_MODE_GAP = 0.05  # distance of the modes over the median
+MIN_MODE_SEPARATION = 4.5  # Ashman's D; a normal population cut in two has 2.6, a uniform one 3.5
+SEPARATION_OF_FEW = 30.0  # over the number of samples, on top: few samples look divided by chance
+MAX_VALLEY = 0.08  # share of the samples in the middle third between the modes; a normal population has 0.21
+THERMAL_SLOWDOWN = 0.95  # of the clock at the start
+THERMAL_RISE_C = 8.0
+FEWEST_FOR_SHAPE = 9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was wrong: its name, a sentence, and whether a verdict on these samples is worth anything."""
+
+    cause: Cause
+    sentence: str
+    unfit: bool
+
+
+def examine(benchmark: Benchmark, context: Context | None = None) -> tuple[Finding, ...]:
+    """What is wrong with the samples of one benchmark, worst first."""
+    samples = np.asarray(benchmark.samples)
+    name = benchmark.name
+    if samples.size < FEWEST_FOR_SHAPE:
+        sentence = f"{name}: {samples.size} samples are too few to say anything; take at least {FEWEST_FOR_SHAPE}."
+        return (Finding("few samples", sentence, unfit=True),)
+    findings = []
+    slope = drift(samples)
+    if abs(slope) > MAX_DRIFT:
+        heat = _heat(benchmark, context) if slope > 0 else None
+        direction = "slower" if slope > 0 else "faster"
+        sentence = f"{name} became {abs(slope):.0%} {direction} from the first to the last third of the run"
+        if heat:
+            findings.append(Finding("thermal drop", f"{sentence} while {heat}: let the machine cool.", unfit=True))
+        else:
+            findings.append(Finding("drift", f"{sentence}: something else ran, or it was not yet warm.", unfit=True))
+    # A run that drifts has two modes for that reason alone: look for modes around the trend.
+    if modes := two_modes(samples if not findings else _detrended(samples)):
+        share, gap = modes
+        findings.append(
+            Finding(
+                "bimodal",
+                f"{name} has two modes {gap:.0%} apart, {share:.0%} of the samples in the smaller one: "
+                "it moved between kinds of cores, clocks or neighbours; pin it to cores.",
+                unfit=True,
+            )
+        )
+    if (width := spread(samples)) > MAX_SPREAD and not findings:
+        findings.append(
+            Finding("spread", f"{name}: half of the samples spread over {width:.0%} of the median.", unfit=True)
+        )
+    if benchmark.warmup_stable is False:
+        findings.append(Finding("warm-up", f"{name} had not settled when its warm-up reached its bound.", unfit=False))
+    return tuple(findings)
+
+
+def examine_machine(context: Context) -> tuple[Finding, ...]:
+    """What was wrong with the machine before the first sample."""
+    findings = []
+    before = context.before
+    if before and before.load_avg and context.num_cpus:
+        free = context.num_cpus - (context.threads or 1)
+        if before.load_avg[0] > free + 0.5:
+            sentence = (
+                f"Other work kept {before.load_avg[0]:.1f} of {context.num_cpus} cores busy before the measurement."
+            )
+            findings.append(Finding("load", sentence, unfit=False))
+    if before and before.on_battery:
+        findings.append(Finding("battery", "The machine ran on its battery, which may lower its clocks.", unfit=False))
+    if context.governor == "powersave":
+        findings.append(
+            Finding("governor", "The clock governor was 'powersave'; clocks may have been low.", unfit=False)
+        )
+    return tuple(findings)
+
+
+def drift(samples: ArrayLike) -> float:
+    """Median of the last third over that of the first, minus 1; 0 unless a trend is there at all (rank correlation)."""
+    x = np.asarray(samples, dtype=np.float64)
+    third = max(x.size // 3, 1)
+    r = ranks(x)
+    time = np.arange(x.size, dtype=np.float64)
+    if np.ptp(r) == 0.0:
+        return 0.0
+    rho = float(np.corrcoef(r, time)[0, 1])
+    if abs(rho) * np.sqrt(x.size - 1) < 3.0:  # Spearman's ρ √(n−1) is about standard normal when there is no trend
+        return 0.0
+    return float(np.median(x[-third:]) / np.median(x[:third]) - 1.0)
+
+
+def two_modes(samples: ArrayLike) -> tuple[float, float] | None:
+    """(share of the smaller mode, gap between the modes over the median) if there are two, else None.
+
+    The samples are cut where the variance within the two parts is least (Otsu 1979). They are two modes if the cut is
+    deep: Ashman's D = |μ₁ − μ₂| / √((σ₁² + σ₂²)/2) beyond what one normal or uniform population gives, hardly any
+    sample half-way, neither part small, and the gap large enough to matter.
+    """
+    x = np.sort(np.asarray(samples, dtype=np.float64))
+    n = x.size
+    # Outliers would drag a part's spread along: the outermost 2 % a side count as the values beside them.
+    x = np.clip(x, x[int(0.02 * n)], x[n - 1 - int(0.02 * n)])
+    left = np.arange(1, n, dtype=np.float64)
+    sums, squares = np.cumsum(x)[:-1], np.cumsum(x * x)[:-1]
+    total, total_squares = float(x.sum()), float(x @ x)
+    within = (squares - sums**2 / left) + (total_squares - squares - (total - sums) ** 2 / (n - left))
+    least = max(int(np.ceil(MIN_MODE_SHARE * n)), 2)
+    if n < 2 * least + 1:
+        return None
+    cut = least + int(np.argmin(within[least - 1 : n - least]))
+    low, high = x[:cut], x[cut:]
+    gap = float(high.mean() - low.mean())
+    noise = float(np.sqrt((low.var() + high.var()) / 2.0))
+    relative = gap / float(np.median(x))
+    if relative < MIN_MODE_GAP or gap < (MIN_MODE_SEPARATION + SEPARATION_OF_FEW / n) * noise:
+        return None
+    valley = np.abs(x - (low.mean() + high.mean()) / 2.0) < gap / 6.0
+    if float(valley.mean()) > MAX_VALLEY:
+        return None
+    return min(cut, n - cut) / n, relative
+
+
+def _detrended(samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> ArrayLike:
+    time = np.arange(samples.size, dtype=np.float64)
+    slope, start = np.polyfit(time, samples, 1)
+    return np.asarray(samples - slope * time - start + np.median(samples))
+
+
+def _heat(benchmark: Benchmark, context: Context | None) -> str | None:
+    """What the sensors say if they say that the machine got hot or clocked down, else None."""
+    clocks = benchmark.frequencies_mhz
+    third = max(len(clocks) // 3, 1)
+    if clocks:
+        first, last = float(np.median(clocks[:third])), float(np.median(clocks[-third:]))
+        if last < THERMAL_SLOWDOWN * first:
+            return f"the clock fell from {first:.0f} to {last:.0f} MHz"
+    if context is None or context.before is None or context.after is None:
+        return None
+    before, after = context.before, context.after
+    if before.frequencies_mhz and after.frequencies_mhz:
+        first, last = max(before.frequencies_mhz), max(after.frequencies_mhz)
+        if last < THERMAL_SLOWDOWN * first:
+            return f"the clock fell from {first:.0f} to {last:.0f} MHz"
+    rises = {
+        zone: after.temperatures_c[zone] - start
+        for zone, start in before.temperatures_c.items()
+        if zone in after.temperatures_c
+    }
+    if rises and max(rises.values()) >= THERMAL_RISE_C:
+        zone = max(rises, key=lambda key: rises[key])
+        return f"{zone} rose by {rises[zone]:.0f} °C"
+    return None

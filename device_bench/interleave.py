@@ -1,0 +1,141 @@
+"""Take turns: time several callables round by round, so that what slows the machine slows all of them alike."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import statistics
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from device_bench.results import MAX_SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from device_bench.plan import Plan
+
+    Clock = Callable[[], int]
+    Progress = Callable[[float], object]
+
+_WINDOW = 5  # runs whose median must agree with that of the runs before
+_SETTLED = 0.02
+_RESOLUTIONS = 1000  # a sample lasts at least this many steps of the clock, so that reading it costs 0.1 %
+_MAX_INNER = 100_000
+
+
+@dataclass(frozen=True)
+class Series:
+    """Samples of one callable: ns a run (a mean if ``inner`` > 1), and when each began (ns since the first round)."""
+
+    samples_ns: tuple[float, ...]
+    starts_ns: tuple[int, ...]
+    inner: int
+    warmup_rounds: int
+    warmup_stable: bool
+
+
+def interleave(
+    runs: Mapping[str, Callable[[], object]],
+    plan: Plan,
+    *,
+    clock: Clock = time.perf_counter_ns,
+    progress: Progress | None = None,
+) -> dict[str, Series]:
+    """Warm up, then take ``plan.samples`` rounds (more until ``plan.duration_s`` has passed): each once a round.
+
+    When there are several, each timed run directly follows an untimed one of the same callable, so that every sample
+    finds its own data in the caches, as it would in an app that runs one model. Garbage collection is off meanwhile.
+    ``progress`` is told the share that is done, from 0 to 1. What a callable raises is passed on.
+    """
+    rng = random.Random(plan.seed)  # noqa: S311 (an order, not a secret)
+    with _no_garbage_collection():
+        inner, rounds, stable = _warm_up(runs, plan, clock)
+        samples: dict[str, list[float]] = {name: [] for name in runs}
+        starts: dict[str, list[int]] = {name: [] for name in runs}
+        begin = clock()
+        duration_ns = plan.duration_s * 1e9
+        taken = 0
+        while taken < plan.samples or (clock() - begin < duration_ns and taken < MAX_SAMPLES):
+            for name in _order(list(runs), taken, plan, rng):
+                run = runs[name]
+                if len(runs) > 1:
+                    run()
+                start = clock()
+                for _ in range(inner[name]):
+                    run()
+                elapsed = clock() - start
+                # A clock that did not move (a coarse one, or one set back) has seen less than one step, not nothing.
+                samples[name].append(max(elapsed, 1) / inner[name])
+                starts[name].append(start - begin)
+            taken += 1
+            if progress is not None:
+                passed = (clock() - begin) / duration_ns if duration_ns else 1.0
+                progress(min(taken / plan.samples, passed, 1.0))
+    return {name: Series(tuple(samples[name]), tuple(starts[name]), inner[name], rounds, stable[name]) for name in runs}
+
+
+def clock_step(clock: Clock) -> int:
+    """The smallest step that ``clock`` is seen to make, in its own unit; at least 1."""
+    steps = []
+    for _ in range(20):
+        start, polls = clock(), 0
+        while (now := clock()) <= start and polls < 200_000:
+            polls += 1
+        if now <= start:
+            break  # a clock that stands still is not waited for
+        steps.append(now - start)
+    return max(min(steps, default=1), 1)
+
+
+def _warm_up(
+    runs: Mapping[str, Callable[[], object]], plan: Plan, clock: Clock
+) -> tuple[dict[str, int], int, dict[str, bool]]:
+    """Run in turns until settled or out of bounds; (inner repetitions, rounds, settled) by name."""
+    shortest = _RESOLUTIONS * clock_step(clock)
+    times: dict[str, list[int]] = {name: [] for name in runs}
+    begin, rounds = clock(), 0
+    stable = dict.fromkeys(runs, False)
+    # Two rounds whatever the bounds: a first run allocates, and inner repetitions need one honest time.
+    while rounds < 2 or (rounds < plan.warmup_rounds and clock() - begin < plan.warmup_s * 1e9):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            times[name].append(clock() - start)
+        rounds += 1
+        stable = {name: _settled(times[name]) for name in runs}
+        if all(stable.values()):
+            break
+    inner = {
+        name: min(max(math.ceil(shortest / max(min(taken[1:]), 1)), 1), _MAX_INNER) for name, taken in times.items()
+    }
+    return inner, rounds, stable
+
+
+def _settled(times: list[int]) -> bool:
+    if len(times) < 2 * _WINDOW:
+        return False
+    before = statistics.median(times[-2 * _WINDOW : -_WINDOW])
+    return abs(statistics.median(times[-_WINDOW:]) - before) <= _SETTLED * before
+
+
+def _order(names: list[str], taken: int, plan: Plan, rng: random.Random) -> list[str]:
+    if plan.order == "abba":
+        return names if taken % 2 == 0 else names[::-1]
+    rng.shuffle(names)
+    return names
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

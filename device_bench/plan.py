@@ -1,0 +1,79 @@
+"""What is asked of a measurement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from device_bench.errors import PlanError
+from device_bench.results import MAX_SAMPLES
+
+DEFAULT_SAMPLES = 60
+
+
+@dataclass(frozen=True)
+class ModelUnderTest:
+    """One ONNX file to measure; ``sparse`` runs it with the kernel library, otherwise it runs in stock ONNX Runtime.
+
+    ``library`` names a kernel library other than the one of this installation, for devices of another kind.
+    """
+
+    path: Path
+    sparse: bool
+    library: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    ``samples`` are taken of every model, one of each a round; ``duration_s`` goes on until that much time has passed
+    as well (sustained load). ``order`` is drawn afresh each round (``shuffled``), or turned each round (``abba``).
+    Warm-up ends when every model's last runs agree with those before, at the latest after ``warmup_rounds`` or
+    ``warmup_s``. ``cores`` are the ones to run on, all allowed ones if None. PlanError if a value makes no sense.
+    """
+
+    threads: int = 1
+    samples: int = DEFAULT_SAMPLES
+    duration_s: float = 0.0
+    seed: int = 0
+    cores: tuple[int, ...] | None = None
+    order: Literal["shuffled", "abba"] = "shuffled"
+    warmup_rounds: int = 200
+    warmup_s: float = 10.0
+    time_limit_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.samples <= MAX_SAMPLES:
+            raise PlanError(f"{self.samples} samples cannot be taken; ask for 1 to {MAX_SAMPLES}.")
+        if not 1 <= self.threads <= 256:
+            raise PlanError(f"{self.threads} threads cannot be used; ask for 1 to 256.")
+        if not 0 <= self.duration_s <= 86400:
+            raise PlanError(f"A run of {self.duration_s} s cannot be made; ask for 0 s to a day.")
+        if self.warmup_rounds < 0 or self.warmup_s < 0 or self.time_limit_s <= 0:
+            raise PlanError("Warm-up bounds must not be negative, and the time limit must be above zero.")
+        if self.order not in ("shuffled", "abba"):
+            raise PlanError(f"The order {self.order!r} is unknown; there are shuffled and abba.")
+        if self.cores is not None and (not self.cores or min(self.cores) < 0 or max(self.cores) > 4095):
+            raise PlanError("Name at least one core, from 0 to 4095.")
+
+
+def parse_cores(text: str) -> tuple[int, ...]:
+    """Read a core list such as ``0-3`` or ``0,2,4-5``. PlanError if it is not one."""
+    cores: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise PlanError(f"{text!r:.80} is not a list of cores; write for example 0-3 or 0,2.")
+        cores.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return tuple(sorted(cores))
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``90s``, ``30m`` or ``1.5h`` as seconds. PlanError if it is not one."""
+    found = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*(s|m|h)\s*", text)
+    if not found:
+        raise PlanError(f"{text!r:.80} is not a duration; write for example 90s, 30m or 1h.")
+    return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from device_bench.interleave import clock_step, interleave
+from device_bench.plan import Plan
+
+
+class Machine:
+    """A clock in ns, and callables that take time on it."""
+
+    def __init__(self, step: int = 1) -> None:
+        self.time, self.step, self.order = 0, step, ""
+
+    def clock(self) -> int:
+        self.time += 1
+        return self.time // self.step * self.step
+
+    def work(self, name: str, ns: int):
+        def run() -> None:
+            self.time += ns
+            self.order += name
+
+        return run
+
+
+def test_samples_are_the_times_and_stamps_ascend() -> None:
+    machine = Machine()
+    series = interleave(
+        {"d": machine.work("d", 3_000_000), "s": machine.work("s", 1_000_000)}, Plan(samples=50), clock=machine.clock
+    )
+    assert set(series) == {"d", "s"}
+    for name, ns in (("d", 3_000_000), ("s", 1_000_000)):
+        assert series[name].samples_ns == pytest.approx((ns,) * 50, rel=1e-3)
+        assert list(series[name].starts_ns) == sorted(series[name].starts_ns)
+        assert series[name].warmup_stable
+        assert series[name].warmup_rounds == 10
+        assert series[name].inner == 1
+
+
+def rounds(order: str, warmup: int, samples: int) -> list[str]:
+    measured = order[2 * warmup :]
+    return [measured[4 * i : 4 * i + 4] for i in range(samples)]
+
+
+def test_every_round_runs_each_model_twice_in_an_order_drawn_from_the_seed() -> None:
+    orders = []
+    for seed in (1, 1, 2):
+        machine = Machine()
+        runs = {"d": machine.work("d", 3_000_000), "s": machine.work("s", 1_000_000)}
+        interleave(runs, Plan(samples=60, seed=seed), clock=machine.clock)
+        orders.append(rounds(machine.order, 10, 60))
+    assert set(orders[0]) == {"ddss", "ssdd"}
+    assert 15 < orders[0].count("ddss") < 45
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_abba() -> None:
+    machine = Machine()
+    runs = {"d": machine.work("d", 3_000_000), "s": machine.work("s", 1_000_000)}
+    interleave(runs, Plan(samples=6, order="abba"), clock=machine.clock)
+    assert rounds(machine.order, 10, 6) == ["ddss", "ssdd"] * 3
+
+
+def test_short_runs_are_repeated_until_a_coarse_clock_sees_them() -> None:
+    machine = Machine(step=1000)
+    series = interleave({"s": machine.work("s", 50_000)}, Plan(samples=9), clock=machine.clock)["s"]
+    assert series.inner >= 20
+    assert series.samples_ns == pytest.approx((50_000,) * 9, rel=2e-3)
+
+
+def test_a_clock_that_stands_still_gives_no_zero() -> None:
+    series = interleave({"s": lambda: None}, Plan(samples=3, warmup_rounds=2), clock=lambda: 7)["s"]
+    assert min(series.samples_ns) > 0
+    assert clock_step(lambda: 7) == 1
+
+
+def test_warm_up_is_bounded_in_rounds_and_time_and_says_so() -> None:
+    machine, ns = Machine(), 1_000_000
+
+    def slower_each_time() -> None:
+        nonlocal ns
+        ns = int(ns * 1.1)
+        machine.time += ns
+
+    series = interleave({"s": slower_each_time}, Plan(samples=1, warmup_rounds=30), clock=machine.clock)["s"]
+    assert series.warmup_rounds == 30
+    assert not series.warmup_stable
+    slow = Machine()
+    series = interleave({"s": slow.work("s", 4 * 10**9)}, Plan(samples=1, warmup_s=10.0), clock=slow.clock)["s"]
+    assert series.warmup_rounds == 3
+
+
+def test_duration_goes_on_after_the_samples_and_progress_reaches_one() -> None:
+    machine, told = Machine(), []
+    plan = Plan(samples=5, duration_s=1.0)
+    series = interleave({"s": machine.work("s", 10_000_000)}, plan, clock=machine.clock, progress=told.append)
+    assert len(series["s"].samples_ns) == 100
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_garbage_collection_is_off_meanwhile_and_back_afterwards_even_after_an_error() -> None:
+    seen = []
+
+    def run() -> None:
+        seen.append(gc.isenabled())
+        if len(seen) > 20:
+            raise RuntimeError("unplugged")
+
+    assert gc.isenabled()
+    with pytest.raises(RuntimeError, match="unplugged"):
+        interleave({"s": run}, Plan(samples=50))
+    assert not any(seen)
+    assert gc.isenabled()
