@@ -1,0 +1,189 @@
+"""Small models made without torch, and the one network that is exported by it, once per session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from exporters import csr
+from exporters.from_torch import to_onnx
+from exporters.ops import DOMAIN, OPSET, VERSION, EdgeOp, build_node, csr_constants
+from exporters.serialize import to_proto
+
+Array = npt.NDArray[Any]
+INF = float("inf")
+SAME = {"strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1]}
+POINT = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1]}
+
+
+def sparse_weight(rng: np.random.Generator, shape: Sequence[int], density: float = 0.3) -> Array:
+    """Random weight with zeros; its first and last rows are empty where there are three or more."""
+    weight = rng.normal(size=shape).astype(np.float32)
+    weight[rng.random(shape) >= density] = 0
+    if shape[0] > 2:
+        weight[[0, -1]] = 0
+    return weight
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def make_weight() -> Callable[..., Array]:
+    return sparse_weight
+
+
+@pytest.fixture(scope="session")
+def edge_model() -> Callable[..., onnx.ModelProto]:
+    """A model of one node of our domain: op, weight, bias, input shape, attributes, and the dtype of col_idx."""
+
+    def make(
+        op: EdgeOp,
+        weight: Array,
+        bias: Array,
+        shape: Sequence[int | str],
+        attributes: Mapping[str, Any],
+        index_dtype: Any = None,
+    ) -> onnx.ModelProto:
+        constants = {"W": weight, "bias": bias} if not op.is_csr else csr_constants(csr.from_dense(weight), bias)
+        if index_dtype is not None:
+            constants["col_idx"] = constants["col_idx"].astype(index_dtype)
+        float32 = ir.TensorType(ir.DataType.FLOAT)
+        activations = {"X": ir.Value(name="X", shape=ir.Shape(shape), type=float32)}
+        out_shape = ir.Shape([shape[0], weight.shape[0], *(("h", "w") if len(shape) == 4 else ())])
+        if "residual" in op.inputs:
+            activations["residual"] = ir.Value(name="residual", shape=out_shape, type=float32)
+        node, initializers = build_node(
+            op, "layer", activations, constants, {"clip_min": -INF, "clip_max": INF, **attributes}
+        )
+        output = node.outputs[0]
+        output.name, output.shape, output.type = "Y", out_shape, float32
+        graph = ir.Graph(
+            list(activations.values()),
+            [output],
+            nodes=[node],
+            initializers=initializers,
+            opset_imports={"": OPSET, DOMAIN: VERSION},
+            name="main",
+        )
+        model = to_proto(ir.Model(graph, ir_version=10))
+        model.functions.append(op.function)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_stock(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Array, list[str]]]:
+    """Run a model in ORT without any library of ours: its output, and the ops of the graph that ORT optimised."""
+
+    def run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> tuple[Array, list[str]]:
+        optimised = tmp_path_factory.mktemp("ort") / "optimised.onnx"
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(optimised)
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        (output,) = session.run(None, dict(feeds))
+        return output, [node.op_type for node in onnx.load(optimised).graph.node]
+
+    return run
+
+
+def _tiny() -> onnx.ModelProto:
+    rng = np.random.default_rng(7)
+    weights = {
+        "stem.weight": rng.normal(size=(8, 1, 3, 3)),
+        "dw.weight": rng.normal(size=(8, 1, 3, 3)),
+        "pw.weight": sparse_weight(rng, (16, 8, 1, 1)),
+        "fc.weight": sparse_weight(rng, (10, 16)),
+        "stem.bias": rng.normal(size=8),
+        "dw.bias": rng.normal(size=8),
+        "pw.bias": rng.normal(size=16),
+        "fc.bias": rng.normal(size=10),
+        "low": np.array(0.0),
+        "high": np.array(6.0),
+    }
+    shape = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("Conv", ["input", "stem.weight", "stem.bias"], ["stem"], "stem", strides=[2, 2], **shape),
+        helper.make_node("Clip", ["stem", "low", "high"], ["clip"], "clip"),
+        helper.make_node("Conv", ["clip", "dw.weight", "dw.bias"], ["dw"], "dw", group=8, strides=[1, 1], **shape),
+        helper.make_node("Relu", ["dw"], ["relu"], "relu"),
+        helper.make_node("Conv", ["relu", "pw.weight", "pw.bias"], ["pw"], "pw", kernel_shape=[1, 1]),
+        helper.make_node("Clip", ["pw", "low", "high"], ["clip_2"], "clip_2"),
+        helper.make_node("GlobalAveragePool", ["clip_2"], ["pool"], "pool"),
+        helper.make_node("Flatten", ["pool"], ["flat"], "flat", axis=1),
+        helper.make_node("Gemm", ["flat", "fc.weight", "fc.bias"], ["logits"], "fc", transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 10])],
+        [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+
+
+@pytest.fixture
+def tiny() -> onnx.ModelProto:
+    """Stem, depthwise, pointwise, pooling, classifier: the least network with every kind of layer."""
+    return _tiny()
+
+
+class SmallNet(nn.Module):
+    """What MobileNetV1 is made of, three convolutions deep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6(inplace=True)),
+            nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True)),
+            nn.Sequential(nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(inplace=True)),
+        )
+        self.classifier = nn.Sequential(nn.Dropout(0.1), nn.Linear(16, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+def randomise_batch_norm(model: nn.Module) -> nn.Module:
+    """Statistics as after training; those of a new network are 0 and 1, and folding them would show nothing."""
+    generator = torch.Generator().manual_seed(3)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor, low in ((module.running_mean, -0.3), (module.running_var, 0.5)):
+                tensor.uniform_(low, low + 0.6, generator=generator)
+            with torch.no_grad():
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.uniform_(-0.3, 0.3, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    return randomise_batch_norm(SmallNet())
+
+
+@pytest.fixture(scope="session")
+def small_dense(small_net: nn.Module) -> bytes:
+    """The small network exported; bytes, so that no test can change it for another."""
+    return to_onnx(small_net, torch.zeros(1, 1, 8, 8)).SerializeToString(deterministic=True)

@@ -1,0 +1,107 @@
+"""Round trips and scipy as the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from exporters import csr
+from exporters.errors import CsrError
+
+WEIGHTS = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=7),
+    elements=st.one_of(st.just(0.0), st.just(-0.0), st.floats(width=32)),
+)
+
+
+@given(WEIGHTS)
+def test_dense_weights_come_back(weight: np.ndarray) -> None:
+    made = csr.from_dense(weight)
+    assert np.array_equal(csr.to_dense(made), weight, equal_nan=True)
+    assert made.shape == weight.shape
+    csr.validate(made.values, made.col_idx, made.row_ptr, made.shape)
+
+
+@given(WEIGHTS)
+def test_equals_scipy(weight: np.ndarray) -> None:
+    made = csr.from_dense(weight)
+    oracle = scipy.sparse.csr_matrix(weight.reshape(weight.shape[0], -1))
+    assert np.array_equal(made.values, oracle.data, equal_nan=True)
+    assert np.array_equal(made.col_idx, oracle.indices)
+    assert np.array_equal(made.row_ptr, oracle.indptr)
+    assert made.nnz == oracle.nnz
+
+
+@pytest.mark.parametrize(
+    ("columns", "dtype"),
+    [(1, np.uint8), (256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.int32), (2**31, np.int32)],
+)
+def test_column_indices_are_as_small_as_possible(columns: int, dtype: type) -> None:
+    assert csr.index_dtype(columns) == dtype
+
+
+def test_too_many_columns_are_refused() -> None:
+    with pytest.raises(CsrError, match="int32"):
+        csr.index_dtype(2**31 + 1)
+
+
+def test_bytes_are_counted() -> None:
+    made = csr.from_dense(np.array([[0, 5, 0, 0], [0, 0, 0, 0], [7, 0, 0, 8]], np.float32))
+    assert made.values.tolist() == [5, 7, 8]
+    assert made.col_idx.tolist() == [1, 0, 3]
+    assert made.row_ptr.tolist() == [0, 1, 1, 3]
+    assert made.nbytes == 3 * 4 + 3 * 1 + 4 * 4 + 2 * 8
+
+
+GOOD = {"values": [1.0, 2.0, 3.0], "col_idx": [1, 0, 3], "row_ptr": [0, 1, 1, 3], "shape": (3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"row_ptr": [1, 1, 1, 3]}, "rise from 0"),
+        ({"row_ptr": [0, 2, 1, 3]}, "never fall"),
+        ({"row_ptr": [0, 1, 1, 2]}, "to 3"),
+        ({"row_ptr": [0, 1, 3]}, "3 entries for 3 rows"),
+        ({"row_ptr": [[0, 1, 1, 3]]}, "one dimension"),
+        ({"row_ptr": [0, -1, 1, 3]}, "never fall"),
+        ({"col_idx": [1, 0, 4]}, "outside"),
+        ({"col_idx": [1, 3, 0]}, "ascend"),
+        ({"col_idx": [1, 3, 3]}, "ascend"),
+        ({"col_idx": [1, 0]}, "3 values and 2 column"),
+        ({"shape": (3, 0)}, "positive"),
+        ({"shape": (3,)}, "two or more"),
+        ({"shape": (3, 2**31)}, "int32"),
+        ({"shape": (-3, -4)}, "positive"),
+    ],
+)
+def test_what_is_no_csr_is_refused(change: dict[str, object], message: str) -> None:
+    parts = {**GOOD, **change}
+    with pytest.raises(CsrError, match=message):
+        csr.validate(
+            np.array(parts["values"], np.float32),
+            np.array(parts["col_idx"], np.int32),
+            np.array(parts["row_ptr"], np.int32),
+            parts["shape"],
+        )
+
+
+@pytest.mark.parametrize("dtypes", [("f8", "i4", "i4"), ("f4", "i8", "i4"), ("f4", "u1", "i8")])
+def test_other_types_are_refused(dtypes: tuple[str, str, str]) -> None:
+    arrays = [
+        np.array(GOOD[key]).astype(dtype) for key, dtype in zip(("values", "col_idx", "row_ptr"), dtypes, strict=True)
+    ]
+    with pytest.raises(CsrError, match="types"):
+        csr.validate(*arrays, (3, 4))
+
+
+def test_nan_and_infinity_are_legal_values() -> None:
+    made = csr.validate(
+        np.array([np.nan, np.inf], np.float32), np.array([0, 1], np.uint8), np.array([0, 2], np.int32), (1, 2)
+    )
+    assert np.isnan(csr.to_dense(made)[0, 0])

@@ -1,0 +1,41 @@
+"""A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import onnx
+import pytest
+
+from exporters import SaveError, save, to_bytes
+
+
+def test_bytes_arrive(tiny: onnx.ModelProto, tmp_path: Path) -> None:
+    save(tiny, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == to_bytes(tiny)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert (tmp_path / "model.onnx").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_nothing_is_left_after_a_failure(
+    tiny: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"old")
+
+    def fail(handle: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises((SaveError, KeyboardInterrupt)) as caught:
+        save(tiny, tmp_path / "model.onnx")
+    assert isinstance(caught.value, KeyboardInterrupt) or "No space left" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert (tmp_path / "model.onnx").read_bytes() == b"old"
+
+
+def test_a_missing_folder_is_named(tiny: onnx.ModelProto, tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match="nowhere"):
+        save(tiny, tmp_path / "nowhere" / "model.onnx")

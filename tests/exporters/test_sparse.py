@@ -1,0 +1,113 @@
+"""Dense ONNX → the one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from exporters import Decision, LayerInfo, NonFiniteWeightsError, UnsupportedModelError, to_bytes, to_sparse
+
+
+def always(info: LayerInfo) -> Decision:
+    return Decision(sparse=True, reason=f"{info.sparsity:.0%} zeros")
+
+
+def never(info: LayerInfo) -> Decision:
+    return Decision(sparse=False, reason="too few zeros")
+
+
+def ops(model: onnx.ModelProto) -> list[str]:
+    return [node.op_type for node in model.graph.node]
+
+
+def test_every_layer_becomes_its_op(tiny: onnx.ModelProto, rng: np.random.Generator, run_stock: Callable) -> None:
+    sparse = to_sparse(tiny, always)
+    assert ops(sparse.model) == ["DenseConv", "DepthwiseConv", "CsrConv", "GlobalAveragePool", "Flatten", "CsrGemm"]
+    assert [function.name for function in sparse.model.functions] == [
+        "CsrConv",
+        "CsrGemm",
+        "DenseConv",
+        "DepthwiseConv",
+    ]
+    onnx.checker.check_model(sparse.model, full_check=True)
+    x = rng.normal(size=(2, 1, 8, 8)).astype(np.float32)
+    want, _ = run_stock(tiny, {"input": x})
+    got, optimised = run_stock(sparse.model, {"input": x})
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ReferenceEvaluator(sparse.model).run(None, {"input": x})[0], want, rtol=1e-5, atol=1e-5)
+    assert "ScatterElements" not in optimised
+
+
+def test_layers_are_described_and_reported(tiny: onnx.ModelProto) -> None:
+    asked: list[LayerInfo] = []
+    sparse = to_sparse(tiny, lambda info: (asked.append(info), always(info))[1])
+    pw = next(numpy_helper.to_array(tensor) for tensor in tiny.graph.initializer if tensor.name == "pw.weight")
+    nnz = int(np.count_nonzero(pw))
+    assert asked[0] == LayerInfo("pw", "CsrConv", 16, 8, (1, 1), (1, 1), 16, nnz, 1 - nnz / 128)
+    assert [(info.name, info.op, info.out_pixels) for info in asked] == [("pw", "CsrConv", 16), ("fc", "CsrGemm", 1)]
+    rows = {row.name: row for row in sparse.layers}
+    assert list(rows) == ["stem", "dw", "pw", "fc"]
+    assert [row.format for row in sparse.layers] == ["dense", "depthwise", "csr", "csr"]
+    assert (rows["pw"].macs_dense, rows["pw"].macs) == (128 * 16, nnz * 16)
+    assert rows["pw"].bytes_dense == 128 * 4 + 16 * 4
+    assert rows["pw"].bytes == nnz * 5 + 17 * 4 + 4 * 8 + 16 * 4
+    assert "zeros" in rows["pw"].reason
+
+
+def test_bytes_reported_are_bytes_stored(tiny: onnx.ModelProto) -> None:
+    sparse = to_sparse(tiny, always)
+    stored = sum(numpy_helper.to_array(tensor).nbytes for tensor in sparse.model.graph.initializer)
+    assert stored == sum(row.bytes for row in sparse.layers)
+
+
+def test_a_network_that_stays_dense_is_left_alone(tiny: onnx.ModelProto) -> None:
+    before = to_bytes(tiny)
+    sparse = to_sparse(tiny, never)
+    assert to_bytes(sparse.model) == before
+    assert all(row.format in ("dense", "depthwise") and row.bytes == row.bytes_dense for row in sparse.layers)
+    assert all("too few zeros" in row.reason for row in sparse.layers if row.name in ("pw", "fc"))
+
+
+def test_a_sparse_classifier_alone_changes_nothing(tiny: onnx.ModelProto) -> None:
+    sparse = to_sparse(tiny, lambda info: always(info) if info.op == "CsrGemm" else never(info))
+    assert ops(sparse.model) == ops(tiny)
+    assert "standard ONNX" in sparse.layers[-1].reason
+
+
+def test_a_dense_decision_is_recorded_with_its_reason(tiny: onnx.ModelProto) -> None:
+    sparse = to_sparse(tiny, lambda info: never(info) if info.op == "CsrGemm" else always(info))
+    assert ops(sparse.model)[-1] == "Gemm"
+    assert (sparse.layers[-1].op, sparse.layers[-1].reason) == ("Gemm", "too few zeros")
+
+
+def test_the_input_is_left_as_it_was(tiny: onnx.ModelProto) -> None:
+    before = to_bytes(tiny)
+    to_sparse(tiny, always)
+    assert to_bytes(tiny) == before
+
+
+def test_same_weights_same_bytes(tiny: onnx.ModelProto) -> None:
+    assert to_bytes(to_sparse(tiny, always).model) == to_bytes(to_sparse(tiny, always).model)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["stem.weight", "pw.weight", "fc.bias"])
+def test_weights_that_are_not_finite_are_refused(tiny: onnx.ModelProto, name: str, value: float) -> None:
+    tensor = next(tensor for tensor in tiny.graph.initializer if tensor.name == name)
+    array = numpy_helper.to_array(tensor).copy()
+    array.flat[1] = value
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+    with pytest.raises(NonFiniteWeightsError, match=f"Layer {name.split('.')[0]}: 1 of"):
+        to_sparse(tiny, always)
+
+
+def test_other_types_are_refused(tiny: onnx.ModelProto) -> None:
+    tensor = next(tensor for tensor in tiny.graph.initializer if tensor.name == "pw.weight")
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), "pw.weight"))
+    with pytest.raises(UnsupportedModelError, match=r"Layer pw .*float64"):
+        to_sparse(tiny, always)
