@@ -41,7 +41,7 @@ class KernelLibraryHook(BuildHookInterface[Any]):
         for path in toolchain.build_all(folder, cache_dir=folder / "cache"):
             build_data["force_include"][str(path)] = f"runtimes/_lib/{path.parent.name}/{path.name}"
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, *_: object) -> None:
         folder = getattr(self, "_folder", None)
         if folder is not None:
             folder.cleanup()

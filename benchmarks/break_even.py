@@ -2,9 +2,9 @@
 
     python benchmarks/break_even.py [--json runtimes/break_even/x86_64.json]
 
-For each layer shape: one session with a dense Conv and one for each of a few densities with a CsrConv, all alike but for
-that, run in turn (interleaved, so that what disturbs one disturbs all). A line through the sparse medians over the density
-meets the dense median at the break-even.
+For each layer shape: one session with a dense Conv and one for each of a few densities with a CsrConv, all alike but
+for that, run in turn (interleaved, so that what disturbs one disturbs all). A line through the sparse medians over the
+density meets the dense median at the break-even.
 """
 
 import argparse

@@ -14,7 +14,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def host_platform() -> str:
-    """This machine's platform, spelled as in `PLATFORMS`, for example "linux-x86_64"."""
+    """The platform of this machine, spelled as in `PLATFORMS`, for example "linux-x86_64"."""
     machine = host.machine().lower()
     return f"{host.system().lower()}-{_MACHINES.get(machine, machine)}"
 
@@ -56,7 +56,7 @@ _ISAS = {"linux-x86_64": ("reference", "sse2", "avx2", "avx512"), "linux-aarch64
 
 @functools.cache
 def host_isa() -> str:
-    """The best instruction set that both this processor and the library have: "avx512", "avx2", "sse2", "neon" or "reference".
+    """The best instruction set that both this processor and the library have, such as "avx2" or "neon".
 
     Raises:
         LibraryMissingError: this machine has no kernel library.

@@ -1,4 +1,4 @@
-"""The devices that a model can be built for: which library they need, and from which sparsity a sparse layer pays there."""
+"""The devices that a model can be built for: which library they need, and from which sparsity a sparse layer pays."""
 
 import functools
 import json

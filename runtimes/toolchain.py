@@ -1,6 +1,6 @@
 """Build the kernel library for every platform with the C compiler of PyPI's ziglang: no system compiler, no network.
 
-This file imports the standard library only: the build hook of the package loads it by its path, before the package exists.
+This file imports the standard library only: the package's build hook loads it by its path, before the package exists.
 `python -m runtimes.toolchain` builds all platforms in place.
 
 A kernel source is compiled once for each instruction set that `native/kernels.inc` names for it, everything else once
@@ -77,6 +77,18 @@ PLATFORMS: Mapping[str, Platform] = {
 }
 
 
+def get_platform(name: str) -> Platform:
+    """The platform called `name`.
+
+    Raises:
+        ToolchainError: there is none.
+
+    """
+    if name not in PLATFORMS:
+        raise ToolchainError(f"there is no platform {name!r}; there are {', '.join(PLATFORMS)}")
+    return PLATFORMS[name]
+
+
 @dataclass(frozen=True)
 class Unit:
     """One compilation: a source, relative to the native folder, and its flags."""
@@ -115,7 +127,7 @@ def _compiler(arguments: Sequence[str], folder: Path, cache_dir: Path | None) ->
 
 
 def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | None = None) -> Path:
-    """Compile and link the library for `platform` into `out_dir`, replacing an older one only when the new one is complete.
+    """Compile and link the library for `platform` into `out_dir`; an older one is replaced when the new one is complete.
 
     `cache_dir` is the compiler's cache (default: ziglang's own).
 
@@ -123,9 +135,7 @@ def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | No
         ToolchainError: unknown platform, no compiler, or the compiler's own message.
 
     """
-    if platform not in PLATFORMS:
-        raise ToolchainError(f"there is no platform {platform!r}; there are {', '.join(PLATFORMS)}")
-    chosen = PLATFORMS[platform]
+    chosen = get_platform(platform)
     cache = Path(cache_dir).resolve() if cache_dir is not None else None
     out = Path(out_dir).resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -145,6 +155,24 @@ def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | No
         library = Path(folder) / FILE_NAME
         library.chmod(0o755)
         return library.replace(out / FILE_NAME)
+
+
+def build_program(platform: str, sources: Sequence[Path], output: Path, cache_dir: Path | None = None) -> Path:
+    """Compile `sources` into a program for `platform` that uses the system's C library (glibc 2.17 or newer).
+
+    Raises:
+        ToolchainError: unknown platform, no compiler, or the compiler's own message.
+
+    """
+    chosen = get_platform(platform)
+    folder = Path(os.path.commonpath([source.resolve().parent for source in sources]))
+    names = [str(source.resolve().relative_to(folder)) for source in sources]
+    flags = ("-O2", "-std=gnu11", "-g0", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", *chosen.baseline)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
+        program = Path(building).resolve() / output.name
+        _compiler(["-target", chosen.triple, *flags, *names, "-ldl", "-o", str(program)], folder, cache_dir)
+        return program.replace(output)
 
 
 def build_all(folder: Path | None = None, cache_dir: Path | None = None) -> list[Path]:

@@ -30,36 +30,50 @@ static void release(const OrtApi* api, OrtAllocator* allocator, void* memory) {
   if (status) ORT(api, ReleaseStatus)(status);
 }
 
-/* The kernels' choice of ISA is one variable for the process: sessions that are created at once take turns. */
-static void init_plan(const op* op, void* plan, const op_source* source, int isa) {
-  static int busy;
-  while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) continue;
+/* The best ISA to use is one variable of the process, and both the size and the content of a plan depend on it: sessions
+ * that are created at the same time take turns. */
+static int isa_busy;
+
+static int isa_take(int isa) {
+  while (__atomic_exchange_n(&isa_busy, 1, __ATOMIC_ACQUIRE)) continue;
   const int before = ce_isa();
   ce_select_isa(isa);
-  op->plan_init(plan, source);
-  ce_select_isa(before);
-  __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+  return before;
 }
 
-static OrtStatus* build(node* n, const op* op, const settings* settings, op_source* source, kernel** out) {
-  if (!op->read(n, source)) return n->status;
+static void isa_give_back(int before) {
+  ce_select_isa(before);
+  __atomic_store_n(&isa_busy, 0, __ATOMIC_RELEASE);
+}
+
+static OrtStatus* plan(const OrtApi* api, const op* op, const op_source* source, kernel** out) {
   void* memory;
   const size_t plan_offset = (sizeof(kernel) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-  OrtStatus* status = allocate(n->api, source->allocator, plan_offset + op->plan_bytes(source), &memory);
+  OrtStatus* status = allocate(api, source->allocator, plan_offset + op->plan_bytes(source), &memory);
   if (status) return status;
   kernel* k = align(memory);
-  *k = (kernel){.api = n->api,
+  *k = (kernel){.api = api,
                 .allocator = source->allocator,
                 .op = op,
                 .memory = memory,
                 .plan = (char*)k + plan_offset,
-                .geometry = source->geometry,
-                .threads = settings->threads};
+                .geometry = source->geometry};
+  op->plan_init(k->plan, source);
+  *out = k;
+  return NULL;
+}
+
+static OrtStatus* build(node* n, const op* op, const settings* settings, op_source* source, kernel** out) {
+  if (!op->read(n, source)) return n->status;
+  const int before = isa_take(settings->isa);
+  OrtStatus* status = plan(n->api, op, source, out);
+  isa_give_back(before);
+  if (status) return status;
+  kernel* k = *out;
+  k->threads = settings->threads;
   size_t size = sizeof k->name;
   OrtStatus* unnamed = ORT(n->api, KernelInfo_GetNodeName)(n->info, k->name, &size);
   if (unnamed) ORT(n->api, ReleaseStatus)(unnamed);
-  init_plan(op, k->plan, source, settings->isa);
-  *out = k;
   return NULL;
 }
 

@@ -1,0 +1,7 @@
+"""Run arm64 programs on this machine under qemu-user, as chosen Arm processors."""
+
+from device_bench.emulation.emulator import CPUS, Emulator, emulator
+from device_bench.emulation.prepare import EmulationUnavailableError
+from device_bench.emulation.runner import RunnerResult, run_model
+
+__all__ = ["CPUS", "EmulationUnavailableError", "Emulator", "RunnerResult", "emulator", "run_model"]

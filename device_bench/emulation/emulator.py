@@ -1,0 +1,62 @@
+"""One emulated Arm processor and the programs that run on it."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_bench.emulation import prepare
+from device_bench.errors import DeviceUnavailableError, MeasurementError
+
+CPUS = ("cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1")
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """qemu-user as the processor `cpu`."""
+
+    cpu: str
+    qemu: Path
+    root: Path
+
+    def run(self, command: Sequence[str | Path], timeout_seconds: float, plugin: str | None = None) -> str:
+        """What the arm64 program prints to stdout. `plugin` is qemu's own option, for counting.
+
+        Raises:
+            MeasurementError: it failed (with what it printed to stderr) or took longer than `timeout_seconds`.
+
+        """
+        options = ["-plugin", plugin, "-d", "plugin"] if plugin else []
+        start = [self.qemu, "-cpu", self.cpu, "-L", self.root, *options, *command]
+        environment = {"PATH": os.environ.get("PATH", ""), "ORT_DISABLE_TELEMETRY": "1"}
+        try:
+            done = subprocess.run(
+                [str(part) for part in start],
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MeasurementError(f"{command[0]} on {self.cpu} took longer than {timeout_seconds:g} s") from error
+        if done.returncode != 0:
+            raise MeasurementError(
+                f"{command[0]} on {self.cpu} ended with status {done.returncode}: {done.stderr.strip()[-2000:]}"
+            )
+        return done.stdout if plugin is None else done.stdout + done.stderr
+
+
+def emulator(cpu: str, folder: Path | None = None) -> Emulator:
+    """The emulated processor `cpu`, one of `CPUS`; `folder` is the cache (default: the user's).
+
+    Raises:
+        DeviceUnavailableError: unknown processor.
+        EmulationUnavailableError: qemu or the arm64 C library is missing.
+
+    """
+    if cpu not in CPUS:
+        raise DeviceUnavailableError(f"there is no emulated processor {cpu!r}; there are {', '.join(CPUS)}")
+    return Emulator(cpu, prepare.qemu(), prepare.prefix(folder))

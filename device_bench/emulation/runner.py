@@ -1,0 +1,106 @@
+"""Run one model on an emulated processor with the native runner."""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import runtimes
+from device_bench.emulation import prepare
+from device_bench.emulation.emulator import Emulator
+from device_bench.errors import MeasurementError
+from runtimes.toolchain import build_program
+
+SOURCES = Path(__file__).parent.parent / "runner"
+PLATFORM = "linux-aarch64"
+_LARGEST_OUTPUT = 2**31
+
+
+@dataclass(frozen=True)
+class RunnerResult:
+    """What one process of the runner gave."""
+
+    output: npt.NDArray[np.float32]
+    samples_ns: tuple[int, ...]
+    create_ns: int
+    onnxruntime: str
+    log: str
+    """All that was printed, for a plugin's lines."""
+
+
+def runner_program(folder: Path | None = None) -> Path:
+    """The runner for arm64, compiled when its sources, or ours that it includes, have changed.
+
+    Raises:
+        ToolchainError: it could not be compiled.
+
+    """
+    sources = sorted(SOURCES.glob("*.c"))
+    abi = Path(runtimes.__file__).parent / "native" / "ort" / "abi.h"
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in [*sorted(SOURCES.glob("*.[ch]")), abi]))
+    program = (folder or prepare.cache_folder()) / f"runner-{PLATFORM}-{digest.hexdigest()[:16]}"
+    return program if program.is_file() else build_program(PLATFORM, sources, program)
+
+
+def run_model(
+    device: Emulator,
+    model: Path,
+    x: npt.NDArray[np.float32],
+    *,
+    sparse: bool = True,
+    threads: int = 1,
+    isa: str | None = None,
+    runs: int = 1,
+    folder: Path | None = None,
+    timeout_seconds: float = 300,
+    plugin: str | None = None,
+) -> RunnerResult:
+    """Run `model` on `device` with the input `x` and hand back its first output.
+
+    `sparse` registers the kernel library, without it the runtime is stock ONNX Runtime.
+
+    Raises:
+        EmulationUnavailableError: ONNX Runtime for arm64 is missing.
+        LibraryMissingError: there is no arm64 kernel library.
+        MeasurementError: the runner failed or printed nonsense.
+
+    """
+    library = prepare.onnxruntime_library(folder)
+    program = runner_program(folder)
+    with tempfile.TemporaryDirectory(prefix="chita-edge-emulated-") as name:
+        source, result = Path(name) / "x.raw", Path(name) / "y.raw"
+        source.write_bytes(np.ascontiguousarray(x, np.dtype("<f4")).tobytes())
+        options: dict[str, object] = {
+            "--ort": library,
+            "--model": model.resolve(),
+            "--input": source,
+            "--output": result,
+            "--shape": ",".join(map(str, x.shape)),
+            "--threads": threads,
+            "--runs": runs,
+        }
+        if sparse:
+            options["--library"] = runtimes.library(PLATFORM)
+        if isa is not None:
+            options["--isa"] = isa
+        command = [str(program), *(str(part) for pair in options.items() for part in pair)]
+        log = device.run(command, timeout_seconds, plugin)
+        return _read(log, result)
+
+
+def _read(log: str, file: Path) -> RunnerResult:
+    try:
+        report = json.loads(next(line for line in log.splitlines() if line.startswith("{")))
+        shape = [int(size) for size in report["output_shape"]]
+        elements = int(np.prod(shape, dtype=np.float64))
+        if elements * 4 > _LARGEST_OUTPUT or file.stat().st_size != elements * 4:
+            raise MeasurementError(f"the runner's output does not have the shape {shape} that it reported")
+        output = np.frombuffer(file.read_bytes(), np.dtype("<f4")).reshape(shape).astype(np.float32)
+        samples = tuple(int(sample) for sample in report["samples_ns"])
+        return RunnerResult(output, samples, int(report["create_ns"]), str(report["onnxruntime"]), log)
+    except (StopIteration, ValueError, KeyError, TypeError, OSError) as error:
+        raise MeasurementError(f"the runner printed what it should not: {log[:500]!r}") from error

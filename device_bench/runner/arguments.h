@@ -1,0 +1,25 @@
+/* The runner's command line: pairs of `--name value`. */
+#ifndef CHITA_EDGE_RUNNER_ARGUMENTS_H
+#define CHITA_EDGE_RUNNER_ARGUMENTS_H
+
+#include <stdint.h>
+
+#define MAX_RANK 8
+
+typedef struct arguments {
+  const char* ort;     /* libonnxruntime.so */
+  const char* library; /* libchita_edge.so; NULL: stock ONNX Runtime */
+  const char* model;
+  const char* input;  /* raw float32 of the model's only input */
+  const char* output; /* where the raw float32 of its first output goes; NULL: nowhere */
+  const char* isa;    /* NULL: the best */
+  const char* threads;
+  int runs;
+  int64_t dims[MAX_RANK];
+  int rank;
+} arguments;
+
+/* Fills `out`, or prints a sentence and ends the program with status 2. */
+void arguments_read(int argc, char** argv, arguments* out);
+
+#endif

@@ -1,0 +1,41 @@
+/* A model in ONNX Runtime, through the project's own declaration of the C ABI: opened once, run many times.
+ *
+ * What fails prints `runner: sentence` with ONNX Runtime's own words and ends the program with status 1: the process is
+ * short-lived, and whoever started it reads its status. */
+#ifndef CHITA_EDGE_RUNNER_MODEL_H
+#define CHITA_EDGE_RUNNER_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../runtimes/native/ort/abi.h"
+#include "arguments.h"
+
+typedef struct runtime {
+  const OrtApi* api;
+  OrtEnv* env;
+  const char* version;
+} runtime;
+
+typedef struct model {
+  const runtime* runtime;
+  OrtSession* session;
+  char *input_name, *output_name;
+} model;
+
+runtime runtime_open(const char* library);
+void runtime_close(runtime*);
+
+/* With `a->library` the kernels of that library are registered, without it the session is stock ONNX Runtime. */
+model model_open(const runtime*, const arguments* a);
+void model_close(model*);
+
+/* A tensor over `data`, which it does not own. */
+OrtValue* tensor_over(const runtime*, float* data, size_t elements, const int64_t* dims, int rank);
+OrtValue* model_run(const model*, const OrtValue* input);
+
+/* The shape of a float tensor: its rank; at most MAX_RANK dimensions are written. */
+int tensor_dims(const runtime*, const OrtValue*, int64_t* dims);
+const float* tensor_data(const runtime*, const OrtValue*);
+
+#endif

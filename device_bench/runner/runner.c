@@ -1,0 +1,86 @@
+/* Runs a model on a device that has no Python: reads one raw input, writes one raw output, prints one JSON object.
+ *
+ *   runner --ort libonnxruntime.so [--library libchita_edge.so] --model model.onnx --input x.raw --shape 1,3,224,224
+ *          [--output y.raw] [--threads 1] [--isa neon] [--runs 1]
+ *
+ * Exit status: 0 done, 1 something failed (a sentence is on stderr), 2 wrong usage. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "arguments.h"
+#include "model.h"
+
+static void fail(const char* what, const char* path) {
+  fprintf(stderr, "runner: %s %s\n", what, path);
+  exit(1);
+}
+
+static size_t elements_of(const int64_t* dims, int rank) {
+  size_t elements = 1;
+  for (int i = 0; i < rank; i++) {
+    if (dims[i] && elements > (size_t)1 << 32) fail("the shape is too large for", "any input");
+    elements *= (size_t)dims[i];
+  }
+  return elements;
+}
+
+static float* read_floats(const char* path, size_t elements) {
+  FILE* file = fopen(path, "rb");
+  if (!file) fail("cannot open", path);
+  float* data = malloc(elements * sizeof(float) + 1);
+  if (!data) fail("not enough memory for", path);
+  if (fread(data, sizeof(float), elements, file) != elements || fgetc(file) != EOF)
+    fail("the shape does not agree with the size of", path);
+  fclose(file);
+  return data;
+}
+
+static void write_floats(const char* path, const float* data, size_t elements) {
+  FILE* file = fopen(path, "wb");
+  if (!file || fwrite(data, sizeof(float), elements, file) != elements || fclose(file)) fail("cannot write", path);
+}
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int main(int argc, char** argv) {
+  arguments a;
+  arguments_read(argc, argv, &a);
+  const size_t elements = elements_of(a.dims, a.rank);
+  float* x = read_floats(a.input, elements);
+  runtime r = runtime_open(a.ort);
+  const uint64_t begin = now_ns();
+  model m = model_open(&r, &a);
+  const uint64_t created = now_ns();
+  OrtValue* input = tensor_over(&r, x, elements, a.dims, a.rank);
+
+  printf("{\"schema_version\": 1, \"onnxruntime\": \"%s\", \"create_ns\": %llu, \"samples_ns\": [", r.version,
+         (unsigned long long)(created - begin));
+  OrtValue* output = NULL;
+  for (int i = 0; i < a.runs; i++) {
+    if (output) ORT(r.api, ReleaseValue)(output);
+    const uint64_t start = now_ns();
+    output = model_run(&m, input);
+    printf("%s%llu", i ? ", " : "", (unsigned long long)(now_ns() - start));
+  }
+  printf("]");
+  if (output) {
+    int64_t dims[MAX_RANK];
+    const int rank = tensor_dims(&r, output, dims);
+    printf(", \"output_shape\": [");
+    for (int i = 0; i < rank; i++) printf("%s%lld", i ? ", " : "", (long long)dims[i]);
+    printf("]");
+    if (a.output) write_floats(a.output, tensor_data(&r, output), elements_of(dims, rank));
+    ORT(r.api, ReleaseValue)(output);
+  }
+  printf("}\n");
+  ORT(r.api, ReleaseValue)(input);
+  model_close(&m);
+  runtime_close(&r);
+  free(x);
+  return 0;
+}
