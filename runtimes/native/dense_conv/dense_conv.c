@@ -1,9 +1,9 @@
 /* Dense convolution for the first layer of a network: few input channels, any window.
  *
- * Strips of output rows; the input rows of a strip, of all channels, are copied into a padded strip (common/rows.h); then
+ * Strips of output rows; the input rows of a strip, of all channels, are copied into padded planes (common/planes.h); then
  * blocks of OUTS output channels × VECTORS vectors of a row are summed in registers, tap by tap.
  */
-#include "common/rows.h"
+#include "common/planes.h"
 
 #define STRIP_BYTES (24 * 1024)
 #define OUTS 4
@@ -45,42 +45,30 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->bias = bias;
 }
 
-typedef struct strip_t {
-  int64_t out_h, out_w, length, row, rows; /* floats in a phase and in a row of the strip; output rows of a full strip */
-} strip_t;
-
-static int64_t input_rows(const ce_conv_geometry *g, int64_t out_rows) {
-  return (out_rows - 1) * g->stride_h + (int64_t)(g->kernel_h - 1) * g->dilation_h + 1;
+static ce_planes cut(const ce_conv_geometry *g, ce_shape shape) {
+  int64_t rows = 1;
+  while (rows < shape.h && ce_cut_planes(g, shape, rows + 1, 0).total * g->in_channels * 4 <= STRIP_BYTES) ++rows;
+  return ce_cut_planes(g, shape, rows, 0);
 }
 
-static strip_t cut_strips(const ce_conv_geometry *g, ce_shape shape) {
-  strip_t strip = {.out_h = ce_out_h(g, shape), .out_w = ce_out_w(g, shape), .rows = 1};
-  strip.length = ce_phase_length(g, shape.w, strip.out_w);
-  strip.row = strip.length * g->stride_w;
-  while (strip.rows < strip.out_h && input_rows(g, strip.rows + 1) * strip.row * g->in_channels * 4 <= STRIP_BYTES) ++strip.rows;
-  return strip;
-}
-
-static int64_t strip_count(const strip_t *strip, ce_shape shape) { return shape.n * ce_ceil_div(strip->out_h, strip->rows); }
+static int64_t strips(const ce_planes *p) { return ce_ceil_div(p->out_h, p->rows); }
 
 static int tasks(const void *plan_, ce_shape shape, int threads) {
-  const strip_t strip = cut_strips(&((const plan_t *)plan_)->g, shape);
-  return (int)ce_max(1, ce_min(threads, strip_count(&strip, shape)));
+  const ce_planes p = cut(&((const plan_t *)plan_)->g, shape);
+  return (int)ce_max(1, ce_min(threads, shape.n * strips(&p)));
 }
 
-static size_t strip_bytes(const ce_conv_geometry *g, const strip_t *strip) {
-  return ce_round_up((size_t)(input_rows(g, strip->rows) * strip->row * g->in_channels) * 4, 64);
-}
+/* Where each tap begins in the planes, and the planes of all input channels. */
+static size_t offset_bytes(const ce_conv_geometry *g) { return ce_round_up(taps(g) * sizeof(int64_t), 64); }
 
-/* Where each tap begins in the strip, and the strip. */
-static size_t task_scratch_bytes(const ce_conv_geometry *g, const strip_t *strip) {
-  return ce_round_up(taps(g) * sizeof(int64_t), 64) + strip_bytes(g, strip);
+static size_t task_scratch_bytes(const ce_conv_geometry *g, const ce_planes *p) {
+  return ce_round_up(offset_bytes(g) + (size_t)(p->total * g->in_channels) * 4, 64);
 }
 
 static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
-  const strip_t strip = cut_strips(&plan->g, shape);
-  return task_scratch_bytes(&plan->g, &strip) * (size_t)tasks(plan, shape, threads);
+  const ce_planes p = cut(&plan->g, shape);
+  return task_scratch_bytes(&plan->g, &p) * (size_t)tasks(plan, shape, threads);
 }
 
 typedef struct job_t {
@@ -122,7 +110,7 @@ static void sum_3(const job_t *job) { sum_block(job, 3); }
 static void sum_4(const job_t *job) { sum_block(job, 4); }
 #endif
 
-static void sum_row(const plan_t *plan, const strip_t *strip, job_t job, float *y) {
+static void sum_row(const plan_t *plan, const ce_planes *p, job_t job, float *y) {
   static void (*const sum[])(const job_t *) = {
       sum_1, sum_2, sum_3,
 #if VECTORS == 4
@@ -130,9 +118,9 @@ static void sum_row(const plan_t *plan, const strip_t *strip, job_t job, float *
 #endif
   };
   const float *from = job.from;
-  for (int64_t at = 0; at < strip->out_w;) {
-    const int64_t vectors = ce_min(VECTORS, ce_ceil_div(strip->out_w - at, CE_LANES));
-    const int64_t count = ce_min(vectors * CE_LANES, strip->out_w - at);
+  for (int64_t at = 0; at < p->out_w;) {
+    const int64_t vectors = ce_min(VECTORS, ce_ceil_div(p->out_w - at, CE_LANES));
+    const int64_t count = ce_min(vectors * CE_LANES, p->out_w - at);
     job.from = from + at;
     job.tail = (int)(count - (vectors - 1) * CE_LANES);
     for (int64_t out = 0; out < plan->g.out_channels; out += OUTS) {
@@ -150,32 +138,28 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const plan_t *plan = plan_;
   const ce_conv_geometry *g = &plan->g;
   const ce_shape in = run->shape;
-  const strip_t strip = cut_strips(g, in);
-  const int64_t per_image = ce_ceil_div(strip.out_h, strip.rows), all = tasks(plan, in, run->threads);
-  const int64_t strips = strip_count(&strip, in), plane = input_rows(g, strip.rows) * strip.row;
-  int64_t *tap_offset = (int64_t *)((char *)run->scratch + (size_t)task * task_scratch_bytes(g, &strip));
-  float *scratch = (float *)((char *)tap_offset + ce_round_up(taps(g) * sizeof(int64_t), 64));
+  const ce_planes p = cut(g, in);
+  const int64_t units = in.n * strips(&p), all = tasks(plan, in, run->threads);
+  int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * task_scratch_bytes(g, &p));
+  float *planes = (float *)((char *)offset + offset_bytes(g));
+  ce_zero(planes, p.total * g->in_channels);
   for (int64_t c = 0, tap = 0; c < g->in_channels; ++c)
     for (int64_t kh = 0; kh < g->kernel_h; ++kh)
-      for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap)
-        tap_offset[tap] = c * plane + kh * g->dilation_h * strip.row + ce_tap_offset(g, kw, strip.length);
-  for (int64_t index = strips * task / all; index < strips * (task + 1) / all; ++index) {
-    const int64_t n = index / per_image, oh = index % per_image * strip.rows;
-    const int64_t rows = ce_min(strip.rows, strip.out_h - oh), first = oh * g->stride_h - g->pad_top;
+      for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap) offset[tap] = c * p.total + ce_tap_offset(g, &p, kh, kw);
+  for (int64_t unit = units * task / all; unit < units * (task + 1) / all; ++unit) {
+    const int64_t n = unit / strips(&p), oh = unit % strips(&p) * p.rows, rows = ce_min(p.rows, p.out_h - oh);
     for (int64_t c = 0; c < g->in_channels; ++c)
-      for (int64_t i = 0; i < input_rows(g, rows); ++i)
-        ce_pack_row(g, scratch + c * plane + i * strip.row, strip.length,
-                    run->x + (n * g->in_channels + c) * in.h * in.w, in, first + i);
+      ce_fill_planes(g, &p, planes + c * p.total, run->x + (n * g->in_channels + c) * in.h * in.w, in, oh, rows);
     for (int64_t r = 0; r < rows; ++r) {
       const job_t job = {
-          .from = scratch + r * g->stride_h * strip.row,
-          .tap_offset = tap_offset,
+          .from = planes + r * p.row,
+          .tap_offset = offset,
           .taps = (int64_t)taps(g),
           .clip_min = plan->clip_min,
           .clip_max = plan->clip_max,
-          .out_pixels = strip.out_h * strip.out_w,
+          .out_pixels = p.out_h * p.out_w,
       };
-      sum_row(plan, &strip, job, run->y + (n * g->out_channels * strip.out_h + oh + r) * strip.out_w);
+      sum_row(plan, &p, job, run->y + (n * g->out_channels * p.out_h + oh + r) * p.out_w);
     }
   }
 }
