@@ -88,26 +88,26 @@ CE_INLINE void ce_split_row(float *even, float *odd, const float *from, int64_t 
 }
 
 /* Fills planes that were zeroed as a whole with what `rows` output rows from out_row on read of an image plane. */
-static inline void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p, float *to, const float *image, ce_shape in,
-                                  int64_t out_row, int64_t rows) {
-  const int64_t sh = g->stride_h, sw = g->stride_w, left = g->pad_left;
+CE_INLINE void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p, float *to, const float *image, ce_shape in,
+                              int64_t out_row, int64_t rows) {
+  const int64_t sh = g->stride_h, sw = g->stride_w, left = g->pad_left, input_rows = ce_input_rows(g, rows);
   const int64_t first = out_row * sh - g->pad_top; /* image row of padded row 0 of these planes */
-  for (int64_t u = 0; u < ce_input_rows(g, rows); ++u) {
-    float *planes = to + u % sh * sw * p->plane + u / sh * p->row;
-    if (first + u < 0 || first + u >= in.h) {
-      if (p->rows < p->out_h) /* else it is padding whenever these planes are filled */
-        for (int64_t phase = 0; phase < sw; ++phase) ce_zero(planes + phase * p->plane, p->row);
-      continue;
-    }
-    const float *from = image + (first + u) * in.w;
-    if (sw == 1) {
-      ce_copy_row(planes + left, from, in.w);
-    } else if (sw == 2) {
-      /* Image column 0 is in phase left % 2, column 1 in the other one. */
-      float *even = planes + left % 2 * p->plane + left / 2, *odd = planes + (left + 1) % 2 * p->plane + (left + 1) / 2;
-      ce_split_row(even, odd, from, in.w);
-    } else {
-      for (int64_t i = 0; i < in.w; ++i) planes[(left + i) % sw * p->plane + (left + i) / sw] = from[i];
+  /* Image column 0 is in phase left % 2 of stride 2, column 1 in the other one. */
+  const int64_t even = left % 2 * p->plane + left / 2, odd = (left + 1) % 2 * p->plane + (left + 1) / 2;
+  for (int64_t phase = 0; phase < sh; ++phase) {
+    float *row = to + phase * sw * p->plane;
+    for (int64_t u = phase; u < input_rows; u += sh, row += p->row) {
+      const float *from = image + (first + u) * in.w;
+      if (first + u < 0 || first + u >= in.h) {
+        if (p->rows < p->out_h) /* else it is padding whenever these planes are filled */
+          for (int64_t v = 0; v < sw; ++v) ce_zero(row + v * p->plane, p->row);
+      } else if (sw == 1) {
+        ce_copy_row(row + left, from, in.w);
+      } else if (sw == 2) {
+        ce_split_row(row + even, row + odd, from, in.w);
+      } else {
+        for (int64_t i = 0; i < in.w; ++i) row[(left + i) % sw * p->plane + (left + i) / sw] = from[i];
+      }
     }
   }
 }

@@ -13,6 +13,9 @@
 #define MOST_ROWS 4
 #endif
 #define FLAT_VECTORS 4
+/* Small planes are filled, computed and written several at a time, as a load waits for a recent store that it overlaps. */
+#define GROUP_BYTES (8 * 1024)
+#define MOST_GROUPED 8
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -56,18 +59,26 @@ static int tasks(const void *plan_, ce_shape shape, int threads) {
   return (int)ce_max(1, ce_min(threads, shape.n * plan->g.out_channels));
 }
 
-/* Tap offsets, planes, and the outputs of flat planes. */
-static size_t offset_bytes(const ce_conv_geometry *g) { return ce_round_up(taps(g) * sizeof(int64_t), 64); }
+/* Scratch of a task: tap offsets, then the planes of a group of channels, then the outputs of flat planes. */
+typedef struct layout_t {
+  int64_t group, planes, flat; /* channels; floats of the planes and of the flat outputs of one of them */
+  size_t offset_bytes, bytes;
+} layout_t;
 
-static size_t task_scratch_bytes(const ce_conv_geometry *g, const ce_planes *p) {
-  const size_t flat = p->flat ? ce_round_up((size_t)flat_pixels(p), FLAT_VECTORS * CE_LANES) + CE_LANES : 0;
-  return ce_round_up(offset_bytes(g) + 4 * (ce_round_up((size_t)p->total, CE_LANES) + flat), 64);
+static layout_t lay_out(const ce_conv_geometry *g, const ce_planes *p) {
+  layout_t l;
+  l.planes = (int64_t)ce_round_up((size_t)p->total, CE_LANES);
+  l.flat = p->flat ? (int64_t)ce_round_up((size_t)flat_pixels(p), CE_LANES) + CE_LANES : 0;
+  l.group = p->rows < p->out_h ? 1 : ce_max(1, ce_min(MOST_GROUPED, GROUP_BYTES / (4 * (l.planes + l.flat))));
+  l.offset_bytes = ce_round_up(taps(g) * sizeof(int64_t), 64);
+  l.bytes = ce_round_up(l.offset_bytes + 4 * (size_t)((l.planes + l.flat) * l.group), 64);
+  return l;
 }
 
 static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
   const ce_planes p = cut(&plan->g, shape);
-  return task_scratch_bytes(&plan->g, &p) * (size_t)tasks(plan, shape, threads);
+  return lay_out(&plan->g, &p).bytes * (size_t)tasks(plan, shape, threads);
 }
 
 typedef struct job_t {
@@ -135,30 +146,36 @@ static void sum_general(const job_t *job, int64_t taps, int64_t rows) {
     }
 }
 
-CE_INLINE void sum_flat_taps(const job_t *job, float *flat, const int taps) {
-  const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
-  const int64_t pixels = flat_pixels(job->planes), step = FLAT_VECTORS * CE_LANES;
-  for (int64_t at = 0; at < pixels; at += step) {
-    vf sum[FLAT_VECTORS];
-    CE_UNROLL for (int v = 0; v < FLAT_VECTORS; ++v) sum[v] = ce_splat(job->bias);
-    for (int tap = 0; tap < taps; ++tap) {
-      const float *from = job->from + job->offset[tap] + at;
-      const vf weight = ce_splat(job->weights[tap]);
-      CE_UNROLL for (int v = 0; v < FLAT_VECTORS; ++v) sum[v] += weight * ce_load(from + v * CE_LANES);
-    }
-    CE_UNROLL for (int v = 0; v < FLAT_VECTORS; ++v) ce_store(flat + at + v * CE_LANES, ce_clip(sum[v], lowest, highest));
+CE_INLINE void sum_flat_vectors(const job_t *job, float *flat, int64_t at, const int taps, const int vectors) {
+  vf sum[FLAT_VECTORS];
+  CE_UNROLL for (int v = 0; v < vectors; ++v) sum[v] = ce_splat(job->bias);
+  for (int tap = 0; tap < taps; ++tap) {
+    const float *from = job->from + job->offset[tap] + at;
+    const vf weight = ce_splat(job->weights[tap]);
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[v] += weight * ce_load(from + v * CE_LANES);
   }
+  const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
+  CE_UNROLL for (int v = 0; v < vectors; ++v) ce_store(flat + at + v * CE_LANES, ce_clip(sum[v], lowest, highest));
 }
 
-/* All rows as one, into `flat`; then each row to its place, ascending, as a whole vector may spill into later rows. */
-static void sum_flat(const job_t *job, float *flat, int64_t taps) {
-  const int64_t out_w = job->planes->out_w, pixels = out_w * job->planes->out_h;
-  if (taps == 9) sum_flat_taps(job, flat, 9);
-  else sum_flat_taps(job, flat, (int)taps);
-  for (int64_t at = 0; at < pixels; at += out_w, flat += job->planes->row) {
-    if (at + CE_LANES <= pixels) ce_store(job->to + at, ce_load(flat));
-    else ce_store_part(job->to + at, ce_load(flat), (int)ce_min(out_w, pixels - at));
-  }
+/* All rows as one row. */
+CE_INLINE void sum_flat(const job_t *job, float *flat, const int taps) {
+  const int64_t pixels = flat_pixels(job->planes);
+  int64_t at = 0;
+  for (; at + (FLAT_VECTORS - 1) * CE_LANES < pixels; at += FLAT_VECTORS * CE_LANES)
+    sum_flat_vectors(job, flat, at, taps, FLAT_VECTORS);
+  const int64_t left = ce_ceil_div(pixels - at, CE_LANES);
+  if (left == 3) sum_flat_vectors(job, flat, at, taps, 3);
+  if (left == 2) sum_flat_vectors(job, flat, at, taps, 2);
+  if (left == 1) sum_flat_vectors(job, flat, at, taps, 1);
+}
+
+/* Each row to its place, ascending, as a whole vector spills into later rows. */
+CE_INLINE void spread_flat(const ce_planes *p, float *to, const float *flat) {
+  const int64_t pixels = p->out_w * p->out_h;
+  int64_t at = 0;
+  for (; at + CE_LANES <= pixels; at += p->out_w, flat += p->row) ce_store(to + at, ce_load(flat));
+  for (; at < pixels; at += p->out_w, flat += p->row) ce_store_part(to + at, ce_load(flat), (int)p->out_w);
 }
 
 static void sum_strip(const ce_conv_geometry *g, const job_t *job, int64_t rows) {
@@ -170,35 +187,48 @@ static void sum_strip(const ce_conv_geometry *g, const job_t *job, int64_t rows)
   else sum_general(job, (int64_t)taps(g), rows);
 }
 
+static job_t job_of(const plan_t *plan, const ce_planes *p, const int64_t *offset, const float *planes, int64_t image,
+                    int64_t out_row, float *y) {
+  const int64_t c = image % plan->g.out_channels;
+  return (job_t){
+      .weights = plan->weights + (size_t)c * taps(&plan->g),
+      .bias = plan->bias[c],
+      .clip_min = plan->clip_min,
+      .clip_max = plan->clip_max,
+      .from = planes,
+      .planes = p,
+      .offset = offset,
+      .to = y + (image * p->out_h + out_row) * p->out_w,
+  };
+}
+
 static void run_task(const void *plan_, const ce_run *run, int task) {
   const plan_t *plan = plan_;
   const ce_conv_geometry *g = &plan->g;
   const ce_shape in = run->shape;
   const ce_planes p = cut(g, in);
-  const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads);
-  int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * task_scratch_bytes(g, &p));
-  float *planes = (float *)((char *)offset + offset_bytes(g));
-  float *flat = planes + ce_round_up((size_t)p.total, CE_LANES);
-  ce_zero(planes, p.total);
+  const layout_t l = lay_out(g, &p);
+  const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads), end = images * (task + 1) / all;
+  int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * l.bytes);
+  float *planes = (float *)((char *)offset + l.offset_bytes), *flat = planes + l.planes * l.group;
+  ce_zero(planes, l.planes * l.group);
   for (int64_t kh = 0, tap = 0; kh < g->kernel_h; ++kh)
     for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap) offset[tap] = ce_tap_offset(g, &p, kh, kw);
-  for (int64_t image = images * task / all; image < images * (task + 1) / all; ++image) {
-    const int64_t c = image % g->out_channels;
+  for (int64_t image = images * task / all, count; image < end; image += count) {
+    count = ce_min(l.group, end - image);
     for (int64_t oh = 0; oh < p.out_h; oh += p.rows) {
       const int64_t rows = ce_min(p.rows, p.out_h - oh);
-      ce_fill_planes(g, &p, planes, run->x + image * in.h * in.w, in, oh, rows);
-      const job_t job = {
-          .weights = plan->weights + (size_t)c * taps(g),
-          .bias = plan->bias[c],
-          .clip_min = plan->clip_min,
-          .clip_max = plan->clip_max,
-          .from = planes,
-          .planes = &p,
-          .offset = offset,
-          .to = run->y + (image * p.out_h + oh) * p.out_w,
-      };
-      if (p.flat) sum_flat(&job, flat, (int64_t)taps(g));
-      else sum_strip(g, &job, rows);
+      for (int64_t i = 0; i < count; ++i)
+        ce_fill_planes(g, &p, planes + i * l.planes, run->x + (image + i) * in.h * in.w, in, oh, rows);
+      for (int64_t i = 0; i < count; ++i) {
+        const job_t job = job_of(plan, &p, offset, planes + i * l.planes, image + i, oh, run->y);
+        if (!p.flat) sum_strip(g, &job, rows);
+        else if (taps(g) == 9) sum_flat(&job, flat + i * l.flat, 9);
+        else sum_flat(&job, flat + i * l.flat, (int)taps(g));
+      }
+      if (p.flat)
+        for (int64_t i = 0; i < count; ++i)
+          spread_flat(&p, run->y + (image + i) * p.out_h * p.out_w, flat + i * l.flat);
     }
   }
 }
