@@ -1,0 +1,43 @@
+"""What `chita_edge.prune` is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PruneConfig(BaseModel):
+    """How to prune; frozen, and an unknown key is refused.
+
+    Attributes:
+        sparsity: share of the prunable weights that become zero, in [0, 1).
+        method: a name of `chita_edge.prune_methods.METHODS`.
+        structure: a name of `chita_edge.pruning.PATTERNS`.
+        allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
+        ridge: λ, in units of the mean diagonal of the empirical Fisher.
+        first_order: keep the first-order term of the quadratic.
+        samples_per_row: average so many neighbouring samples' gradients into one row of A.
+        gradient_batch: images a forward pass of the gradients.
+        memory_budget_bytes: gradients that exceed it go to files.
+        scratch_dir: the files' folder; the system's temporary folder when None.
+        recalibration_views: passes over the calibration images for the batch-norm statistics; none when 0.
+        seed: of everything random.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.8
+    method: str = "default"
+    structure: str = "unstructured"
+    allocation: str = "global"
+    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    first_order: bool = False
+    samples_per_row: Annotated[int, Field(ge=1)] = 1
+    gradient_batch: Annotated[int, Field(ge=1)] = 25
+    memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    scratch_dir: Path | None = None
+    recalibration_views: Annotated[int, Field(ge=0, le=100)] = 2
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -1,0 +1,66 @@
+"""What `chita_edge.prune` returns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """One pruned weight tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    nnz: int
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class PruneFigures:
+    """What happened, in numbers.
+
+    Attributes:
+        method: name of the method.
+        structure: name of the pattern.
+        sparsity: share of zeros among the prunable weights.
+        objective: Q of the last stage's solution, n times the loss change that the quadratic predicts.
+        trace: the solver's objective on the way.
+        samples: calibration images used.
+        seconds: wall-clock time of each stage by name.
+        layers: in the order of the network.
+
+    """
+
+    method: str
+    structure: str
+    sparsity: float
+    objective: float
+    trace: tuple[float, ...]
+    samples: int
+    seconds: dict[str, float]
+    layers: tuple[LayerFigures, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, numbers and strings."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """A pruned copy of a network.
+
+    Attributes:
+        model: the network, zeros in place, in evaluation mode.
+        masks: bool masks by weight name, True where a weight is kept.
+        figures: what happened.
+
+    """
+
+    model: nn.Module
+    masks: dict[str, torch.Tensor]
+    figures: PruneFigures

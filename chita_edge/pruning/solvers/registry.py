@@ -1,0 +1,33 @@
+"""The solvers by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chita_edge.pruning.errors import UnknownNameError
+from chita_edge.pruning.solvers.chita import Chita
+from chita_edge.pruning.solvers.chita_bso import ChitaBso
+from chita_edge.pruning.solvers.magnitude import Magnitude
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chita_edge.pruning.solvers.solver import Solver
+
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    "magnitude": Magnitude,
+    "chita": Chita,
+    "chita_bso": ChitaBso,
+}
+
+
+def get_solver(name: str) -> Solver:
+    """The solver called ``name``, with its defaults.
+
+    Raises:
+        UnknownNameError: there is none; the message lists those there are.
+
+    """
+    if name not in SOLVERS:
+        raise UnknownNameError(f"There is no solver {name!r}; there are: {', '.join(SOLVERS)}.")
+    return SOLVERS[name]()

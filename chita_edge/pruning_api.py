@@ -1,0 +1,130 @@
+"""`prune`: from a trained network and calibration images to a sparse network."""
+
+from __future__ import annotations
+
+import copy
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.calibration import per_sample_gradients
+from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.progress import Progress, silent
+from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_methods import get_method
+from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
+from chita_edge.pruning import Constraint, Layer, Problem, get_allocation, get_pattern, get_solver
+from chita_edge.tuning import recalibrate_batch_norm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
+
+    from chita_edge.datasets import LabelledImages
+    from chita_edge.pruning import Solution
+
+
+def prune(
+    model: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig | None = None,
+    *,
+    prunable: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> PruneResult:
+    """Prune a copy of a network; the network itself is left untouched.
+
+    Args:
+        model: trained network.
+        calibration: images as the network takes them, with labels.
+        config: how; the defaults when None.
+        prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
+        progress: called with stages "gradients", "solve" and "batch norm".
+
+    Raises:
+        ChitaEdgeError: an unknown method, structure or allocation; a budget that cannot be met; a weight, image or
+            gradient that is not finite; a layer that cannot be pruned; no room for the gradients.
+
+    """
+    config = config or PruneConfig()
+    method = get_method(config.method)
+    solver, pattern, allocation = (
+        get_solver(method.solver),
+        get_pattern(config.structure),
+        get_allocation(config.allocation),
+    )
+    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
+    pruned = copy.deepcopy(model).eval()
+    parameters = dict(pruned.named_parameters())
+    seconds: dict[str, float] = {}
+
+    with _timed(seconds, "gradients"):
+        gradients = per_sample_gradients(
+            pruned,
+            calibration.images,
+            calibration.labels,
+            names,
+            batch_size=config.gradient_batch,
+            samples_per_row=config.samples_per_row,
+            memory_budget_bytes=config.memory_budget_bytes,
+            scratch_dir=config.scratch_dir,
+            progress=progress,
+        )
+    with _timed(seconds, "solve"):
+        layers = tuple(Layer(name, parameters[name].detach(), gradients.blocks[name]) for name in names)
+        problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
+        constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, config.sparsity))
+        solution = solver.solve(problem, constraint, progress)
+    masks = _apply(problem, solution, parameters)
+    with _timed(seconds, "batch norm"):
+        if config.recalibration_views:
+            recalibrate_batch_norm(
+                pruned, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
+            )
+    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
+
+
+def mean_curvature(layers: Sequence[Layer]) -> float:
+    """Mean diagonal of the empirical Fisher n⁻¹AᵀA: the scale of the curvature, and the unit of the ridge."""
+    squares = sum(float(layer.gradients.square().sum(dtype=torch.float64)) for layer in layers)
+    return squares / max(1, sum(layer.gradients.numel() for layer in layers))
+
+
+def _apply(problem: Problem, solution: Solution, parameters: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+    """Write the solution into the parameters; returns the masks."""
+    masks = {}
+    with torch.no_grad():
+        for layer, (start, stop) in zip(problem.layers, problem.bounds, strict=True):
+            parameters[layer.name].copy_(solution.weights[start:stop].view(layer.weight.shape))
+            masks[layer.name] = solution.mask[start:stop].view(layer.weight.shape).clone()
+    return masks
+
+
+def _figures(
+    config: PruneConfig, solution: Solution, masks: dict[str, torch.Tensor], samples: int, seconds: dict[str, float]
+) -> PruneFigures:
+    layers = tuple(
+        LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
+        for name, mask in masks.items()
+    )
+    size = sum(mask.numel() for mask in masks.values())
+    return PruneFigures(
+        method=config.method,
+        structure=config.structure,
+        sparsity=1 - sum(layer.nnz for layer in layers) / size,
+        objective=solution.objective,
+        trace=solution.trace,
+        samples=samples,
+        seconds=seconds,
+        layers=layers,
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started

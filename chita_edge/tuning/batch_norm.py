@@ -1,0 +1,73 @@
+"""Recompute batch-norm statistics of a pruned network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from chita_edge.progress import Progress, silent
+from chita_edge.tuning.views import shifted_and_flipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def recalibrate_batch_norm(
+    model: nn.Module,
+    images: torch.Tensor,
+    *,
+    views: int = 1,
+    batch_size: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Replace every running mean and variance by the plain average over the images' batches; changes ``model``.
+
+    Only batch norm is put into training mode, so that dropout stays off; modes and momenta are restored. A network
+    without batch norm is left as it is.
+
+    Args:
+        model: any network.
+        images: float32 (n, channels, height, width), in no particular order.
+        views: how often the images pass. With more than one, every pass but the first sees shifted and flipped copies,
+            which small calibration sets need: their plain statistics are sharper than the training set's were.
+        batch_size: images a batch; a last batch of less than half of it is joined to the one before.
+        seed: of shifts, flips and batches.
+        progress: called with stage "batch norm".
+
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    modes = {module: module.training for module in model.modules()}
+    momenta = [norm.momentum for norm in norms]
+    if not norms:
+        return
+    try:
+        model.eval()
+        for norm in norms:
+            norm.train()
+            norm.reset_running_stats()
+            norm.momentum = None  # cumulative average
+        progress("batch norm", 0, views * len(images))
+        done = 0
+        with torch.no_grad():
+            for batch in _batches(images, views, batch_size, torch.Generator().manual_seed(seed)):
+                model(batch)
+                done += len(batch)
+                progress("batch norm", done, views * len(images))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, training in modes.items():
+            module.training = training
+
+
+def _batches(images: torch.Tensor, views: int, batch_size: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+    count = max(1, round(len(images) / batch_size))
+    for view in range(views):
+        order = torch.randperm(len(images), generator=rng)
+        for chosen in order.tensor_split(count):
+            batch = images[chosen]
+            yield shifted_and_flipped(batch, rng) if view else batch

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import copy
+import json
+
+import pydantic
+import pytest
+import torch
+from torch import nn
+
+from chita_edge.calibration import NonFiniteCalibrationError
+from chita_edge.datasets import LabelledImages
+from chita_edge.errors import ChitaEdgeError, UsageError
+from chita_edge.models.mobilenet_v1 import MobileNetV1
+from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_methods import METHODS
+from chita_edge.pruning_api import prune
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    net = MobileNetV1(width=0.25, num_classes=10, in_channels=1)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+    return net
+
+
+def calibration() -> LabelledImages:
+    rng = torch.Generator().manual_seed(1)
+    return LabelledImages(torch.randn(12, 1, 32, 32, generator=rng), torch.randint(0, 10, (12,), generator=rng))
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_prunes_a_copy_to_the_sparsity(method: str) -> None:
+    net, data = network(), calibration()
+    before = copy.deepcopy(net.state_dict())
+    result = prune(net, data, PruneConfig(sparsity=0.7, method=method))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    parameters = dict(result.model.named_parameters())
+    kept = total = 0
+    for name, mask in result.masks.items():
+        assert not parameters[name].detach()[~mask].any()
+        kept, total = kept + int(mask.sum()), total + mask.numel()
+    assert kept == round(total * 0.3)
+    assert result.figures.sparsity == pytest.approx(0.7, abs=1e-4)
+    assert [layer.nnz for layer in result.figures.layers] == [int(mask.sum()) for mask in result.masks.values()]
+    assert not result.model.training
+    untouched = set(before) - set(result.masks)
+    weights = {name for name in untouched if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert all(torch.equal(parameters[name], before[name]) for name in weights)
+    assert json.loads(json.dumps(result.figures.to_json()))["method"] == method
+
+
+def test_same_seed_same_network() -> None:
+    first, second = (prune(network(), calibration()).model.state_dict() for _ in range(2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_uniform_allocation_and_chosen_weights() -> None:
+    names = ("features.0.0.weight", "classifier.1.weight")
+    result = prune(network(), calibration(), PruneConfig(sparsity=0.5, allocation="uniform"), prunable=names)
+    assert [layer.sparsity for layer in result.figures.layers] == [0.5, 0.5]
+    assert tuple(result.masks) == names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "luck"}, "no pruning method 'luck'"),
+        ({"structure": "round"}, "no sparsity pattern 'round'"),
+        ({"allocation": "fair"}, "no allocation 'fair'"),
+        ({"sparsity": 0.99999999}, "leaves none"),
+    ],
+)
+def test_wrong_names_are_sentences(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prune(network(), calibration(), PruneConfig.model_validate(options))
+
+
+@pytest.mark.parametrize("options", [{"sparsity": 1.0}, {"sparsity": -0.1}, {"sparsity": float("nan")}, {"speed": 1}])
+def test_config_refuses(options: dict[str, object]) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        PruneConfig.model_validate(options)
+
+
+def test_non_finite_weights_are_a_sentence() -> None:
+    net = network()
+    with torch.no_grad():
+        next(net.parameters())[0, 0, 0, 0] = torch.inf
+    with pytest.raises(NonFiniteCalibrationError, match=r"features\.0\.0\.weight holds inf"):
+        prune(net, calibration())
+
+
+def test_nothing_to_prune_is_a_sentence() -> None:
+    with pytest.raises(ChitaEdgeError, match="no layer to prune"):
+        prune(network(), calibration(), prunable=())
+
+
+def test_interruption_leaves_the_network_as_it_was() -> None:
+    net = network()
+    before = copy.deepcopy(net.state_dict())
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "solve":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(net, calibration(), progress=interrupt)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
