@@ -187,3 +187,8 @@ def small_net() -> nn.Module:
 def small_dense(small_net: nn.Module) -> bytes:
     """The small network exported; bytes, so that no test can change it for another."""
     return to_onnx(small_net, torch.zeros(1, 1, 8, 8)).SerializeToString(deterministic=True)
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[[nn.Module], nn.Module]:
+    return randomise_batch_norm
