@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from exporters.errors import LoadError, MalformedModelError, NotOnnxError, TooLargeError, UnsupportedOpError
 from exporters.ops import DOMAIN, OPS, VERSION
@@ -65,8 +65,6 @@ def load(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except LoadError as error:
         raise type(error)(f"{source}: {error}") from error.__cause__
-    except UnicodeDecodeError as error:
-        raise NotOnnxError(f"{source}: a name in it is no text; the file is damaged, export it again.") from error
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise MalformedModelError(f"{source}: ONNX's checker refuses it ({first}); export it again.") from error
@@ -80,10 +78,11 @@ def _read(path: Path, limits: Limits) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NotOnnxError(f"it cannot be opened ({reason}); give the path of an .onnx file.") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise NotOnnxError("it is not a regular file; give the path of an .onnx file.")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotOnnxError("it is not a regular file; give the path of an .onnx file.")
         if status.st_size > limits.file_bytes:
             raise TooLargeError(f"it has {status.st_size} bytes, more than the {limits.file_bytes} allowed.")
         data = file.read(limits.file_bytes + 1)
@@ -101,7 +100,19 @@ def _parse(data: bytes) -> onnx.ModelProto:
         raise NotOnnxError("it is truncated, nested too deeply, or no ONNX model; export the model again.") from error
     if not model.HasField("graph") or not model.ir_version:
         raise NotOnnxError("it holds no ONNX graph; export the model again.")
+    _check_text(model)
     return model
+
+
+def _check_text(message: Message) -> None:
+    """Refuse names that are no UTF-8, which protobuf hands out as bytes and ONNX's own code does not expect."""
+    for field, value in message.ListFields():
+        entries = (value,) if isinstance(value, (str, bytes, int, float, Message)) else value
+        if field.type == field.TYPE_STRING and any(isinstance(entry, bytes) for entry in entries):
+            raise NotOnnxError(f"a {field.name} in it is no text; the file is damaged, export the model again.")
+        if field.type == field.TYPE_MESSAGE:
+            for entry in entries:
+                _check_text(entry)
 
 
 def _check_header(model: onnx.ModelProto, limits: Limits) -> None:

@@ -48,10 +48,11 @@ def _read(tensor: TensorProto, folder: Path, size: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ExternalDataError(f"{where}, which is no plain file in the model's folder ({reason}).") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise ExternalDataError(f"{where}, which is no regular file; put the data there.")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ExternalDataError(f"{where}, which is no regular file.")
         if status.st_nlink != 1:
             raise ExternalDataError(f"{where}, which has another name elsewhere (a hard link); copy it instead.")
         if offset + size > status.st_size:
