@@ -127,7 +127,7 @@ def _compiler(arguments: Sequence[str], folder: Path, cache_dir: Path | None) ->
 
 
 def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | None = None) -> Path:
-    """Compile and link the library for `platform` into `out_dir`; an older one is replaced when the new one is complete.
+    """Compile and link the library for `platform` into `out_dir`; an older one is replaced by a complete one only.
 
     `cache_dir` is the compiler's cache (default: ziglang's own).
 
@@ -157,8 +157,10 @@ def build_library(platform: str, out_dir: Path | str, cache_dir: Path | str | No
         return library.replace(out / FILE_NAME)
 
 
-def build_program(platform: str, sources: Sequence[Path], output: Path, cache_dir: Path | None = None) -> Path:
+def build_program(platform: str, sources: Sequence[Path], output: Path, extra_flags: Sequence[str] = ()) -> Path:
     """Compile `sources` into a program for `platform` that uses the system's C library (glibc 2.17 or newer).
+
+    With `-shared` among `extra_flags` it is a plugin, whose host gives it the symbols that it does not define.
 
     Raises:
         ToolchainError: unknown platform, no compiler, or the compiler's own message.
@@ -167,11 +169,12 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, cache_di
     chosen = get_platform(platform)
     folder = Path(os.path.commonpath([source.resolve().parent for source in sources]))
     names = [str(source.resolve().relative_to(folder)) for source in sources]
-    flags = ("-O2", "-std=gnu11", "-g0", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", *chosen.baseline)
+    flags = ["-O2", "-std=gnu11", "-g0", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", *chosen.baseline]
+    flags += extra_flags
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
         program = Path(building).resolve() / output.name
-        _compiler(["-target", chosen.triple, *flags, *names, "-ldl", "-o", str(program)], folder, cache_dir)
+        _compiler(["-target", chosen.triple, *flags, *names, "-ldl", "-o", str(program)], folder, None)
         return program.replace(output)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,56 @@ def runner_program(folder: Path | None = None) -> Path:
     """
     sources = sorted(SOURCES.glob("*.c"))
     abi = Path(runtimes.__file__).parent / "native" / "ort" / "abi.h"
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in [*sorted(SOURCES.glob("*.[ch]")), abi]))
-    program = (folder or prepare.cache_folder()) / f"runner-{PLATFORM}-{digest.hexdigest()[:16]}"
-    return program if program.is_file() else build_program(PLATFORM, sources, program)
+    output = _named_after_content("runner", [*sorted(SOURCES.glob("*.[ch]")), abi], folder)
+    return output if output.is_file() else build_program(PLATFORM, sources, output)
+
+
+def _named_after_content(name: str, files: list[Path], folder: Path | None) -> Path:
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    return (folder or prepare.cache_folder()) / f"{name}-{digest[:16]}"
+
+
+def count_instructions(
+    device: Emulator,
+    model: Path,
+    x: npt.NDArray[np.float32],
+    *,
+    sparse: bool = True,
+    folder: Path | None = None,
+    timeout_seconds: float = 300,
+) -> int:
+    """Instructions of one inference on one thread: half of what three runs execute more than one run.
+
+    Raises:
+        EmulationUnavailableError: something is missing, or this qemu has no plugins.
+        MeasurementError: a run failed.
+
+    """
+    source = Path(__file__).parent / "count.c"
+    plugin = _named_after_content("count", [source], folder).with_suffix(".so")
+    if not plugin.is_file():
+        flags = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,undefs")
+        build_program(runtimes.host_platform(), [source], plugin, flags)
+
+    def counted(runs: int) -> int:
+        result = run_model(
+            device,
+            model,
+            x,
+            sparse=sparse,
+            runs=runs,
+            folder=folder,
+            timeout_seconds=timeout_seconds,
+            plugin=str(plugin),
+        )
+        found = re.search(r"^instructions: (\d+)$", result.log, flags=re.MULTILINE)
+        if found is None:
+            raise prepare.EmulationUnavailableError(
+                f"{device.qemu} has no plugins; the dynamic qemu-user 7.2 of `{prepare.APT_COMMAND}` has them"
+            )
+        return int(found[1])
+
+    return (counted(3) - counted(1)) // 2
 
 
 def run_model(

@@ -1,0 +1,115 @@
+"""The built libraries: what is in their ELF headers, and that building again gives the same bytes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from runtimes import toolchain
+from runtimes.errors import ToolchainError
+from runtimes.library import library
+
+PAGE = 0x4000
+
+
+@pytest.fixture(params=list(toolchain.PLATFORMS))
+def elf(request: pytest.FixtureRequest) -> ELFFile:
+    with library(request.param).open("rb") as file:
+        yield ELFFile(file)
+
+
+def tags(elf: ELFFile) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for tag in elf.get_section_by_name(".dynamic").iter_tags():
+        found.setdefault(tag.entry.d_tag, []).append(tag.entry.d_val)
+    return found
+
+
+def test_loads_by_every_loader(elf: ELFFile) -> None:
+    present = tags(elf)
+    assert {"DT_HASH", "DT_GNU_HASH", "DT_SONAME"} <= set(present)
+    assert not {"DT_NEEDED", "DT_TEXTREL", "DT_RPATH", "DT_RUNPATH", "DT_VERNEED", "DT_VERSYM"} & set(present)
+    flags = present.get("DT_FLAGS_1", [0])[0]
+    assert flags & 0x1, "bound at load"
+    assert flags & 0x8, "never unloaded"
+
+
+def test_segments(elf: ELFFile) -> None:
+    segments = list(elf.iter_segments())
+    loads = [segment for segment in segments if segment["p_type"] == "PT_LOAD"]
+    assert loads
+    for load in loads:
+        assert load["p_align"] == PAGE
+        assert load["p_vaddr"] % PAGE == load["p_offset"] % PAGE
+        assert load["p_flags"] & 3 != 3, "nothing is writable and executable"
+    kinds = {segment["p_type"] for segment in segments}
+    assert "PT_TLS" not in kinds
+    assert "PT_INTERP" not in kinds
+    assert "PT_GNU_RELRO" in kinds
+    assert next(s for s in segments if s["p_type"] == "PT_GNU_STACK")["p_flags"] & 1 == 0
+
+
+def test_no_symbol_is_missing_and_only_ours_are_exported(elf: ELFFile) -> None:
+    symbols = [symbol for symbol in elf.get_section_by_name(".dynsym").iter_symbols() if symbol.name]
+    assert [symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF"] == []
+    names = {symbol.name for symbol in symbols}
+    assert "RegisterCustomOps" in names
+    assert all(name == "RegisterCustomOps" or name.startswith("ce_") for name in names)
+
+
+def test_nothing_of_this_machine_is_inside(elf: ELFFile) -> None:
+    content = elf.stream.seek(0) or elf.stream.read()
+    for word in (str(Path(toolchain.__file__).parent), str(Path.home()), ".building"):
+        assert word.encode() not in content
+    assert elf.get_section_by_name(".note.gnu.build-id") is None
+    assert elf.get_section_by_name(".symtab") is None
+
+
+def test_an_unknown_platform_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="no platform 'vax'; there are linux-x86_64, linux-aarch64"):
+        toolchain.build_library("vax", tmp_path)
+
+
+def test_every_listed_kernel_of_the_platform_is_a_unit() -> None:
+    listed = re.findall(r"^CE_KERNEL\((\w+), (\w+)\)", (toolchain.NATIVE / "kernels.inc").read_text(), re.MULTILINE)
+    for platform in toolchain.PLATFORMS.values():
+        objects = {unit.object for unit in toolchain.units(platform)}
+        for op, isa in listed:
+            expected = f"{op}-reference.c.o" if isa == "reference" else f"{op}-{isa}.o"
+            assert (expected in objects) == (isa == "reference" or isa in platform.isas)
+    for source in toolchain.NATIVE.glob("ort/*.c"):
+        assert f"ort-{source.name}.o" in objects
+
+
+def test_the_compilers_words_are_passed_on(tmp_path: Path) -> None:
+    source = tmp_path / "broken.c"
+    source.write_text("int main(void) { return forty_two; }\n", encoding="utf-8")
+    with pytest.raises(ToolchainError, match=r"the compiler failed on [\s\S]*forty_two"):
+        toolchain.build_program("linux-x86_64", [source], tmp_path / "broken")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_building_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
+    """The sources at another path, by the hook's way in: no package, only the file."""
+    copy = tmp_path / "another place" / "runtimes"
+    copy.mkdir(parents=True)
+    shutil.copy(toolchain.__file__, copy)
+    shutil.copytree(toolchain.NATIVE, copy / "native")
+    program = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("t", {str(copy / "toolchain.py")!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules["t"] = module
+spec.loader.exec_module(module)
+module.build_library("linux-aarch64", {str(tmp_path / "a")!r})
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    here = toolchain.build_library("linux-aarch64", tmp_path / "b")
+    assert (tmp_path / "a" / toolchain.FILE_NAME).read_bytes() == here.read_bytes()
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [toolchain.FILE_NAME]
