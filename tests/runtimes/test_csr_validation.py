@@ -1,0 +1,90 @@
+"""Every malformed node is refused in words that name the node and the rule; no malformed node ends the process.
+
+The models go to another process in batches: a crash there is a failed test here, and says at which model it happened.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sparse_models
+from malformed import NODE, WEIGHTS, Malformed, malformed, weight_of, x_shape
+
+import runtimes
+
+_LOADER = """
+import json, sys
+from pathlib import Path
+import runtimes
+for path in sorted(Path(sys.argv[1]).glob("*.onnx")):
+    print(path.name, end=" ", flush=True)
+    try:
+        runtimes.session(path)
+    except runtimes.SessionError as error:
+        print(json.dumps(str(error)), flush=True)
+    else:
+        print(json.dumps(None), flush=True)
+"""
+
+
+def refusals(models: Sequence[bytes], folder: Path) -> list[str | None]:
+    """What the runtime says of each model; None where it accepts one."""
+    for index, model in enumerate(models):
+        (folder / f"{index:05}.onnx").write_bytes(model)
+    command = [sys.executable, "-c", _LOADER, str(folder)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    answers = [json.loads(line.split(" ", 1)[1] or '"crash"') for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"the process ended with {done.returncode} at model {len(answers) - 1}: {done.stderr}"
+    assert len(answers) == len(models)
+    return answers
+
+
+@pytest.mark.parametrize("op", sorted(WEIGHTS))
+def test_every_malformed_node_is_refused_by_name(op: str, tmp_path: Path) -> None:
+    variants: list[Malformed] = list(malformed(op))
+    assert len({variant.name for variant in variants}) == len(variants)
+    for variant, words in zip(variants, refusals([v.model for v in variants], tmp_path), strict=True):
+        assert words is not None, f"{variant.name}: accepted"
+        assert variant.words in words, f"{variant.name}: {words}"
+        assert NODE in words, f"{variant.name}: {words}"
+
+
+@pytest.mark.parametrize("op", sorted(WEIGHTS))
+def test_what_the_malformed_ones_are_made_of_is_accepted(op: str) -> None:
+    weight = weight_of(op)
+    shape = [2, *(int(size) for size in x_shape(op)[1:])]  # type: ignore[arg-type]
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    model = sparse_models.layer(op, weight, np.ones(6, np.float32), x_shape(op))
+    expected = sparse_models.reference(op, x, weight, np.ones(6))
+    np.testing.assert_allclose(runtimes.session(model).run(None, {"X": x})[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("index", [np.uint8, np.uint16, np.int32])
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, -0.0, 1e-45])
+def test_unusual_values_are_legal(index: type, special: float) -> None:
+    weight = np.array([[1, special], [0, 2]], np.float32)
+    constants = {
+        "values": np.array([1, special, 2], np.float32),
+        "col_idx": np.array([0, 1, 1], index),
+        "row_ptr": np.array([0, 2, 3], np.int32),
+        "weight_shape": np.array([2, 2], np.int64),
+        "bias": np.zeros(2, np.float32),
+    }
+    session = runtimes.session(sparse_models.model("CsrGemm", constants, x_shape=[1, 2]))
+    x = np.array([[1, 1]], np.float32)
+    np.testing.assert_array_equal(session.run(None, {"X": x})[0], x @ weight.T)
+
+
+@pytest.mark.parametrize("op", ["CsrConv", "CsrGemm"])
+def test_a_weight_without_any_value_gives_the_bias(op: str) -> None:
+    weight = np.zeros(WEIGHTS[op], np.float32)
+    bias = np.arange(6, dtype=np.float32)
+    shape = [1, *(int(size) for size in x_shape(op)[1:])]  # type: ignore[arg-type]
+    (y,) = runtimes.session(sparse_models.layer(op, weight, bias, shape)).run(None, {"X": np.ones(shape, np.float32)})
+    assert (y.reshape(6, -1) == bias[:, None]).all()
