@@ -1,0 +1,61 @@
+"""Prune a network with second-order information, export it sparse, and measure it where it will run.
+
+The public names are loaded when they are first used, since torch and ONNX Runtime take seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chita_edge.build_result import BuildResult, Latency
+    from chita_edge.config import BuildConfig
+    from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
+    from chita_edge.pipeline import bench, build
+    from chita_edge.prune_config import PruneConfig
+    from chita_edge.prune_result import PruneResult
+    from chita_edge.pruning_api import prune
+    from exporters import to_onnx, to_sparse
+
+_HOMES = {
+    "BuildConfig": "chita_edge.config",
+    "BuildResult": "chita_edge.build_result",
+    "BundleTamperedError": "chita_edge.errors",
+    "ChitaEdgeError": "chita_edge.errors",
+    "Latency": "chita_edge.build_result",
+    "PruneConfig": "chita_edge.prune_config",
+    "PruneResult": "chita_edge.prune_result",
+    "UsageError": "chita_edge.errors",
+    "bench": "chita_edge.pipeline",
+    "build": "chita_edge.pipeline",
+    "prune": "chita_edge.pruning_api",
+    "to_onnx": "exporters",
+    "to_sparse": "exporters",
+}
+
+__all__ = [
+    "BuildConfig",
+    "BuildResult",
+    "BundleTamperedError",
+    "ChitaEdgeError",
+    "Latency",
+    "PruneConfig",
+    "PruneResult",
+    "UsageError",
+    "bench",
+    "build",
+    "prune",
+    "to_onnx",
+    "to_sparse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'chita_edge' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

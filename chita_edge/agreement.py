@@ -1,0 +1,43 @@
+"""Does the exported file compute what the pruned network computes, wherever it may be run?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import exporters
+import runtimes
+from chita_edge.errors import ChitaEdgeError
+
+TOLERANCE = 1e-4
+
+
+class DisagreementError(ChitaEdgeError):
+    """The exported file and the network it was exported from disagree."""
+
+
+def check_agreement(model: nn.Module, path: Path, images: torch.Tensor) -> dict[str, float]:
+    """Largest difference from `model` on `images`, relative to the largest logit, by runtime.
+
+    The runtimes are stock ONNX Runtime, onnx.reference, and ONNX Runtime with the kernel library. The file also has to
+    pass ONNX's checker. Raises exporters.VerificationError or DisagreementError where a difference exceeds 1e-4.
+    """
+    with torch.inference_mode():
+        expected = model.eval()(images).numpy()
+    inputs = images.numpy()
+    stock = exporters.verify(path, inputs, expected, TOLERANCE)
+    (output,) = runtimes.session(path).run(None, {"input": inputs})
+    with_kernels = exporters.relative_difference(output, expected)
+    # Written so that NaN fails.
+    if not with_kernels <= TOLERANCE:
+        raise DisagreementError(
+            f"With the kernel library the exported file differs from the network by {with_kernels:.1e} of the largest "
+            f"logit, more than {TOLERANCE:.0e}. This is a defect of the kernels on this processor; please report it."
+        )
+    return {
+        "stock ONNX Runtime": stock.onnxruntime,
+        "onnx.reference": stock.reference,
+        "ONNX Runtime with the kernels": with_kernels,
+    }

@@ -1,0 +1,124 @@
+"""What `build` and `bench` found out, as data: for the tables, for ``--json`` and for the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from exporters import LayerReport
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class DenseSparse(Generic[Number]):
+    """One figure of the dense network and of the sparse one."""
+
+    dense: Number
+    sparse: Number
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What became of one layer; `bytes` are those of its weights and bias in the file, `macs` those of one image."""
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    sparsity: float
+    nnz: int
+    format: str
+    reason: str
+    bytes: DenseSparse[int]
+    macs: DenseSparse[int]
+
+    @classmethod
+    def of(cls, report: LayerReport) -> Layer:
+        """A layer as the exporter reports it."""
+        return cls(
+            name=report.name,
+            op=report.op,
+            shape=report.shape,
+            sparsity=report.sparsity,
+            nnz=report.nnz,
+            format=report.format,
+            reason=report.reason,
+            bytes=DenseSparse(report.bytes_dense, report.bytes),
+            macs=DenseSparse(report.macs_dense, report.macs),
+        )
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latency of both models in milliseconds, measured interleaved on `device`.
+
+    `speedup` is the median of the dense over the median of the sparse samples, `speedup_interval` its 95 % bootstrap
+    interval; `warnings` say what made the machine unfit to measure on, if anything did.
+    """
+
+    device: str
+    description: str
+    threads: int
+    samples: int
+    p50: DenseSparse[float]
+    p90: DenseSparse[float]
+    min: DenseSparse[float]
+    speedup: float
+    speedup_interval: tuple[float, float]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys `latency_ms`, `speedup` and `device`, and the spread beside them."""
+        return {
+            "latency_ms": asdict(self.p50),
+            "latency_ms_p90": asdict(self.p90),
+            "latency_ms_min": asdict(self.min),
+            "speedup": self.speedup,
+            "speedup_interval": list(self.speedup_interval),
+            "device": self.device,
+            "device_description": self.description,
+            "threads": self.threads,
+            "samples": self.samples,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """Everything that a build can tell.
+
+    `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
+    correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit, by runtime;
+    `not_measured` says in sentences which claims nobody should read into the figures.
+    """
+
+    bundle: Path
+    model: str
+    target: str
+    method: str
+    structure: str
+    sparsity: float
+    accuracy: DenseSparse[float]
+    size_bytes: DenseSparse[int]
+    layers: tuple[Layer, ...]
+    agreement: dict[str, float]
+    latency: Latency
+    not_measured: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON-ready object."""
+        return {
+            "bundle": str(self.bundle),
+            "model": self.model,
+            "target": self.target,
+            "method": self.method,
+            "structure": self.structure,
+            "sparsity": self.sparsity,
+            "accuracy": asdict(self.accuracy),
+            "size_bytes": asdict(self.size_bytes),
+            **self.latency.to_json(),
+            "agreement": self.agreement,
+            "layers": [asdict(layer) for layer in self.layers],
+            "not_measured": list(self.not_measured),
+        }

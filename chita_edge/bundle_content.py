@@ -1,0 +1,40 @@
+"""What the manifest says beside its list of files; it follows from inputs and seed alone, so it holds no latency."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import runtimes
+from chita_edge.build_result import BuildResult
+from chita_edge.config import BuildConfig
+
+_TOOLS = ("chita-edge", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
+
+
+def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]:
+    """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured."""
+    return {
+        "config": config.model_dump(),
+        "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},
+        "sparsity": result.sparsity,
+        "accuracy": asdict(result.accuracy),
+        "size_bytes": asdict(result.size_bytes),
+        "agreement": result.agreement,
+        "layers": [asdict(layer) for layer in result.layers],
+        "break_even": runtimes.get_target(config.target).break_even_reason,
+        "not_measured": list(result.not_measured),
+    }
+
+
+def not_measured(target: runtimes.Target) -> tuple[str, ...]:
+    """Sentences about what a reader could believe was measured, and was not."""
+    if runtimes.host_platform() in target.platforms.values():
+        return ()
+    return (
+        f"latency on {target.name}; to measure it, copy this bundle to a {target.name} Linux device with chita-edge "
+        "installed and run `chita-edge bench BUNDLE` there.",
+        f"from which sparsity a layer pays on {target.name}: {target.break_even_reason}.",
+    )

@@ -1,0 +1,26 @@
+"""Accuracy of a model file on labelled images."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+
+from chita_edge.datasets import LabelledImages
+from chita_edge.progress import Progress, silent
+
+_BATCH = 100
+
+
+def accuracy(
+    session: onnxruntime.InferenceSession, data: LabelledImages, stage: str = "accuracy", progress: Progress = silent
+) -> float:
+    """Share of the images whose largest logit is their label's."""
+    name = session.get_inputs()[0].name
+    images, labels = data.images.numpy(), data.labels.numpy()
+    right = 0
+    progress(stage, 0, len(labels))
+    for start in range(0, len(labels), _BATCH):
+        (logits,) = session.run(None, {name: images[start : start + _BATCH]})
+        right += int(np.count_nonzero(logits.argmax(1) == labels[start : start + _BATCH]))
+        progress(stage, min(start + _BATCH, len(labels)), len(labels))
+    return right / len(labels)

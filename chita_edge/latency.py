@@ -1,0 +1,25 @@
+"""From a measurement's samples to the figures that are shown."""
+
+from __future__ import annotations
+
+from chita_edge.build_result import DenseSparse, Latency
+from device_bench import Measurement
+
+
+def summarise(measurement: Measurement) -> Latency:
+    """The figures of a measurement of the models called dense and sparse."""
+    dense, sparse = measurement.summary("dense"), measurement.summary("sparse")
+    ratio = measurement.ratio("dense", "sparse")
+    context = measurement.results.context
+    return Latency(
+        device=context.device or "unknown",
+        description=", ".join(part for part in (context.cpu, context.isa) if part),
+        threads=context.threads or 1,
+        samples=min(dense.samples, sparse.samples),
+        p50=DenseSparse(dense.p50, sparse.p50),
+        p90=DenseSparse(dense.p90, sparse.p90),
+        min=DenseSparse(dense.min, sparse.min),
+        speedup=ratio.estimate,
+        speedup_interval=(ratio.low, ratio.high),
+        warnings=measurement.warnings,
+    )

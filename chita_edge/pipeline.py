@@ -1,0 +1,147 @@
+"""The whole way, top to bottom: load, prune, export, check, judge, measure, bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import device_bench
+import exporters
+import runtimes
+from chita_edge import datasets
+from chita_edge.agreement import check_agreement
+from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
+from chita_edge.bundle import check_target, verify_bundle, write_bundle
+from chita_edge.bundle_content import manifest_content, not_measured
+from chita_edge.config import BuildConfig
+from chita_edge.errors import UsageError
+from chita_edge.export_decision import decide_for
+from chita_edge.judging import accuracy
+from chita_edge.latency import summarise
+from chita_edge.models import get_model, load_weights
+from chita_edge.progress import Progress, silent
+from chita_edge.prune_config import PruneConfig
+from chita_edge.pruning_api import prune
+
+_SPARSE, _DENSE = "model.onnx", "model.dense.onnx"
+_BENCH = "bench/local.json"
+
+
+def build(
+    config: BuildConfig,
+    folder: Path,
+    *,
+    weights: Path | None = None,
+    force: bool = False,
+    progress: Progress = silent,
+) -> BuildResult:
+    """Build the bundle `folder`: a pruned network as sparse ONNX, kernels, baseline, and what was measured.
+
+    `weights` is a state dict to prune instead of the embedded one. An existing bundle is replaced with `force` only,
+    and only once the new one is complete. Raises an error of one of our packages, with a sentence, when anything is wrong;
+    nothing is left behind then.
+    """
+    # 1. What is asked for exists, and the result will have a place.
+    target = runtimes.get_target(config.target)
+    entry = get_model(config.model)
+    check_target(folder, force)
+
+    # 2. Load the network and the data that it was trained on.
+    source = weights or entry.embedded_weights
+    if entry.dataset is None or source is None:
+        raise UsageError(f"The model {entry.name!r} comes without trained weights and data, so it cannot be pruned.")
+    model = entry.architecture().eval()
+    load_weights(model, source)
+    data = datasets.load(entry.dataset)
+    calibration = data.calibration(config.calibration_images, config.seed)
+    test = data.test()
+
+    # 3. Calibrate, prune, tune.
+    choice = PruneConfig(
+        sparsity=config.sparsity,
+        method=config.method,
+        structure=config.structure,
+        allocation=config.allocation,
+        seed=config.seed,
+    )
+    pruned = prune(model, calibration, choice, prunable=entry.prunable(model), progress=progress)
+
+    with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
+        # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
+        dense, sparse = Path(scratch, _DENSE), Path(scratch, _SPARSE)
+        progress("export", 0, 2)
+        exporters.save(exporters.to_onnx(model, test.images[:1]), dense)
+        progress("export", 1, 2)
+        exported = exporters.to_sparse(exporters.to_onnx(pruned.model, test.images[:1]), decide_for(target))
+        exporters.save(exported.model, sparse)
+        progress("export", 2, 2)
+
+        # 5. Check: four ways to run the file have to agree with torch.
+        agreement = check_agreement(pruned.model, sparse, test.images[:2])
+
+        # 6. Judge both files on images that no stage above has seen, in the runtimes that will run them.
+        judged = DenseSparse(
+            accuracy(runtimes.dense_session(dense, threads=2), test, "accuracy of dense", progress),
+            accuracy(runtimes.session(sparse, threads=2), test, "accuracy of sparse", progress),
+        )
+
+        # 7. Measure both on this machine, in turns.
+        measurement = _measure(dense, sparse, "local", config.threads, config.samples, config.seed, progress)
+
+        # 8. Bundle.
+        result = BuildResult(
+            bundle=folder.absolute(),
+            model=config.model,
+            target=config.target,
+            method=config.method,
+            structure=config.structure,
+            sparsity=pruned.figures.sparsity,
+            accuracy=judged,
+            size_bytes=DenseSparse(dense.stat().st_size, sparse.stat().st_size),
+            layers=tuple(Layer.of(report) for report in exported.layers),
+            agreement=agreement,
+            latency=summarise(measurement),
+            not_measured=not_measured(target),
+        )
+        libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}
+        write_bundle(
+            folder,
+            {_DENSE: dense, _SPARSE: sparse, **libraries},
+            manifest_content(config, result),
+            measurements={_BENCH: measurement.to_json().encode()},
+            force=force,
+        )
+    return result
+
+
+def bench(
+    bundle: Path,
+    *,
+    device: str = "local",
+    threads: int = 1,
+    samples: int = 200,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Latency:
+    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there."""
+    verify_bundle(bundle)
+    measurement = _measure(bundle / _DENSE, bundle / _SPARSE, device, threads, samples, 0, progress)
+    if out is not None:
+        measurement.save(out)
+    return summarise(measurement)
+
+
+def _measure(
+    dense: Path, sparse: Path, device: str, threads: int, samples: int, seed: int, progress: Progress
+) -> device_bench.Measurement:
+    return device_bench.measure(
+        {
+            "dense": device_bench.ModelUnderTest(dense, sparse=False),
+            "sparse": device_bench.ModelUnderTest(sparse, sparse=True),
+        },
+        device=device,
+        threads=threads,
+        samples=samples,
+        seed=seed,
+        progress=lambda share: progress("latency", round(share * samples), samples),
+    )

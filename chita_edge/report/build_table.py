@@ -1,0 +1,106 @@
+"""The tables that `chita-edge build` and `chita-edge bench` print."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chita_edge.build_result import BuildResult, Latency
+
+# Wide enough for every column where standard output is no terminal, so that a log can be searched line by line.
+_LOG_WIDTH = 160
+
+
+def print_build(result: BuildResult) -> None:
+    """Print the layers, the totals, and what was measured and what was not, on standard output."""
+    console = _console()
+    console.print(_layers(result))
+    console.print(_totals(result))
+    for line in _remarks(result):
+        console.print(Text(line))
+
+
+def print_latency(latency: Latency) -> None:
+    """Print one measurement on standard output."""
+    console = _console()
+    table = Table(title=f"Latency on {latency.device} ({latency.description})", title_justify="left")
+    for heading in ("", "p50 ms", "p90 ms", "min ms"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in ("dense", "sparse"):
+        figures = (getattr(part, name) for part in (latency.p50, latency.p90, latency.min))
+        table.add_row(name, *(f"{figure:.3f}" for figure in figures))
+    console.print(table)
+    console.print(Text(_speedup(latency)))
+    for warning in latency.warnings:
+        console.print(Text(f"Warning: {warning}"))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
+
+
+def _layers(result: BuildResult) -> Table:
+    table = Table(title=f"{result.model} for {result.target}, pruned by {result.method}", title_justify="left")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("shape", no_wrap=True)
+    for heading in ("sparsity", "bytes", "of dense", "MACs", "of dense"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("format")
+    table.add_column("why", overflow="fold")
+    for layer in result.layers:
+        table.add_row(
+            layer.name,
+            "×".join(map(str, layer.shape)),
+            f"{layer.sparsity:.1%}",
+            f"{layer.bytes.sparse:,}",
+            _share(layer.bytes.sparse, layer.bytes.dense),
+            f"{layer.macs.sparse:,}",
+            _share(layer.macs.sparse, layer.macs.dense),
+            layer.format,
+            layer.reason,
+        )
+    return table
+
+
+def _totals(result: BuildResult) -> Table:
+    latency, accuracy, size = result.latency, result.accuracy, result.size_bytes
+    macs = [sum(getattr(layer.macs, name) for layer in result.layers) for name in ("dense", "sparse")]
+    table = Table(title="In total", title_justify="left")
+    for heading in ("", "dense", "sparse", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    drop = (accuracy.sparse - accuracy.dense) * 100
+    table.add_row("accuracy, test images", f"{accuracy.dense:.2%}", f"{accuracy.sparse:.2%}", f"{drop:+.2f} points")
+    table.add_row("file, bytes", f"{size.dense:,}", f"{size.sparse:,}", _share(size.sparse, size.dense))
+    table.add_row("MACs", f"{macs[0]:,}", f"{macs[1]:,}", _share(macs[1], macs[0]))
+    p50, p90, low = latency.p50, latency.p90, latency.min
+    table.add_row("latency p50, ms", f"{p50.dense:.3f}", f"{p50.sparse:.3f}", f"{latency.speedup:.2f}× as fast")
+    table.add_row("latency p90, ms", f"{p90.dense:.3f}", f"{p90.sparse:.3f}", "")
+    table.add_row("latency min, ms", f"{low.dense:.3f}", f"{low.sparse:.3f}", "")
+    return table
+
+
+def _remarks(result: BuildResult) -> list[str]:
+    latency = result.latency
+    worst = max(result.agreement.values())
+    return [
+        f"Sparsity: {result.sparsity:.2%} of the prunable weights are zero.",
+        f"Checked: {', '.join(result.agreement)} agree with torch to {worst:.1e} of the largest logit.",
+        f"Measured on {latency.device}: {latency.description}; {_speedup(latency)}",
+        *(f"Warning: {warning}" for warning in latency.warnings),
+        *(f"Not measured: {sentence}" for sentence in result.not_measured),
+        f"Bundle: {result.bundle}",
+    ]
+
+
+def _speedup(latency: Latency) -> str:
+    low, high = latency.speedup_interval
+    return (
+        f"sparse is {latency.speedup:.2f} times as fast as ONNX Runtime's dense float32 (95 % interval {low:.2f} to "
+        f"{high:.2f}; {latency.samples} interleaved samples each, {latency.threads} thread(s))."
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else ""

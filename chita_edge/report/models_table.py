@@ -1,0 +1,36 @@
+"""The list that `chita-edge models` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from chita_edge.models import ModelEntry
+
+
+def model_rows(entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
+    """One JSON-ready object a network."""
+    return [
+        {
+            "name": entry.name,
+            "description": entry.description,
+            "input_shape": list(entry.input_shape),
+            "dataset": entry.dataset,
+            "embedded_weights": entry.weights is not None,
+        }
+        for entry in entries
+    ]
+
+
+def print_models(entries: Iterable[ModelEntry]) -> None:
+    """Print the networks as a table on standard output."""
+    table = Table()
+    for heading in ("model", "input", "weights", "what it is"):
+        table.add_column(heading)
+    for entry in entries:
+        weights = f"embedded, {entry.dataset}" if entry.weights else "none: bring your own"
+        table.add_row(entry.name, "×".join(map(str, entry.input_shape)), weights, entry.description)
+    Console(highlight=False).print(table)

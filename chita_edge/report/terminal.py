@@ -1,0 +1,53 @@
+"""Tables and progress bars for a person at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def log_console() -> Console:
+    """Where progress and remarks go: standard error, so that standard output holds data alone."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class ProgressBars:
+    """A `chita_edge.progress.Progress` that draws one bar a stage on standard error.
+
+    Where standard error is no terminal (a CI log) each stage is one line when it ends, without control characters.
+    """
+
+    def __init__(self) -> None:
+        self._console = log_console()
+        self._live = self._console.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Progress(
+            TextColumn("{task.description}", justify="left"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of `stage` are finished."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+        if not self._live and done >= total:
+            print(f"{stage}: done", file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that prints
