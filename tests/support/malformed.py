@@ -138,12 +138,12 @@ def _attribute_variants(op: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     if op != "CsrGemm":
         for name, count in (("strides", 2), ("pads", 4), ("dilations", 2)):
             good = [1] * count
-            yield f"{name} short", {name: good[:-1]}, f"its attribute {name} has {count - 1} numbers, {count} are"
-            yield f"{name} long", {name: [*good, 1]}, f"its attribute {name} has {count + 1} numbers"
+            yield f"{name} short", {name: good[:-1]}, f"its attribute {name} has {count - 1} integers, {count} are"
+            yield f"{name} long", {name: [*good, 1]}, f"its attribute {name} has {count + 1} integers"
             yield f"{name} negative", {name: [*good[:-1], -1]}, f"its attribute {name} holds -1, outside"
             yield f"{name} huge", {name: [*good[:-1], 2**62]}, f"its attribute {name} holds {2**62}, outside"
-            yield f"{name} of floats", {name: [1.5] * count}, f"its attribute {name} must be a list of integers"
-            yield f"{name} a word", {name: "SAME"}, f"its attribute {name} must be a list of integers"
+            yield f"{name} of floats", {name: [1.5] * count}, f"its attribute {name} has 0 integers"
+            yield f"{name} a word", {name: "SAME"}, f"its attribute {name} has 0 integers"
             if name != "pads":
                 yield f"{name} zero", {name: [0] * count}, f"its attribute {name} holds 0, outside 1"
     for name in ("clip_min", "clip_max"):

@@ -118,7 +118,7 @@ static int read_ints(node* n, const char* name, int64_t* out, size_t count, int6
     return 1;
   }
   if (size != count)
-    return node_refuse(n, "its attribute %s has %d numbers, %d are needed", name, (int64_t)size, (int64_t)count);
+    return node_refuse(n, "its attribute %s has %d integers, %d are needed", name, (int64_t)size, (int64_t)count);
   if (!node_take_status(n, ORT(n->api, KernelInfoGetAttributeArray_int64)(n->info, name, out, &size))) return 0;
   for (size_t i = 0; i < count; i++)
     if (out[i] < low || out[i] > MAX_STEP)
