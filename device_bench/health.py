@@ -133,10 +133,12 @@ def two_modes(samples: ArrayLike) -> tuple[float, float] | None:
     relative = gap / float(np.median(x))
     if relative < MIN_MODE_GAP or gap < (MIN_MODE_SEPARATION + SEPARATION_OF_FEW / n) * noise:
         return None
-    valley = np.abs(x - (low.mean() + high.mean()) / 2.0) < gap / 6.0
-    if float(valley.mean()) > MAX_VALLEY:
+    middle = (low.mean() + high.mean()) / 2.0
+    share = float((x > middle).mean())
+    valley = float((np.abs(x - middle) < gap / 6.0).mean())
+    if valley > MAX_VALLEY or min(share, 1.0 - share) < MIN_MODE_SHARE:
         return None
-    return min(cut, n - cut) / n, relative
+    return min(share, 1.0 - share), relative
 
 
 def _detrended(samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> ArrayLike:
