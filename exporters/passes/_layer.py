@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
 
@@ -54,6 +54,10 @@ class Layer:
     def last(self) -> ir.Node:
         """The last of the nodes that belong to the layer."""
         return self.activation or self.add or self.node
+
+    def without_add(self) -> Layer:
+        """The layer, the Add after it left to another."""
+        return replace(self, add=None, activation=None, clip=(-math.inf, math.inf))
 
     @property
     def nodes(self) -> list[ir.Node]:
@@ -180,18 +184,10 @@ def find_layers(graph: ir.Graph) -> list[Layer]:
 
     Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
     """
-    layers = []
-    taken: set[ir.Node] = set()
-    for node in graph:
-        layer = _layer(node, taken)
-        if layer is not None:
-            layers.append(layer)
-            if layer.add is not None:
-                taken.add(layer.add)
-    return layers
+    return [layer for node in graph if (layer := _layer(node)) is not None]
 
 
-def _layer(node: ir.Node, taken: set[ir.Node]) -> Layer | None:
+def _layer(node: ir.Node) -> Layer | None:
     if node.domain or node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
         return None
     weight, bias = constant(node.inputs[1]), constant(node.inputs[2])
@@ -202,9 +198,12 @@ def _layer(node: ir.Node, taken: set[ir.Node]) -> Layer | None:
     if node.op_type == "Gemm" and not _is_linear(node):
         return None
     _check(node.name or node.op_type, weight, bias)
-    add = _residual_add(node, taken)
-    activation, clip = _activation(add or node)
-    return Layer(node, weight, bias, add, activation, clip)
+    alone = Layer(node, weight, bias, None, *_activation(node))
+    add = _residual_add(node) if alone.kind == "conv" else None
+    if add is None:
+        return alone
+    activation, clip = _activation(add)
+    return replace(alone, add=add, activation=activation, clip=clip)
 
 
 def _check(name: str, weight: Array, bias: Array) -> None:
@@ -233,11 +232,11 @@ def _is_linear(node: ir.Node) -> bool:
     )
 
 
-def _residual_add(node: ir.Node, taken: set[ir.Node]) -> ir.Node | None:
-    """The Add after a convolution, unless another layer has taken it or its operands broadcast."""
+def _residual_add(node: ir.Node) -> ir.Node | None:
+    """The Add after a convolution, unless its operands broadcast."""
     output = node.outputs[0]
     add = only_user(output)
-    if node.op_type != "Conv" or add is None or add.op_type != "Add" or add.domain or add in taken:
+    if add is None or add.op_type != "Add" or add.domain:
         return None
     other = _other_operand(add, output)
     if other is None or other.shape is None or constant(other) is not None:

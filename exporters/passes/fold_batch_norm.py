@@ -35,7 +35,7 @@ def _add_bias(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     transposed = node.op_type == "Gemm" and not ("transB" in node.attributes and node.attributes["transB"].as_int())
     zeros = np.zeros(weight.shape[1 if transposed else 0], weight.dtype)
-    name = f"{node.name}.zero_bias"
+    name = f"{node.outputs[0].name}.zero_bias"
     bias = initializer(name, zeros)
     graph.register_initializer(bias)
     node.resize_inputs(3)

@@ -8,6 +8,7 @@ unique, and depend on nothing but the network.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import onnx_ir as ir
 
@@ -31,14 +32,13 @@ class NameLayers(ir.passes.InPlacePass):
             for index, value in enumerate(node.outputs):
                 if id(value) not in outputs:
                     value.name = name if index == 0 else f"{name}.{index}"
+        constants: dict[ir.Value, str] = {}
         for node in graph:
-            if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 2:
-                _rename(graph, node.inputs[2], f"{node.name}.bias")
-            elif node.op_type == "Clip":
-                for bound in node.inputs[1:]:
-                    array = constant(bound)
-                    if array is not None:
-                        _rename(graph, bound, f"bound.{float(array):g}")
+            for value, name in _constant_names(node):
+                constants.setdefault(value, name)  # one that several nodes read is called after the first
+        for value, name in constants.items():
+            if name not in graph.initializers:
+                value.name = name
         return ir.passes.PassResult(model, modified=True)
 
 
@@ -48,10 +48,6 @@ def _node_name(node: ir.Node, taken: Counter[str | None]) -> str:
     taken[stem] += 1
     if taken[stem] == 1:
         return stem
-    return _node_name_numbered(stem, taken)
-
-
-def _node_name_numbered(stem: str, taken: Counter[str | None]) -> str:
     name = f"{stem}_{taken[stem]}"
     while taken[name]:
         taken[stem] += 1
@@ -60,7 +56,13 @@ def _node_name_numbered(stem: str, taken: Counter[str | None]) -> str:
     return name
 
 
-def _rename(graph: ir.Graph, value: ir.Value | None, name: str) -> None:
-    if value is None or not value.is_initializer() or name in graph.initializers:
-        return
-    value.name = name
+def _constant_names(node: ir.Node) -> Iterator[tuple[ir.Value, str]]:
+    """The initializers of a node that the exporter has named by counting, and what to call them."""
+    for index, value in enumerate(node.inputs):
+        array = constant(value)
+        if value is None or array is None or not value.is_initializer():
+            continue
+        if node.op_type in ("Conv", "Gemm") and index == 2:
+            yield value, f"{node.name}.bias"
+        elif node.op_type == "Clip" and array.size == 1:
+            yield value, f"bound.{float(array.item()):g}"

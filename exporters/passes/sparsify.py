@@ -33,6 +33,7 @@ class Sparsify(ir.passes.InPlacePass):
         """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""
         layers = find_layers(model.graph)
         decisions = {layer.name: self._decision(layer) for layer in layers}
+        layers = _share_adds(layers, decisions)
         ops = _choose_ops(layers, decisions)
         reports = []
         for layer in layers:
@@ -56,6 +57,12 @@ class Sparsify(ir.passes.InPlacePass):
         if layer.is_candidate:
             return self._decide(layer.info())
         return Decision(sparse=False, reason=layer.why_dense)
+
+
+def _share_adds(layers: list[Layer], decisions: dict[str, Decision]) -> list[Layer]:
+    """Leave each Add to one layer: where two convolutions meet, to a sparse one, and to the later of two alike."""
+    owners = {layer.add: layer for layer in sorted(layers, key=lambda layer: decisions[layer.name].sparse)}
+    return [layer if layer.add is None or owners[layer.add] is layer else layer.without_add() for layer in layers]
 
 
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:

@@ -11,6 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.parser
 import onnx_ir as ir
 import onnxruntime
 import pytest
@@ -20,7 +21,7 @@ from torch import nn
 
 from exporters import csr
 from exporters.from_torch import to_onnx
-from exporters.ops import DOMAIN, OPSET, VERSION, EdgeOp, build_node, csr_constants
+from exporters.ops import DOMAIN, OPS, OPSET, VERSION, EdgeOp, build_node, csr_constants
 from exporters.serialize import to_proto
 
 Array = npt.NDArray[Any]
@@ -192,3 +193,33 @@ def small_dense(small_net: nn.Module) -> bytes:
 @pytest.fixture(scope="session")
 def randomise() -> Callable[[nn.Module], nn.Module]:
     return randomise_batch_norm
+
+
+@pytest.fixture(scope="session")
+def from_text() -> Callable[[str, Mapping[str, Any]], ir.Model]:
+    """A graph in ONNX's text syntax and its initializers, float32 but for integers, as a model."""
+
+    def make(text: str, arrays: Mapping[str, Any]) -> ir.Model:
+        graph = onnx.parser.parse_graph(text)
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            kind = np.int64 if array.dtype == np.int64 and array.ndim else np.float32
+            graph.initializer.append(numpy_helper.from_array(array.astype(kind), name))
+        model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
+        onnx.checker.check_model(model, full_check=True)
+        return ir.from_proto(model)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def with_bodies() -> Callable[[ir.Model], onnx.ModelProto]:
+    """A model as a protobuf, with the function bodies of the ops of ours that it uses."""
+
+    def make(model: ir.Model) -> onnx.ModelProto:
+        proto = to_proto(model)
+        used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
+        proto.functions.extend(op.function for op in OPS.values() if op.name in used)
+        return proto
+
+    return make
