@@ -177,7 +177,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this sandbox does not allow private mounts (unshare -m)")
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", *RUN, "build", "mobilenet", "--target", "arm64"]
+        [*["unshare", "-m", "sh", "-c", script, "sh"], *RUN, "build", "mobilenet", "--target", "arm64"]
         + ["--calibration-images", "40", "--method", "magnitude"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch)},
