@@ -15,12 +15,17 @@
 #ifndef CE_PANEL_BYTES
 #define CE_PANEL_BYTES (32 * 1024)
 #endif
+/* Outputs larger than this are not in the second-level cache: where the next tile writes is fetched ahead. */
+#define LARGE_OUTPUT_BYTES (768 * 1024)
 #ifndef CE_MAX_VECTORS
 #define CE_MAX_VECTORS (CE_LANES == 4 && CE_REGISTERS == 32 ? 16 : 8)
 #endif
 #define CE_MIN_VECTORS (CE_MAX_VECTORS / 2)
 #define MAX_BLOCKS 8
-#define ROWS_A_BLOCK 64
+#ifndef ROWS_A_BLOCK
+#define ROWS_A_BLOCK 128
+#endif
+#define MOST_ROWS 4
 
 /* One output row within one K tile. */
 typedef struct row_t {
@@ -172,6 +177,7 @@ typedef struct tile_t {
   int64_t pixels, first; /* of an output plane; of this tile */
   int64_t count;         /* pixels in this tile */
   int32_t block_begin, block_end;
+  int fetch_ahead;
 } tile_t;
 
 CE_INLINE void pack(const tile_t *tile, int32_t k_first, int32_t k_count, const int vectors) {
@@ -200,87 +206,89 @@ CE_INLINE void pack(const tile_t *tile, int32_t k_first, int32_t k_count, const 
   }
 }
 
-/* CHAINS sums run side by side per output, as one chain of dependent FMAs would wait for each of them. */
-CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int chains) {
+CE_INLINE void multiply(const tile_t *tile, size_t at, vf *sum, const int vectors) {
+  const float *from = tile->panel + (size_t)tile->plan->index[at] * (vectors * CE_LANES);
+  const vf weight = ce_splat(tile->plan->values[at]);
+  CE_UNROLL for (int v = 0; v < vectors; ++v) sum[v] += weight * *(const vf *)(from + v * CE_LANES);
+}
+
+CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int vectors) {
+  const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
+  const int last = vectors - 1, tail = (int)(tile->count - (int64_t)last * CE_LANES);
+  const int64_t at = row * tile->pixels + tile->first;
+  if (tile->residual) {
+    const float *residual = tile->residual + at;
+    CE_UNROLL for (int v = 0; v < last; ++v) sum[v] += ce_load(residual + v * CE_LANES);
+    sum[last] += ce_load_part(residual + last * CE_LANES, tail);
+  }
+  float *to = tile->y + at;
+  CE_UNROLL for (int v = 0; v < last; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[v], lowest, highest));
+  ce_store_part(to + last * CE_LANES, ce_clip(sum[last], lowest, highest), tail);
+  if (tile->fetch_ahead)
+    CE_UNROLL for (int v = 0; v < vectors; v += 16 / CE_LANES) __builtin_prefetch(to + (vectors + v) * CE_LANES, 0, 2);
+}
+
+/* `rows` output rows side by side, as one sum at a time would wait for each of its multiply-adds. */
+CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, size_t at, const int vectors, const int rows) {
+  vf sum[MOST_ROWS][CE_MAX_VECTORS];
+  size_t next[MOST_ROWS];
+  CE_UNROLL for (int r = 0; r < rows; ++r) {
+    next[r] = at;
+    at += row[r].count;
+    const float *waiting = tile->sums + (size_t)row[r].row * vectors * CE_LANES;
+    const vf bias = ce_splat(tile->plan->bias[row[r].row]);
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias;
+  }
+  const uint32_t common = row[rows - 1].count;
+  for (uint32_t i = 0; i < common; ++i)
+    CE_UNROLL for (int r = 0; r < rows; ++r) multiply(tile, next[r]++, sum[r], vectors);
+  CE_UNROLL for (int r = 0; r < rows - 1; ++r)
+    for (uint32_t i = common; i < row[r].count; ++i) multiply(tile, next[r]++, sum[r], vectors);
+  CE_UNROLL for (int r = 0; r < rows; ++r) {
+    float *waiting = tile->sums + (size_t)row[r].row * vectors * CE_LANES;
+    if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, row[r].row, sum[r], vectors);
+    else CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = sum[r][v];
+  }
+  return at;
+}
+
+CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows) {
   const plan_t *plan = tile->plan;
   const int32_t m = plan->g.out_channels;
-  const int tail = (int)(tile->count - (int64_t)(vectors - 1) * CE_LANES);
-  const vf lowest = ce_splat(plan->clip_min), highest = ce_splat(plan->clip_max);
   for (int32_t t = 0; t < plan->k_tiles; ++t) {
     const int32_t k_first = t * CE_K_TILE;
     pack(tile, k_first, (int32_t)ce_min(CE_K_TILE, plan->g.in_channels - k_first), vectors);
-    const uint32_t start = plan->starts[t * plan->blocks + tile->block_begin];
-    const float *value = plan->values + start;
-    const uint16_t *index = plan->index + start;
-    const row_t *row = plan->rows + (size_t)t * m + plan->block_start[tile->block_begin];
-    const row_t *row_end = plan->rows + (size_t)t * m + plan->block_start[tile->block_end];
-    for (; row < row_end; ++row) {
-      vf sum[4][CE_MAX_VECTORS];
-      float *waiting = tile->sums + (size_t)row->row * vectors * CE_LANES;
-      const vf bias = ce_splat(plan->bias[row->row]);
-      CE_UNROLL for (int v = 0; v < vectors; ++v) {
-        sum[0][v] = t ? *(const vf *)(waiting + v * CE_LANES) : bias;
-        CE_UNROLL for (int c = 1; c < chains; ++c) sum[c][v] = (vf)0.0f;
-      }
-      uint32_t left = row->count;
-      for (; left >= (uint32_t)chains; left -= chains, value += chains, index += chains) {
-        CE_UNROLL for (int c = 0; c < chains; ++c) {
-          const float *from = tile->panel + (size_t)index[c] * (vectors * CE_LANES);
-          const vf weight = ce_splat(value[c]);
-          CE_UNROLL for (int v = 0; v < vectors; ++v) sum[c][v] += weight * *(const vf *)(from + v * CE_LANES);
-        }
-      }
-      if (chains > 1)
-        for (; left; --left, ++value, ++index) {
-          const float *from = tile->panel + (size_t)*index * (vectors * CE_LANES);
-          const vf weight = ce_splat(*value);
-          CE_UNROLL for (int v = 0; v < vectors; ++v) sum[0][v] += weight * *(const vf *)(from + v * CE_LANES);
-        }
-      CE_UNROLL for (int c = 1; c < chains; ++c)
-        CE_UNROLL for (int v = 0; v < vectors; ++v) sum[0][v] += sum[c][v];
-      if (t + 1 < plan->k_tiles) {
-        CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = sum[0][v];
-        continue;
-      }
-      const int64_t at = row->row * tile->pixels + tile->first;
-      if (tile->residual) {
-        const float *residual = tile->residual + at;
-        CE_UNROLL for (int v = 0; v < vectors - 1; ++v) sum[0][v] += ce_load(residual + v * CE_LANES);
-        sum[0][vectors - 1] += ce_load_part(residual + (vectors - 1) * CE_LANES, tail);
-      }
-      float *to = tile->y + at;
-      CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[0][v], lowest, highest));
-      ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[0][vectors - 1], lowest, highest), tail);
+    for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
+      size_t at = plan->starts[t * plan->blocks + block];
+      const row_t *row = plan->rows + (size_t)t * m + plan->block_start[block];
+      const row_t *end = plan->rows + (size_t)t * m + plan->block_start[block + 1];
+      for (; row + rows <= end; row += rows) at = run_rows(tile, t, row, at, vectors, rows);
+      for (; row < end; ++row) at = run_rows(tile, t, row, at, vectors, 1);
     }
   }
 }
 
-#define CE_TILE(vectors, chains)                                     \
-  static void run_tile_##vectors(const tile_t *tile) {               \
-    if (vectors <= CE_MAX_VECTORS) run_tile(tile, vectors, chains); \
-  }
-CE_TILE(1, 4)
-CE_TILE(2, 4)
-CE_TILE(3, 2)
-CE_TILE(4, 2)
-#if CE_REGISTERS == 32
-CE_TILE(5, 2)
-CE_TILE(6, 2)
-#else
-CE_TILE(5, 1)
-CE_TILE(6, 1)
-#endif
-CE_TILE(7, 1)
-CE_TILE(8, 1)
+/* Rows side by side: 8 to 16 vectors of sums keep the multipliers busy and fit the registers. */
+#define ROWS(vectors) ((vectors) <= 2 ? 4 : (vectors) <= (CE_REGISTERS == 32 ? 8 : 6) ? 2 : 1)
+#define CE_TILE(vectors) \
+  static void run_tile_##vectors(const tile_t *tile) { run_tile(tile, vectors, ROWS(vectors)); }
+CE_TILE(1)
+CE_TILE(2)
+CE_TILE(3)
+CE_TILE(4)
+CE_TILE(5)
+CE_TILE(6)
+CE_TILE(7)
+CE_TILE(8)
 #if CE_MAX_VECTORS == 16
-CE_TILE(9, 1)
-CE_TILE(10, 1)
-CE_TILE(11, 1)
-CE_TILE(12, 1)
-CE_TILE(13, 1)
-CE_TILE(14, 1)
-CE_TILE(15, 1)
-CE_TILE(16, 1)
+CE_TILE(9)
+CE_TILE(10)
+CE_TILE(11)
+CE_TILE(12)
+CE_TILE(13)
+CE_TILE(14)
+CE_TILE(15)
+CE_TILE(16)
 #endif
 
 static void run_vectors(const tile_t *tile, int vectors) {
@@ -316,6 +324,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
         .first = first,
         .count = ce_min(cut.pixels - first, (int64_t)cut.vectors * CE_LANES),
         .block_begin = (int32_t)(unit % plan->blocks),
+        .fetch_ahead = plan->g.out_channels * cut.pixels * 4 > LARGE_OUTPUT_BYTES,
     };
     tile.block_end = (int32_t)ce_min(plan->blocks, tile.block_begin + end - unit);
     run_vectors(&tile, (int)ce_ceil_div(tile.count, CE_LANES));
