@@ -33,14 +33,13 @@ class EdgeOp:
         return "row_ptr" in self.constants
 
 
-def csr_constants(csr: Csr, bias: Array) -> dict[str, Array]:
-    """The constant inputs of a CSR op, by the names that the ops give them."""
+def csr_constants(csr: Csr) -> dict[str, Array]:
+    """The inputs of a CSR op that are its weight, by the names that the ops give them."""
     return {
         "values": csr.values,
         "col_idx": csr.col_idx,
         "row_ptr": csr.row_ptr,
         "weight_shape": np.array(csr.shape, np.int64),
-        "bias": bias,
     }
 
 
@@ -53,15 +52,16 @@ def initializer(name: str, array: Array) -> ir.Value:
 def build_node(
     op: EdgeOp,
     name: str,
-    activations: Mapping[str, ir.Value],
+    inputs: Mapping[str, ir.Value],
     constants: Mapping[str, Array],
     attributes: Mapping[str, Attribute],
 ) -> tuple[ir.Node, list[ir.Value]]:
-    """A node called ``name`` and its initializers, called ``name.values`` and so on.
+    """A node called ``name`` and the initializers made for it, called ``name.values`` and so on.
 
-    activations and constants: the op's inputs by name, together all of them.
+    inputs: values that are there, by the op's names for them; constants: arrays that become initializers. Together they
+    are all of the op's inputs.
     """
     initializers = {key: initializer(f"{name}.{key}", array) for key, array in constants.items()}
-    inputs = [initializers[key] if key in initializers else activations[key] for key in op.inputs]
-    node = ir.node(op.name, inputs, attributes=dict(attributes), domain=DOMAIN, name=name)
+    ordered = [initializers[key] if key in initializers else inputs[key] for key in op.inputs]
+    node = ir.node(op.name, ordered, attributes=dict(attributes), domain=DOMAIN, name=name)
     return node, list(initializers.values())

@@ -10,11 +10,10 @@ from exporters.csr import Array
 
 
 def constant(value: ir.Value | None) -> Array | None:
-    """The array of a value that is an initializer or a Constant's output and no graph input; None for all others."""
-    if value is None or value.is_graph_input():
+    """The array of an initializer that is no graph input; None for all other values."""
+    if value is None or value.is_graph_input() or not value.is_initializer() or value.const_value is None:
         return None
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else tensor.numpy()
+    return value.const_value.numpy()
 
 
 def ints(node: ir.Node, name: str, default: Sequence[int]) -> tuple[int, ...]:

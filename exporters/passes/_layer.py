@@ -46,6 +46,11 @@ class Layer:
         return cast("ir.Value", self.node.inputs[0])  # find_layers has seen that it is there
 
     @property
+    def bias_value(self) -> ir.Value:
+        """The initializer that holds the bias."""
+        return cast("ir.Value", self.node.inputs[2])  # likewise
+
+    @property
     def residual(self) -> ir.Value | None:
         """The other operand of ``add``."""
         return None if self.add is None else _other_operand(self.add, self.node.outputs[0])

@@ -60,7 +60,7 @@ def _constant_names(node: ir.Node) -> Iterator[tuple[ir.Value, str]]:
     """The initializers of a node that the exporter has named by counting, and what to call them."""
     for index, value in enumerate(node.inputs):
         array = constant(value)
-        if value is None or array is None or not value.is_initializer():
+        if value is None or array is None:
             continue
         if node.op_type in ("Conv", "Gemm") and index == 2:
             yield value, f"{node.name}.bias"

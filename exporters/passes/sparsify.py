@@ -90,18 +90,13 @@ def _replace(graph: ir.Graph, layer: Layer, op: str) -> None:
         attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
     if op == "DepthwiseConv":
         attributes["group"] = layer.group
-    if OPS[op].is_csr:
-        constants = csr_constants(from_dense(layer.weight), layer.bias)
-    else:
-        constants = {"W": layer.weight, "bias": layer.bias}
-    activations = {"X": layer.source}
+    csr = OPS[op].is_csr
+    constants = csr_constants(from_dense(layer.weight)) if csr else {"W": layer.weight}
+    # The bias stays the initializer that it is: another layer may share it.
+    inputs = {"X": layer.source, "bias": layer.bias_value}
     if layer.residual is not None:
-        activations["residual"] = layer.residual
-    for value in (layer.node.inputs[1], layer.node.inputs[2]):
-        # The new bias takes the old one's name.
-        if value is not None and value.name is not None and len(value.uses()) == 1:
-            graph.initializers.pop(value.name)
-    node, initializers = build_node(OPS[op], layer.name, activations, constants, attributes)
+        inputs["residual"] = layer.residual
+    node, initializers = build_node(OPS[op], layer.name, inputs, constants, attributes)
     for value in initializers:
         graph.register_initializer(value)
     old = layer.nodes

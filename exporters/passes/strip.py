@@ -42,7 +42,7 @@ class Strip(ir.passes.InPlacePass):
                 value.metadata_props.clear()
                 value.doc_string = None
             changed |= _drop_defaults(node)
-        changed |= DeduplicateInitializersPass(size_limit=64)(model).modified
+        changed |= DeduplicateInitializersPass(size_limit=1)(model).modified  # bounds, not zero biases
         changed |= RemoveUnusedNodesPass()(model).modified
         return ir.passes.PassResult(model, changed)
 

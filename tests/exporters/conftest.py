@@ -61,7 +61,7 @@ def edge_model() -> Callable[..., onnx.ModelProto]:
         attributes: Mapping[str, Any],
         index_dtype: Any = None,
     ) -> onnx.ModelProto:
-        constants = {"W": weight, "bias": bias} if not op.is_csr else csr_constants(csr.from_dense(weight), bias)
+        constants = {"bias": bias, **(csr_constants(csr.from_dense(weight)) if op.is_csr else {"W": weight})}
         if index_dtype is not None:
             constants["col_idx"] = constants["col_idx"].astype(index_dtype)
         float32 = ir.TensorType(ir.DataType.FLOAT)

@@ -131,3 +131,19 @@ def test_a_stem_with_a_sum_keeps_it_outside(
     arrays = {"ws": rng.normal(size=(8, 3, 3, 3)), "wd": rng.normal(size=(8, 1, 3, 3)), "b": np.ones(8)}
     model, _ = sparsify(from_text(text, {**arrays, "wp": make_weight(rng, (8, 8, 1, 1))}), lambda name: True)
     assert nodes(model) == [("Conv", "stem"), ("Conv", "dw"), ("Add", "sum"), ("CsrConv", "z")]
+
+
+def test_layers_that_share_weight_and_bias_each_become_sparse(
+    from_text: Callable, rng: np.random.Generator, make_weight: Callable, run_stock: Callable, with_bodies: Callable
+) -> None:
+    text = """
+    main (float[n, 8, 6, 6] x) => (float[n, 8, 6, 6] z) <float[n, 8, 6, 6] c>
+    { c = Conv (x, w, b)  z = Conv (c, w, b) }
+    """
+    before = from_text(text, {"w": make_weight(rng, (8, 8, 1, 1)), "b": rng.normal(size=8)})
+    x = rng.normal(size=(2, 8, 6, 6)).astype(np.float32)
+    want, _ = run_stock(with_bodies(before), {"x": x})
+    model, _ = sparsify(before, lambda name: True)
+    assert nodes(model) == [("CsrConv", "c"), ("CsrConv", "z")]
+    assert sum(name == "b" for name in model.graph.initializers) == 1
+    np.testing.assert_allclose(run_stock(with_bodies(model), {"x": x})[0], want, rtol=1e-5, atol=1e-5)
