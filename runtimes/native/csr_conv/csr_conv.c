@@ -50,7 +50,7 @@ static int32_t k_tile_count(const ce_conv_geometry *g) { return (int32_t)ce_ceil
 static size_t plan_bytes(const void *desc_) {
   const ce_csr_conv_desc *desc = desc_;
   const ce_conv_geometry *g = &desc->geometry;
-  if (g->kernel_h != 1 || g->kernel_w != 1) return 0;
+  if (g->kernel_h != 1 || g->kernel_w != 1 || (g->pad_top | g->pad_left | g->pad_bottom | g->pad_right)) return 0;
   const size_t m = (size_t)g->out_channels, nnz = (size_t)desc->row_ptr[m], k_tiles = (size_t)k_tile_count(g);
   return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
 }
