@@ -60,54 +60,70 @@ CE_INLINE void ce_zero(float *to, int64_t count) {
 #define CE_ODD 1, 3, 5, 7
 #endif
 
-/* Copies w floats. Less than a vector is followed by zeros up to a whole one: rows are written in ascending order, so that
- * these fall on padding or on what is yet to be written. */
-CE_INLINE void ce_copy_row(float *to, const float *from, int64_t w) {
+/* Copies n rows of w floats. Less than a vector is followed by zeros up to a whole one: rows are written in ascending order,
+ * so that these fall on padding or on what is yet to be written. */
+CE_NOINLINE void ce_copy_rows(float *to, int64_t to_step, const float *from, int64_t from_step, int64_t w, int64_t n) {
   if (w < CE_LANES) {
-    ce_store(to, ce_load_part(from, (int)w));
+    for (; n > 0; --n, to += to_step, from += from_step) ce_store(to, ce_load_part(from, (int)w));
     return;
   }
-  for (int64_t i = 0; i + CE_LANES < w; i += CE_LANES) ce_store(to + i, ce_load(from + i));
-  ce_store(to + w - CE_LANES, ce_load(from + w - CE_LANES));
+  for (; n > 0; --n, to += to_step, from += from_step) {
+    for (int64_t i = 0; i < w - CE_LANES; i += CE_LANES) ce_store(to + i, ce_load(from + i));
+    ce_store(to + w - CE_LANES, ce_load(from + w - CE_LANES));
+  }
 }
 
-/* even[i] = from[2i], odd[i] = from[2i + 1] for w floats, followed by zeros as in ce_copy_row. */
-CE_INLINE void ce_split_row(float *even, float *odd, const float *from, int64_t w) {
-  int64_t i = 0;
-  for (; i + 2 * CE_LANES <= w; i += 2 * CE_LANES) {
-    const vf a = ce_load(from + i), b = ce_load(from + i + CE_LANES);
-    ce_store(even + i / 2, __builtin_shufflevector(a, b, CE_EVEN));
-    ce_store(odd + i / 2, __builtin_shufflevector(a, b, CE_ODD));
+/* even[i] = from[2i] and odd[i] = from[2i + 1] for n rows of w floats, followed by zeros as in ce_copy_rows. */
+CE_NOINLINE void ce_split_rows(float *even, float *odd, int64_t to_step, const float *from, int64_t from_step, int64_t w,
+                               int64_t n) {
+  const int64_t whole = w / (2 * CE_LANES) * CE_LANES;
+  const int rest = (int)(w - 2 * whole), rest_a = rest < CE_LANES ? rest : CE_LANES, rest_b = rest - rest_a;
+  for (; n > 0; --n, even += to_step, odd += to_step, from += from_step) {
+    for (int64_t i = 0; i < whole; i += CE_LANES) {
+      const vf a = ce_load(from + 2 * i), b = ce_load(from + 2 * i + CE_LANES);
+      ce_store(even + i, __builtin_shufflevector(a, b, CE_EVEN));
+      ce_store(odd + i, __builtin_shufflevector(a, b, CE_ODD));
+    }
+    if (!rest) continue;
+    const vf a = ce_load_part(from + 2 * whole, rest_a);
+    const vf b = rest_b ? ce_load_part(from + 2 * whole + CE_LANES, rest_b) : (vf)0.0f;
+    ce_store(even + whole, __builtin_shufflevector(a, b, CE_EVEN));
+    ce_store(odd + whole, __builtin_shufflevector(a, b, CE_ODD));
   }
-  if (i == w) return;
-  const int left = (int)(w - i);
-  const vf a = ce_load_part(from + i, left < CE_LANES ? left : CE_LANES);
-  const vf b = left > CE_LANES ? ce_load_part(from + i + CE_LANES, left - CE_LANES) : (vf)0.0f;
-  ce_store(even + i / 2, __builtin_shufflevector(a, b, CE_EVEN));
-  ce_store(odd + i / 2, __builtin_shufflevector(a, b, CE_ODD));
+}
+
+/* ceil(a / stride), and 0 for negative a; without a division where the stride is 1 or 2. */
+static inline int64_t ce_steps(int64_t a, int64_t stride) {
+  if (a <= 0) return 0;
+  return stride == 1 ? a : stride == 2 ? (a + 1) >> 1 : ce_ceil_div(a, stride);
 }
 
 /* Fills planes that were zeroed as a whole with what `rows` output rows from out_row on read of an image plane. */
-CE_INLINE void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p, float *to, const float *image, ce_shape in,
-                              int64_t out_row, int64_t rows) {
+static inline void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p, float *to, const float *image, ce_shape in,
+                                  int64_t out_row, int64_t rows) {
   const int64_t sh = g->stride_h, sw = g->stride_w, left = g->pad_left, input_rows = ce_input_rows(g, rows);
   const int64_t first = out_row * sh - g->pad_top; /* image row of padded row 0 of these planes */
-  /* Image column 0 is in phase left % 2 of stride 2, column 1 in the other one. */
-  const int64_t even = left % 2 * p->plane + left / 2, odd = (left + 1) % 2 * p->plane + (left + 1) / 2;
   for (int64_t phase = 0; phase < sh; ++phase) {
-    float *row = to + phase * sw * p->plane;
-    for (int64_t u = phase; u < input_rows; u += sh, row += p->row) {
-      const float *from = image + (first + u) * in.w;
-      if (first + u < 0 || first + u >= in.h) {
-        if (p->rows < p->out_h) /* else it is padding whenever these planes are filled */
-          for (int64_t v = 0; v < sw; ++v) ce_zero(row + v * p->plane, p->row);
-      } else if (sw == 1) {
-        ce_copy_row(row + left, from, in.w);
-      } else if (sw == 2) {
-        ce_split_row(row + even, row + odd, from, in.w);
-      } else {
-        for (int64_t i = 0; i < in.w; ++i) row[(left + i) % sw * p->plane + (left + i) / sw] = from[i];
+    float *planes = to + phase * sw * p->plane;
+    /* Row i of this phase is image row first + phase + i * sh; rows [begin, end) are inside the image. */
+    const int64_t all = ce_steps(input_rows - phase, sh);
+    const int64_t end = ce_min(all, ce_steps(in.h - first - phase, sh)), begin = ce_min(end, ce_steps(-first - phase, sh));
+    const float *from = image + (first + phase + begin * sh) * in.w;
+    if (p->rows < p->out_h) /* else the other rows are padding whenever these planes are filled */
+      for (int64_t v = 0; v < sw; ++v) {
+        ce_zero(planes + v * p->plane, begin * p->row);
+        ce_zero(planes + v * p->plane + end * p->row, (all - end) * p->row);
       }
+    float *row = planes + begin * p->row;
+    if (sw == 1) {
+      ce_copy_rows(row + left, p->row, from, in.w * sh, in.w, end - begin);
+    } else if (sw == 2) {
+      /* Image column 0 is in phase left % 2, column 1 in the other one. */
+      float *even = row + left % 2 * p->plane + left / 2, *odd = row + (left + 1) % 2 * p->plane + (left + 1) / 2;
+      ce_split_rows(even, odd, p->row, from, in.w * sh, in.w, end - begin);
+    } else {
+      for (int64_t i = begin; i < end; ++i, row += p->row, from += in.w * sh)
+        for (int64_t j = 0; j < in.w; ++j) row[(left + j) % sw * p->plane + (left + j) / sw] = from[j];
     }
   }
 }

@@ -22,6 +22,7 @@
 #endif
 
 #define CE_INLINE static inline __attribute__((always_inline))
+#define CE_NOINLINE static __attribute__((noinline))
 #define CE_UNROLL _Pragma("clang loop unroll(full)")
 
 typedef float vf __attribute__((ext_vector_type(CE_LANES)));

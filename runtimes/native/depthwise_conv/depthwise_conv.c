@@ -129,12 +129,12 @@ CE_INLINE void sum_all_rows(job_t job, const int kh, const int kw, const int s, 
   STEP(1);
 }
 
-static void sum_3x3_s1(const job_t *job, int64_t rows) { sum_all_rows(*job, 3, 3, 1, rows); }
-static void sum_3x3_s2(const job_t *job, int64_t rows) { sum_all_rows(*job, 3, 3, 2, rows); }
-static void sum_5x5_s1(const job_t *job, int64_t rows) { sum_all_rows(*job, 5, 5, 1, rows); }
-static void sum_5x5_s2(const job_t *job, int64_t rows) { sum_all_rows(*job, 5, 5, 2, rows); }
+CE_NOINLINE void sum_3x3_s1(const job_t *job, int64_t rows) { sum_all_rows(*job, 3, 3, 1, rows); }
+CE_NOINLINE void sum_3x3_s2(const job_t *job, int64_t rows) { sum_all_rows(*job, 3, 3, 2, rows); }
+CE_NOINLINE void sum_5x5_s1(const job_t *job, int64_t rows) { sum_all_rows(*job, 5, 5, 1, rows); }
+CE_NOINLINE void sum_5x5_s2(const job_t *job, int64_t rows) { sum_all_rows(*job, 5, 5, 2, rows); }
 
-static void sum_general(const job_t *job, int64_t taps, int64_t rows) {
+CE_NOINLINE void sum_general(const job_t *job, int64_t taps, int64_t rows) {
   const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
   const int64_t out_w = job->planes->out_w;
   for (int64_t r = 0; r < rows; ++r)
@@ -170,8 +170,11 @@ CE_INLINE void sum_flat(const job_t *job, float *flat, const int taps) {
   if (left == 1) sum_flat_vectors(job, flat, at, taps, 1);
 }
 
+CE_NOINLINE void sum_flat_9(const job_t *job, float *flat) { sum_flat(job, flat, 9); }
+CE_NOINLINE void sum_flat_general(const job_t *job, float *flat, int64_t taps) { sum_flat(job, flat, (int)taps); }
+
 /* Each row to its place, ascending, as a whole vector spills into later rows. */
-CE_INLINE void spread_flat(const ce_planes *p, float *to, const float *flat) {
+CE_NOINLINE void spread_flat(const ce_planes *p, float *to, const float *flat) {
   const int64_t pixels = p->out_w * p->out_h;
   int64_t at = 0;
   for (; at + CE_LANES <= pixels; at += p->out_w, flat += p->row) ce_store(to + at, ce_load(flat));
@@ -223,8 +226,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       for (int64_t i = 0; i < count; ++i) {
         const job_t job = job_of(plan, &p, offset, planes + i * l.planes, image + i, oh, run->y);
         if (!p.flat) sum_strip(g, &job, rows);
-        else if (taps(g) == 9) sum_flat(&job, flat + i * l.flat, 9);
-        else sum_flat(&job, flat + i * l.flat, (int)taps(g));
+        else if (taps(g) == 9) sum_flat_9(&job, flat + i * l.flat);
+        else sum_flat_general(&job, flat + i * l.flat, (int64_t)taps(g));
       }
       if (p.flat)
         for (int64_t i = 0; i < count; ++i)
