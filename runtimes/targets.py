@@ -10,7 +10,7 @@ from typing import Literal
 
 from runtimes.errors import UnknownTargetError
 
-Op = Literal["CsrConv", "CsrGemm"]
+Op = Literal["CsrConv", "CsrConvAdd", "CsrGemm"]
 _TABLES = Path(__file__).parent / "break_even"
 
 
@@ -57,7 +57,8 @@ class Target:
         1.0 says that no sparsity is known to be enough: so it is for kernels larger than 1x1 that are not in the table.
         Of the points with the same op and kernel the nearest one counts, in the logarithms of channels and pixels.
         """
-        alike = [p for p in self.points if (p.layer.op, p.layer.kernel) == (layer.op, layer.kernel)]
+        op = "CsrConv" if layer.op == "CsrConvAdd" else layer.op  # the addition costs both kinds the same
+        alike = [p for p in self.points if (p.layer.op, p.layer.kernel) == (op, layer.kernel)]
         if not alike:
             return 1.0
         return min(alike, key=lambda point: _distance(point.layer, layer)).sparsity

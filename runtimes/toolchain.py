@@ -113,8 +113,13 @@ def units(platform: Platform, native: Path = NATIVE) -> list[Unit]:
     return found
 
 
+def compiler_command() -> list[str]:
+    """The C compiler's command line, to which arguments are added."""
+    return [sys.executable, "-m", "ziglang", "cc"]
+
+
 def _compiler(arguments: Sequence[str], folder: Path, cache_dir: Path | None) -> None:
-    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+    command = [*compiler_command(), *arguments]
     environment = dict(os.environ)
     if cache_dir is not None:
         environment |= {"ZIG_GLOBAL_CACHE_DIR": str(cache_dir), "ZIG_LOCAL_CACHE_DIR": str(cache_dir)}

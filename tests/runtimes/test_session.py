@@ -16,7 +16,6 @@ import sparse_models
 from onnx import TensorProto, helper
 
 import runtimes
-
 from runtimes.errors import LibraryMissingError, OptionError, SessionError
 
 RELU6 = {"clip_min": 0.0, "clip_max": 6.0}
@@ -53,6 +52,21 @@ def test_each_op_follows_its_definition(
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     (empty,) = session.run(None, {"X": x[:0]})
     assert empty.shape == (0, *expected.shape[1:])
+
+
+@pytest.mark.parametrize(("kernel", "pads"), [(1, 0), (3, 1)])
+def test_a_residual_is_added_before_the_clip(kernel: int, pads: int) -> None:
+    rng = np.random.default_rng(9)
+    weight, bias = sparse_models.random_sparse(rng, (20, 8, kernel, kernel), 0.6), np.ones(20, np.float32)
+    x, residual = (rng.normal(size=(2, channels, 6, 7)).astype(np.float32) for channels in (8, 20))
+    window: dict[str, Any] = {"pads": [pads] * 4}
+    session = runtimes.session(sparse_models.layer("CsrConvAdd", weight, bias, x.shape, **window, **RELU6), threads=2)
+    (y,) = session.run(None, {"X": x, "residual": residual})
+    expected = np.clip(sparse_models.reference("CsrConv", x, weight, bias, **window) + residual, 0, 6)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    for wrong in (residual[:1], residual[:, :19], residual[..., :6], residual[0]):
+        with pytest.raises(Exception, match='CsrConvAdd "layer": '):
+            session.run(None, {"X": x, "residual": wrong})
 
 
 def test_every_isa_and_thread_count_agrees() -> None:

@@ -14,6 +14,7 @@ NODE = "the node"
 COLUMNS = 12
 WEIGHTS: dict[str, tuple[int, ...]] = {
     "CsrConv": (6, COLUMNS, 1, 1),
+    "CsrConvAdd": (6, COLUMNS, 1, 1),
     "CsrGemm": (6, COLUMNS),
     "DepthwiseConv": (6, 1, 3, 3),
     "DenseConv": (6, 5, 3, 3),
@@ -40,7 +41,7 @@ def weight_of(op: str) -> sparse_models.Array:
 def x_shape(op: str) -> list[int | str | None]:
     if op == "CsrGemm":
         return [None, COLUMNS]
-    return [None, {"CsrConv": COLUMNS, "DepthwiseConv": 6, "DenseConv": 5}[op], 5, 5]
+    return [None, {"DepthwiseConv": 6, "DenseConv": 5}.get(op, COLUMNS), 5, 5]
 
 
 def _model(op: str, constants: dict[str, Any], **options: Any) -> bytes:
@@ -160,10 +161,11 @@ def malformed(op: str) -> Iterator[Malformed]:
         yield Malformed(name, _model(op, good | changes), words)
     for name, attributes, words in _attribute_variants(op):
         yield Malformed(name, _model(op, good, **attributes), words)
+    every = ["X", *good, *(["residual"] if op == "CsrConvAdd" else [])]
     for one in good:
         yield Malformed(f"{one} fed at run time", _model(op, good, fed=[one]), f"its input {one} must be a constant")
-        inputs = ["X", *("" if key == one else key for key in good)]
+        inputs = ["" if key == one else key for key in every]
         yield Malformed(f"{one} left out", _model(op, good, inputs=inputs), "")
-    yield Malformed("one input too few", _model(op, good, inputs=["X", *list(good)[:-1]]), "")
-    yield Malformed("one input too many", _model(op, good, inputs=["X", *good, "bias"]), "")
+    yield Malformed("one input too few", _model(op, good, inputs=every[:-1]), "")
+    yield Malformed("one input too many", _model(op, good, inputs=[*every, "bias"]), "")
     yield Malformed("double X", _model(op, good, x_type=TensorProto.DOUBLE), "tensor(double)")

@@ -48,8 +48,12 @@ def model(
     **attributes: Any,
 ) -> bytes:
     """One node called `name` from X to Y; the constants named in `fed` become inputs of the graph instead."""
-    node = helper.make_node(op, inputs or ["X", *constants], ["Y"], name=name, domain="chita.edge", **attributes)
+    extra = ["residual"] if op == "CsrConvAdd" else []
+    node = helper.make_node(
+        op, inputs or ["X", *constants, *extra], ["Y"], name=name, domain="chita.edge", **attributes
+    )
     graph_inputs = [helper.make_tensor_value_info("X", x_type, x_shape)]
+    graph_inputs += [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in extra]
     for one in fed:
         kind = helper.np_dtype_to_tensor_dtype(constants[one].dtype)
         graph_inputs.append(helper.make_tensor_value_info(one, kind, constants[one].shape))

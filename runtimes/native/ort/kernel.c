@@ -64,7 +64,7 @@ static OrtStatus* plan(const OrtApi* api, const op* op, const op_source* source,
 }
 
 static OrtStatus* build(node* n, const op* op, const settings* settings, op_source* source, kernel** out) {
-  if (!op->read(n, source)) return n->status;
+  if (!node_input_count(n, (size_t)op->inputs) || !op->read(n, source)) return n->status;
   const int before = isa_take(settings->isa);
   OrtStatus* status = plan(n->api, op, source, out);
   isa_give_back(before);
@@ -159,6 +159,23 @@ static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* sh
   return NULL;
 }
 
+/* Where the residual is, once its shape is known to be that of Y. */
+static OrtStatus* residual_data(const kernel* k, OrtKernelContext* context, const int64_t out[4], const float** data) {
+  const OrtApi* api = k->api;
+  const OrtValue* value = NULL;
+  void* memory = NULL;
+  int64_t dims[4];
+  OrtStatus* status = ORT(api, KernelContext_GetInput)(context, (size_t)k->op->residual, &value);
+  if (!status && !value) status = refuse(k, "its input residual is missing");
+  if (!status) status = input_dims(k, value, dims);
+  for (int i = 0; i < k->op->rank && !status; i++)
+    if (dims[i] != out[i])
+      status = refuse(k, "dimension %d of its residual is %d, that of its output is %d", (int64_t)i, dims[i], out[i]);
+  if (!status) status = ORT(api, GetTensorMutableData)((OrtValue*)value, &memory);
+  *data = memory;
+  return status;
+}
+
 typedef struct job {
   const kernel* kernel;
   ce_run run;
@@ -197,6 +214,7 @@ OrtStatus* kernel_compute(void* memory, OrtKernelContext* context) {
   if (!status && !x) status = refuse(k, "its input X is missing");
   if (!status) status = input_dims(k, x, in);
   if (!status) status = output_dims(k, in, &j.run.shape, out);
+  if (!status && k->op->residual) status = residual_data(k, context, out, &j.run.residual);
   if (!status) status = ORT(api, KernelContext_GetOutput)(context, 0, out, (size_t)k->op->rank, &y);
   if (status || !y || in[0] == 0) return status; /* nobody wants the output, or it is empty */
   if (!status) status = ORT(api, GetTensorMutableData)((OrtValue*)x, &x_data);

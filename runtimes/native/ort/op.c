@@ -31,10 +31,10 @@ static int widen_columns(node* n, op_source* source, const csr_arrays* csr) {
   return 1;
 }
 
-/* Inputs 1 to 5 of CsrConv and CsrGemm. On success the arrays hold every rule of validate_csr.h. */
+/* Inputs 1 to 5 of CsrConv, CsrConvAdd and CsrGemm. On success the arrays hold every rule of validate_csr.h. */
 static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_dims* dims, const float** bias) {
   constant values, col_idx, row_ptr, shape, offsets;
-  if (!node_input_count(n, 6) || !node_constant_of(n, 1, "values", ORT_FLOAT, 1, &values) ||
+  if (!node_constant_of(n, 1, "values", ORT_FLOAT, 1, &values) ||
       !node_constant(n, 2, "col_idx", &col_idx) || !node_constant_of(n, 3, "row_ptr", ORT_INT32, 1, &row_ptr) ||
       !node_constant_of(n, 4, "weight_shape", ORT_INT64, 1, &shape) ||
       !node_constant_of(n, 5, "bias", ORT_FLOAT, 1, &offsets))
@@ -87,7 +87,7 @@ static int read_csr_gemm(node* n, op_source* source) {
 /* Inputs 1 and 2 of DepthwiseConv and DenseConv. */
 static int read_dense(node* n, csr_dims* dims, constant* weights, constant* bias) {
   text why = {.length = 0};
-  if (!node_input_count(n, 3) || !node_constant_of(n, 1, "W", ORT_FLOAT, 4, weights) ||
+  if (!node_constant_of(n, 1, "W", ORT_FLOAT, 4, weights) ||
       !node_constant_of(n, 2, "bias", ORT_FLOAT, 1, bias))
     return 0;
   if (!weight_shape_validate(weights->dims, 4, 4, dims, &why)) return node_refuse(n, "%s", why.chars);
@@ -136,12 +136,13 @@ PLAN_FUNCTIONS(dense_conv)
 #define FUNCTIONS(op) \
   read_##op, op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
 /* The type of col_idx is left open to ONNX Runtime: read_csr checks it, in a sentence. */
-#define CSR_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT}
+#define CSR_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT, ORT_FLOAT}
 #define DENSE_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT}
 
 const op ops[OP_COUNT] = {
-    {"CsrConv", 6, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
-    {"CsrGemm", 6, 2, CSR_TYPES, FUNCTIONS(csr_gemm)},
-    {"DepthwiseConv", 3, 4, DENSE_TYPES, FUNCTIONS(depthwise_conv)},
-    {"DenseConv", 3, 4, DENSE_TYPES, FUNCTIONS(dense_conv)},
+    {"CsrConv", 6, 0, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
+    {"CsrConvAdd", 7, 6, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
+    {"CsrGemm", 6, 0, 2, CSR_TYPES, FUNCTIONS(csr_gemm)},
+    {"DepthwiseConv", 3, 0, 4, DENSE_TYPES, FUNCTIONS(depthwise_conv)},
+    {"DenseConv", 3, 0, 4, DENSE_TYPES, FUNCTIONS(dense_conv)},
 };

@@ -1,11 +1,11 @@
-/* The four ops as the skin sees them: how a node becomes a plan, and the five functions that run it. */
+/* The ops as the skin sees them: how a node becomes a plan, and the five functions that run it. */
 #ifndef CHITA_EDGE_ORT_OP_H
 #define CHITA_EDGE_ORT_OP_H
 
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 4, OP_MAX_INPUTS = 6 };
+enum { OP_COUNT = 5, OP_MAX_INPUTS = 7 };
 
 /* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns`, which is allocated here and freed by op_source_free. */
@@ -24,6 +24,7 @@ typedef struct op_source {
 typedef struct op {
   const char* name;
   int inputs;
+  int residual; /* index of the input that is added before the clip, 0: none; shaped as Y */
   int rank; /* of X and Y */
   int types[OP_MAX_INPUTS];
   int (*read)(node*, op_source*);
