@@ -16,6 +16,9 @@ A model is ok if its interval lies below ``1 + max_regression`` as a whole: a re
 At 2 % noise and 100 samples a side a slowdown is found reliably from about ``max_regression`` + 3 % up, and one of
 exactly ``max_regression`` never: choose it well below what must not pass.
 
+A control is a model that is the same file on both sides (the dense one, as a rule). If it moved by more than the
+allowed regression, the machine did, and all that its run says is inconclusive.
+
 Counted instructions have no noise. They are compared as they are, and refused if they do not repeat to 0.1 %.
 """
 
@@ -66,9 +69,10 @@ def run(
     max_regression: float | str = 0.05,
     paired: bool = False,
     again: Again | None = None,
+    control: str | None = None,
 ) -> Verdict:
     """Compare two results files; see :func:`compare`. ResultsError names the file that cannot be read."""
-    return compare(load(base), load(new), max_regression=max_regression, paired=paired, again=again)
+    return compare(load(base), load(new), max_regression=max_regression, paired=paired, again=again, control=control)
 
 
 def compare(
@@ -78,13 +82,15 @@ def compare(
     max_regression: float | str = 0.05,
     paired: bool = False,
     again: Again | None = None,
+    control: str | None = None,
     seed: int = 0,
 ) -> Verdict:
     """Judge every model that both results hold.
 
     ``max_regression`` is a share (0.05) or a percentage ("5%"). ``paired`` says that sample i of both sides was taken
     in the same round. ``again`` measures once more and gives the new side, or (base, new) if both were measured; it is
-    called at most once, and only if a regression is about to be found.
+    called at most once, and only if a regression is about to be found. ``control`` names the model by which to tell
+    whether the machine is still the same; it gets no verdict of its own, and is an ordinary model if its file changed.
 
     Raises ResultsError if the two have no model in common or are not of one kind (measured, counted, estimated),
     PlanError if ``max_regression`` is no share.
@@ -102,13 +108,17 @@ def compare(
         judged = _judge_all(base, new, common, band, paired, again, seed)
     else:
         judged = [_judge_exact(base.benchmark(name), new.benchmark(name), band) for name in common]
+    notes: list[str] = []
+    if control in common and _same_file(base, new, control):
+        judged, told = _under_control(judged, control, band)
+        notes.append(told)
     missing = [
         ModelVerdict(name, "inconclusive", "the new results do not hold it")
         for name in base.names
         if name not in common
     ]
-    notes = tuple(f"{name}: only in the new results, not compared" for name in new.names if name not in common)
-    return Verdict((*judged, *missing), band, notes)
+    notes += [f"{name}: only in the new results, not compared" for name in new.names if name not in common]
+    return Verdict((*judged, *missing), band, tuple(notes))
 
 
 def parse_share(value: float | str) -> float:
@@ -237,6 +247,24 @@ def _halves_agree(first: ModelVerdict, case: _Case, band: float) -> ModelVerdict
         return replace(first, reason=f"{first.reason}, in both halves of the run")
     told = " and ".join(f"{ratio - 1.0:+.1%}" for ratio in ratios)
     return replace(first, outcome="inconclusive", reason=f"the halves of the run do not agree ({told})")
+
+
+def _same_file(base: Results, new: Results, name: str) -> bool:
+    digest = base.context.sha256.get(name)
+    return digest is not None and digest == new.context.sha256.get(name)
+
+
+def _under_control(judged: list[ModelVerdict], control: str, band: float) -> tuple[list[ModelVerdict], str]:
+    """The verdicts without the control's, in its light, and a sentence about it. A control alone stays as it is."""
+    moved = next(verdict.ratio for verdict in judged if verdict.name == control)
+    others = [verdict for verdict in judged if verdict.name != control]
+    if moved is None or not others:
+        return judged, f"{control}: there is nothing to control"
+    told = f"{control}: the control, moved by {moved.estimate - 1.0:+.1%}"
+    if 1.0 / (1.0 + band) <= moved.estimate <= 1.0 + band:
+        return others, told
+    reason = f"the machine changed: {control}, the same file on both sides, moved by {moved.estimate - 1.0:+.1%}"
+    return [replace(verdict, outcome="inconclusive", reason=reason) for verdict in others], told
 
 
 def _judge_exact(old: Benchmark, fresh: Benchmark, band: float) -> ModelVerdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from device_bench.devices.base import Availability, Device
+from device_bench.devices.emulated import EmulatedDevice
 from device_bench.devices.local import LocalDevice
 from device_bench.errors import UnknownDeviceError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 DEVICES: Final[Mapping[str, Callable[[str], Device]]] = {
     "local": LocalDevice,
+    "emulated": EmulatedDevice,
 }
 
 

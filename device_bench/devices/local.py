@@ -12,6 +12,7 @@ import numpy as np
 from device_bench import context
 from device_bench.devices.base import Availability
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
+from device_bench.inputs import made_up
 from device_bench.interleave import Series, interleave
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
-
-_MAX_INPUT_ELEMENTS = 1 << 28
-_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
 
 
 @dataclass(frozen=True)
@@ -86,27 +84,12 @@ def _prepare(name: str, model: ModelUnderTest, plan: Plan) -> Callable[[], objec
     try:
         opened = (session if model.sparse else dense_session)(model.path, threads=plan.threads)
         rng = np.random.default_rng(plan.seed)
-        feeds = {entry.name: _input(rng, entry.shape, entry.type) for entry in opened.get_inputs()}
+        feeds = {entry.name: made_up(rng, entry.shape, entry.type) for entry in opened.get_inputs()}
         outputs = [entry.name for entry in opened.get_outputs()]
         opened.run(outputs, feeds)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
         raise MeasurementError(f"The model {name!r} ({model.path}) could not be run: {error}") from error
     return lambda: opened.run(outputs, feeds)
-
-
-def _input(
-    rng: np.random.Generator, shape: list[object], kind: str
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    """Standard normal values (zeros for integers); a dimension that the model leaves open is 1."""
-    sizes = [size if isinstance(size, int) and size > 0 else 1 for size in shape]
-    if kind not in _TYPES:
-        raise MeasurementError(f"its input has the type {kind}, for which no input can be made up")
-    if int(np.prod(sizes, dtype=object)) > _MAX_INPUT_ELEMENTS:
-        raise MeasurementError(f"its input of shape {sizes} is too large")
-    dtype = _TYPES[kind]
-    if np.issubdtype(dtype, np.integer):
-        return np.zeros(sizes, dtype)
-    return rng.standard_normal(sizes).astype(dtype)
 
 
 def _benchmark(name: str, series: Series) -> Benchmark:

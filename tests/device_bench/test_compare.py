@@ -201,3 +201,20 @@ def test_shares() -> None:
     for value in ("", "five", "-5%", "5%%", "nan", "1e-2", -0.1, 11.0, float("nan")):
         with pytest.raises(PlanError, match="no allowed regression"):
             parse_share(value)
+
+
+def test_a_control_that_moved_says_that_the_machine_did() -> None:
+    same = Context(sha256={"dense": "d", "sparse": "old"})
+    base = results(context=same, dense=quiet(1, 9.0), sparse=quiet(2))
+    hot = results(context=same, dense=quiet(3, 10.0), sparse=quiet(4, 4.5))
+    slower = results(context=same, dense=quiet(3, 9.0), sparse=quiet(4, 4.5))
+    assert compare(base, hot).outcome == "regression"
+    verdict = compare(base, hot, control="dense")
+    assert verdict.outcome == "inconclusive"
+    assert verdict.models[0].reason.startswith("the machine changed: dense")
+    verdict = compare(base, slower, control="dense")
+    assert verdict.outcome == "regression"
+    assert [model.name for model in verdict.models] == ["sparse"]
+    # A control whose file changed is a model like any other.
+    changed = hot.model_copy(update={"context": Context(sha256={"dense": "e"})})
+    assert len(compare(base, changed, control="dense").models) == 2

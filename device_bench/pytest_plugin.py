@@ -1,0 +1,214 @@
+"""A pytest plugin that guards a bundle's latency: measure, compare with a committed baseline, fail on a regression.
+
+    def test_latency(latency):
+        latency.check("build/mobilenet-arm64")
+
+    pytest --latency-device=local --latency-update        once, on the machine that guards; commit latency-baselines/
+    pytest --latency-device=local --latency-fail=median:5%
+
+``--latency-device=emulated:cortex-a76`` counts instructions instead, which needs no device and repeats to 0.1 %.
+Without ``--latency-device`` (or ``latency_device`` in the ini file) tests that use the fixture are skipped.
+``@pytest.mark.latency(max_regression="8%", samples=400, threads=2)`` overrides the options for one test; every test
+that uses the fixture carries the marker ``latency``, so that ``-m "not latency"`` leaves them out. The figures become
+junit properties of the test. An inconclusive comparison skips the test with its cause
+(``--latency-inconclusive=fail|pass``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from device_bench.errors import DeviceBenchError, DeviceUnavailableError, PlanError
+
+if TYPE_CHECKING:
+    from device_bench.measurement import Measurement
+    from device_bench.plan import ModelUnderTest
+    from device_bench.verdict import Verdict
+
+_LINES: pytest.StashKey[list[str]] = pytest.StashKey()
+_FOLDER = "latency-baselines"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, all of which begin with ``--latency``."""
+    group = parser.getgroup("latency", "latency of bundles on devices")
+    group.addoption("--latency-device", metavar="NAME", help="local, emulated:cortex-a76, ssh:user@host, adb:SERIAL")
+    group.addoption("--latency-fail", metavar="median:5%", default="median:5%", help="the slowdown that fails a test")
+    group.addoption("--latency-update", action="store_true", help="write the baselines instead of comparing")
+    group.addoption("--latency-samples", type=int, default=200, metavar="N", help="samples of each model")
+    group.addoption("--latency-threads", type=int, default=1, metavar="N", help="threads of the runtime")
+    group.addoption("--latency-baselines", metavar="DIR", help=f"folder of the baselines; {_FOLDER} in the root folder")
+    group.addoption("--latency-inconclusive", choices=("skip", "fail", "pass"), default="skip")
+    parser.addini("latency_device", "the device to measure on if --latency-device is not given", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and refuse senseless options before any test runs."""
+    config.addinivalue_line(
+        "markers", "latency(max_regression, samples, threads): measures latency, and overrides the options for it"
+    )
+    config.stash[_LINES] = []
+    try:
+        allowed_regression(config.getoption("--latency-fail"))
+    except PlanError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses the fixture."""
+    for item in items:
+        if "latency" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.latency)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was measured."""
+    if lines := config.stash[_LINES]:
+        terminalreporter.section("latency")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def allowed_regression(text: str) -> float:
+    """Read ``median:5%`` as 0.05. PlanError if it is something else."""
+    from device_bench.compare import parse_share
+
+    statistic, colon, share = text.partition(":")
+    if statistic != "median" or not colon:
+        raise PlanError(f"--latency-fail={text:.40} is unknown; write for example median:5%.")
+    return parse_share(share)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What the fixture gives: one test's device, options and place for baselines."""
+
+    request: pytest.FixtureRequest
+    device: str
+    samples: int
+    threads: int
+    max_regression: float
+    baselines: Path
+
+    def check(
+        self, subject: str | Path, *, name: str | None = None, max_regression: float | str | None = None
+    ) -> Verdict | None:
+        """Measure a bundle (or an ONNX file) and compare it with the baseline called ``name`` (the test's, if None).
+
+        Fails the test on a regression or if there is no baseline, skips it if the comparison is inconclusive (or what
+        ``--latency-inconclusive`` says) or the device is not reachable. Returns the verdict; with ``--latency-update``
+        it writes the baseline instead and returns None.
+        """
+        from device_bench.compare import compare, parse_share
+        from device_bench.results import load
+        from device_bench.subjects import CONTROL, models_of
+
+        allowed = self.max_regression if max_regression is None else parse_share(max_regression)
+        models = models_of(subject)
+        baseline = self._baseline(name)
+        update = self.request.config.getoption("--latency-update")
+        if not update and not baseline.is_file():
+            pytest.fail(f"There is no baseline {baseline}; --latency-update writes it.", pytrace=False)
+        try:
+            measurement = self._measure(models)
+            self._record(measurement)
+            if update:
+                self._update(measurement, baseline)
+                return None
+            verdict = compare(
+                load(baseline),
+                measurement.results,
+                max_regression=allowed,
+                again=lambda: self._measure(models).results,
+                control=CONTROL,
+            )
+        except DeviceUnavailableError as error:
+            pytest.skip(f"{self.device} is not available: {error}")
+        except DeviceBenchError as error:
+            pytest.fail(str(error), pytrace=False)
+        self._tell(verdict)
+        return verdict
+
+    def _baseline(self, name: str | None) -> Path:
+        """``<baselines>/<device>/<name>.json``, each part reduced to characters that every file system takes."""
+        chosen = name or self.request.node.nodeid.rpartition("/")[2]
+        device, file = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.")[:100] for part in (self.device, chosen))
+        return self.baselines / (device or "unnamed") / f"{file or 'unnamed'}.json"
+
+    def _measure(self, models: dict[str, ModelUnderTest]) -> Measurement:
+        from device_bench.measure import measure
+
+        return measure(models, device=self.device, samples=self.samples, threads=self.threads)
+
+    def _record(self, measurement: Measurement) -> None:
+        for benchmark in measurement.results.benchmarks:
+            figures: dict[str, float]
+            if benchmark.time_unit == "instructions":
+                figures = {"instructions": int(benchmark.samples[0])}
+            else:
+                summary = measurement.summary(benchmark.name)
+                figures = {"p50_ms": round(summary.p50, 6), "p90_ms": round(summary.p90, 6), "samples": summary.samples}
+            for figure, value in figures.items():
+                self.request.node.user_properties.append((f"latency.{benchmark.name}.{figure}", value))
+
+    def _update(self, measurement: Measurement, baseline: Path) -> None:
+        from device_bench.health import examine
+
+        results = measurement.results
+        if results.context.kind == "measured":
+            for benchmark in results.benchmarks:
+                for finding in examine(benchmark, results.context):
+                    if finding.unfit:
+                        pytest.fail(f"The baseline was not written: {finding.sentence}", pytrace=False)
+        measurement.save(baseline)
+        self.request.config.stash[_LINES].append(f"{self.request.node.nodeid}: wrote {baseline}")
+
+    def _tell(self, verdict: Verdict) -> None:
+        node = self.request.node
+        node.user_properties.append(("latency.outcome", verdict.outcome))
+        for model in verdict.models:
+            if model.ratio:
+                node.user_properties.append((f"latency.{model.name}.ratio", round(model.ratio.estimate, 6)))
+        lines = verdict.lines()
+        node.config.stash[_LINES] += [f"{node.nodeid}: {line}" for line in lines]
+        if verdict.outcome == "regression":
+            pytest.fail("\n".join(lines), pytrace=False)
+        if verdict.outcome == "inconclusive":
+            choice = node.config.getoption("--latency-inconclusive")
+            if choice == "fail":
+                pytest.fail("\n".join(lines), pytrace=False)
+            if choice == "skip":
+                pytest.skip("; ".join(lines))
+
+
+@pytest.fixture
+def latency(request: pytest.FixtureRequest) -> Latency:
+    """Measures bundles on the device of ``--latency-device`` and compares them with committed baselines."""
+    config = request.config
+    device = config.getoption("--latency-device") or config.getini("latency_device")
+    if not device:
+        pytest.skip("no device to measure on: give --latency-device, for example --latency-device=local")
+    if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+        pytest.skip("tests that run beside it would disturb the measurement: run latency tests in one process")
+    # Collection added a bare marker; the closest one that says something counts.
+    override: dict[str, Any] = next((mark.kwargs for mark in request.node.iter_markers("latency") if mark.kwargs), {})
+    if unknown := sorted(set(override) - {"max_regression", "samples", "threads"}):
+        pytest.fail(f"The marker latency has no option {unknown[0]!r}.", pytrace=False)
+    from device_bench.compare import parse_share
+
+    folder = config.getoption("--latency-baselines")
+    allowed = override.get("max_regression")
+    return Latency(
+        request,
+        device,
+        override.get("samples", config.getoption("--latency-samples")),
+        override.get("threads", config.getoption("--latency-threads")),
+        allowed_regression(config.getoption("--latency-fail")) if allowed is None else parse_share(allowed),
+        Path(folder) if folder else config.rootpath / _FOLDER,
+    )

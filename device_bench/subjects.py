@@ -1,0 +1,25 @@
+"""Which models there are to measure: those of a bundle, or one ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from device_bench.errors import PlanError
+from device_bench.plan import ModelUnderTest
+
+# The names that a bundle's files have in its format.
+SPARSE_FILE, DENSE_FILE = "model.onnx", "model.dense.onnx"
+CONTROL = "dense"
+
+
+def models_of(path: str | Path) -> dict[str, ModelUnderTest]:
+    """``dense`` and ``sparse`` of a bundle folder, or ``model`` for an ONNX file. PlanError if it is neither."""
+    path = Path(path)
+    if path.is_file():
+        return {"model": ModelUnderTest(path, sparse=True)}
+    if not (path / SPARSE_FILE).is_file():
+        raise PlanError(f"{path} is neither a bundle (a folder that holds {SPARSE_FILE}) nor an ONNX file.")
+    models = {"sparse": ModelUnderTest(path / SPARSE_FILE, sparse=True)}
+    if (path / DENSE_FILE).is_file():
+        models = {CONTROL: ModelUnderTest(path / DENSE_FILE, sparse=False), **models}
+    return models
