@@ -18,6 +18,8 @@ class PruneConfig(BaseModel):
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
         ridge: λ, in units of the mean diagonal of the empirical Fisher.
         first_order: keep the first-order term of the quadratic.
+        fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
+        gradient_samples: the calibration images whose gradients are taken, the first so many; None for all.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         gradient_batch: images a forward pass of the gradients.
         memory_budget_bytes: gradients that exceed it go to files.
@@ -35,6 +37,8 @@ class PruneConfig(BaseModel):
     allocation: str = "global"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
+    fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
+    gradient_samples: Annotated[int, Field(ge=1)] | None = 500
     samples_per_row: Annotated[int, Field(ge=1)] = 1
     gradient_batch: Annotated[int, Field(ge=1)] = 25
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30

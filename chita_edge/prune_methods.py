@@ -12,20 +12,22 @@ class Method:
     """A way to prune a network.
 
     Attributes:
-        solver: a name of `chita_edge.pruning.SOLVERS`.
+        solver: a name of `chita_edge.pruning.SOLVERS`; decides how much each layer keeps, and first which weights.
         summary: one line for ``--help``.
-
+        reconstruct: refit each layer afterwards, and its support with it.
     """
 
     solver: str
     summary: str
+    reconstruct: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "default": Method("chita_bso", "what this project recommends: chita_bso"),
+    "default": Method("chita_bso", "what this project recommends: chita_bso, then reconstruct", reconstruct=True),
     "magnitude": Method("magnitude", "the largest weights, unchanged"),
     "chita": Method("chita", "CHITA on all weights at once"),
     "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
+    "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }
 
 

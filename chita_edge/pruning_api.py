@@ -16,7 +16,8 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.pruning import Constraint, Layer, Problem, get_allocation, get_pattern, get_solver
-from chita_edge.tuning import recalibrate_batch_norm
+from chita_edge.reconstruction import reconstruct
+from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def prune(
         calibration: images as the network takes them, with labels.
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
-        progress: called with stages "gradients", "solve" and "batch norm".
+        progress: called with stages "gradients", "solve", "reconstruct" and "batch norm".
 
     Raises:
         ChitaEdgeError: an unknown method, structure or allocation; a budget that cannot be met; a weight, image or
@@ -64,8 +65,8 @@ def prune(
     with _timed(seconds, "gradients"):
         gradients = per_sample_gradients(
             pruned,
-            calibration.images,
-            calibration.labels,
+            calibration.images[: config.gradient_samples],
+            calibration.labels[: config.gradient_samples],
             names,
             batch_size=config.gradient_batch,
             samples_per_row=config.samples_per_row,
@@ -78,9 +79,24 @@ def prune(
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
         constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, config.sparsity))
         solution = solver.solve(problem, constraint, progress)
+    del gradients
     masks = _apply(problem, solution, parameters)
+    if method.reconstruct:
+        with _timed(seconds, "reconstruct"):
+            sets = {
+                name: Constraint(pattern, (mask.shape,), kept)
+                for (name, mask), kept in zip(masks.items(), constraint.counts(solution.mask), strict=True)
+            }
+            dense = copy.deepcopy(model).eval()
+            masks = reconstruct(
+                pruned, dense, calibration.images, sets, masks, ridge=config.fit_ridge, progress=progress
+            )
     with _timed(seconds, "batch norm"):
-        if config.recalibration_views:
+        if config.recalibration_views and method.reconstruct:
+            pruned = recalibrated_if_closer(
+                pruned, dense, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
+            )
+        elif config.recalibration_views:
             recalibrate_batch_norm(
                 pruned, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
             )

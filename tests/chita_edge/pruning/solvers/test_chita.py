@@ -14,7 +14,7 @@ Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
 Best = Callable[[Problem, int], float]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(1, 13),
@@ -39,7 +39,7 @@ def test_between_brute_force_and_magnitude(
     assert best_subset(problem, count) - slack <= solution.objective <= rival + slack
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 299), first_order=st.sampled_from([0.0, 1.0]))
 def test_objective_never_rises(seed: int, count: int, first_order: float, random_problem: Make, keep: Keep) -> None:
     problem = random_problem(((10, 20), (5, 20)), 30, seed=seed, first_order=first_order)

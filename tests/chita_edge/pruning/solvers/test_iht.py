@@ -14,7 +14,7 @@ from chita_edge.pruning.solvers.iht import iht
 Make = Callable[..., Problem]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 59), correlation=st.sampled_from([0.0, 5.0]))
 def test_never_goes_up_and_keeps_the_support(seed: int, count: int, correlation: float, random_problem: Make) -> None:
     q = random_problem(((6, 10),), 20, seed=seed, correlation=correlation).restrict(torch.arange(60))

@@ -1,0 +1,118 @@
+"""A forward pass that stops at chosen layers, so that their weights can be replaced before it goes on."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from chita_edge.calibration.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from torch import nn
+
+
+class _Abandoned(Exception):  # noqa: N818 (no error: it ends the pass)
+    """Nobody wants the rest of the forward pass."""
+
+
+class Walk:
+    """One forward pass over a batch, in a thread of its own, that pauses where a chosen layer is first called.
+
+    Reading n layers one after another so costs one forward pass, not n. Used as a context manager: leaving it, by an
+    exception too, ends the thread and removes the hooks.
+
+    Attributes:
+        model: a network in evaluation mode.
+    """
+
+    def __init__(self, model: nn.Module, names: Sequence[str], images: torch.Tensor) -> None:
+        self.model = model
+        self._images = images
+        self._at: tuple[str, torch.Tensor] | None = None
+        self._error: BaseException | None = None
+        self._abandoned = self._finished = False
+        self._resume, self._paused = threading.Semaphore(0), threading.Semaphore(0)
+        modules = dict(model.named_modules())
+        self._hooks = [
+            modules[name.removesuffix(".weight")].register_forward_pre_hook(self._hook(name)) for name in names
+        ]
+        self._visited: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="chita-edge-walk", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._abandoned = True
+        self._resume.release()
+        self._thread.join()
+        for hook in self._hooks:
+            hook.remove()
+
+    def next(self) -> tuple[str, torch.Tensor] | None:
+        """Go on to the next chosen layer: its weight's name and its input; None when the pass has ended."""
+        if self._finished:
+            return None
+        self._at = None
+        self._resume.release()
+        self._paused.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._at
+
+    def _hook(self, name: str) -> Any:
+        def pause(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            del module
+            if name in self._visited:
+                return
+            self._visited.add(name)
+            self._at = (name, arguments[0])
+            self._paused.release()
+            self._resume.acquire()
+            if self._abandoned:
+                raise _Abandoned
+
+        return pause
+
+    def _run(self) -> None:
+        self._resume.acquire()
+        try:
+            if not self._abandoned:
+                with torch.no_grad():
+                    self.model(self._images)
+        except _Abandoned:
+            pass
+        except Exception as error:
+            self._error = error
+        finally:
+            self._finished = True
+            self._at = None
+            self._paused.release()
+
+
+def call_order(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> list[str]:
+    """The chosen weights in the order in which the network first uses them.
+
+    Raises:
+        CalibrationError: there is no such layer, or it is never called.
+    """
+    modules = dict(model.named_modules())
+    for name in names:
+        if name.removesuffix(".weight") not in modules:
+            raise CalibrationError(f"The network has no layer with a weight {name}.")
+    order = []
+    with Walk(model, names, image) as walk:
+        while (stop := walk.next()) is not None:
+            order.append(stop[0])
+    for name in names:
+        if name not in order:
+            raise CalibrationError(f"The network never uses {name}. Keep it dense.")
+    return order

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from chita_edge.calibration import CalibrationError, NonFiniteCalibrationError
+from chita_edge.calibration.activations import InputMoments, input_moments
+
+
+def by_definition(layer: nn.Module, inputs: torch.Tensor, dense: torch.Tensor) -> InputMoments:
+    if isinstance(layer, nn.Linear):
+        x, reference = inputs.flatten(0, -2).T, dense.flatten(0, -2).T
+    else:
+        patches = [
+            nn.functional.unfold(t, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+            for t in (inputs, dense)
+        ]
+        x, reference = (p.transpose(0, 1).flatten(1) for p in patches)
+    return InputMoments(x @ x.T / x.shape[1], reference @ x.T / x.shape[1], x.mean(1), reference.mean(1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(4, 3), (7, 4)),
+        (nn.Linear(4, 3), (7, 5, 4)),
+        (nn.Conv2d(4, 3, 1, stride=2), (7, 4, 5, 6)),
+        (nn.Conv2d(4, 3, 3, padding=1, stride=2), (7, 4, 5, 6)),
+    ],
+)
+def test_equals_the_definition(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    inputs, dense = torch.randn(shape, generator=rng), torch.randn(shape, generator=rng)
+    found = input_moments("w", layer, inputs, dense, batch_size=3)
+    expected = by_definition(layer, inputs, dense)
+    for field in ("gram", "cross", "mean", "dense_mean"):
+        torch.testing.assert_close(getattr(found, field), getattr(expected, field), rtol=1e-5, atol=1e-6)
+
+
+def test_centred_moments_are_covariances() -> None:
+    rng = torch.Generator().manual_seed(0)
+    inputs, dense = 3 + torch.randn(50, 4, generator=rng), torch.randn(50, 4, generator=rng) - 1
+    found = input_moments("w", nn.Linear(4, 3), inputs, dense, centred=True, batch_size=20)
+    expected = input_moments("w", nn.Linear(4, 3), inputs - inputs.mean(0), dense - dense.mean(0))
+    torch.testing.assert_close(found.gram, expected.gram, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.cross, expected.cross, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.mean, inputs.mean(0))
+
+
+def test_refuses_grouped_layers_and_values_that_are_not_finite() -> None:
+    with pytest.raises(CalibrationError, match="w belongs to a grouped convolution"):
+        input_moments("w", nn.Conv2d(4, 4, 1, groups=2), torch.ones(1, 4, 2, 2), torch.ones(1, 4, 2, 2))
+    with pytest.raises(NonFiniteCalibrationError, match="inputs of w are not finite"):
+        input_moments("w", nn.Linear(2, 1), torch.full((1, 2), torch.nan), torch.ones(1, 2))

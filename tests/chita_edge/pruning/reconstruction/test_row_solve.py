@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from chita_edge.pruning.reconstruction import LayerFit, row_solve, solve_rows
+
+
+def fit(out: int = 7, size: int = 12, positions: int = 40, ridge: float = 1e-2) -> LayerFit:
+    rng = torch.Generator().manual_seed(0)
+    x, dense_x = torch.randn(size, positions, generator=rng), torch.randn(size, positions, generator=rng)
+    return LayerFit(torch.randn(out, size, generator=rng), x @ x.T / positions, dense_x @ x.T / positions, ridge)
+
+
+@pytest.mark.parametrize("elements", [1, 300, 1 << 24])
+def test_equals_one_explicit_inverse_a_row(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_solve, "_BATCH_ELEMENTS", elements)
+    layer = fit()
+    mask = torch.rand(7, 12, generator=torch.Generator().manual_seed(1)) < 0.5
+    mask[2], mask[3] = False, True
+    found = solve_rows(layer, mask)
+    assert not found[~mask].any()
+    for row in range(7):
+        chosen = mask[row]
+        inverse = torch.linalg.inv(layer.hessian.double()[chosen][:, chosen])
+        torch.testing.assert_close(found[row, chosen].double(), inverse @ layer.target.double()[row, chosen])
+
+
+def test_is_the_minimum() -> None:
+    layer = fit()
+    mask = torch.rand(7, 12, generator=torch.Generator().manual_seed(1)) < 0.5
+    found = solve_rows(layer, mask)
+    for seed in range(5):
+        moved = found + 0.01 * torch.randn(7, 12, generator=torch.Generator().manual_seed(seed)) * mask
+        assert layer.objective(moved) > layer.objective(found)
+
+
+def test_inputs_that_are_always_zero_are_no_obstacle() -> None:
+    layer = fit(positions=3, ridge=0.0)
+    layer.gram[0], layer.gram[:, 0], layer.cross[0], layer.cross[:, 0] = 0, 0, 0, 0
+    assert solve_rows(layer, torch.ones(7, 12, dtype=torch.bool)).isfinite().all()

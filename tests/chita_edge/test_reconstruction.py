@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from chita_edge.models.mobilenet_v1 import MobileNetV1
+from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.pruning.allocation.top import top_mask
+from chita_edge.reconstruction import reconstruct
+from chita_edge.tuning import divergence, recalibrate_batch_norm
+
+
+def networks() -> tuple[nn.Module, nn.Module, torch.Tensor, dict[str, torch.Tensor], dict[str, Constraint]]:
+    torch.manual_seed(0)
+    dense = MobileNetV1(width=0.25, num_classes=10, in_channels=1)
+    images = torch.randn(30, 1, 32, 32)
+    recalibrate_batch_norm(dense, images)
+    dense.eval()
+    parameters = dict(dense.named_parameters())
+    masks, sets = {}, {}
+    for name in pointwise_and_linear(dense):
+        weight = parameters[name].detach()
+        keep = weight.numel() // 3
+        masks[name] = top_mask(weight.flatten().abs(), keep).view(weight.shape)
+        sets[name] = Constraint(get_pattern("unstructured"), (weight.shape,), keep)
+    pruned = copy.deepcopy(dense)
+    with torch.no_grad():
+        for name, mask in masks.items():
+            dict(pruned.named_parameters())[name].mul_(mask)
+    return dense, pruned, images, masks, sets
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_brings_predictions_back_under_the_same_budgets(search: bool) -> None:
+    dense, pruned, images, masks, sets = networks()
+    lost = divergence(pruned, dense, images)
+    before = copy.deepcopy(dense.state_dict())
+    seen: list[tuple[str, int, int]] = []
+    found = reconstruct(pruned, dense, images, sets, masks, search=search, progress=lambda *s: seen.append(s))
+    assert divergence(pruned, dense, images) < 0.7 * lost
+    assert list(found) == list(masks)
+    parameters = dict(pruned.named_parameters())
+    for name, mask in found.items():
+        assert int(mask.sum()) == int(masks[name].sum())
+        assert not parameters[name].detach()[~mask].any()
+        assert search or torch.equal(mask, masks[name])
+    assert all(torch.equal(value, before[name]) for name, value in dense.state_dict().items())
+    assert seen == [("reconstruct", number, len(masks)) for number in range(len(masks) + 1)]
+
+
+def test_nothing_pruned_nothing_changed() -> None:
+    dense, _, images, masks, sets = networks()
+    full = {name: torch.ones_like(mask) for name, mask in masks.items()}
+    copied = copy.deepcopy(dense)
+    reconstruct(copied, dense, images, sets, full, search=False)
+    state = dense.state_dict()
+    for name, value in copied.state_dict().items():
+        torch.testing.assert_close(value, state[name], rtol=1e-2, atol=1e-3)
+
+
+def test_means_before_batch_norm_are_the_dense_ones() -> None:
+    dense, pruned, images, masks, sets = networks()
+    reconstruct(pruned, dense, images, sets, masks)
+    norm, reference = pruned.features[13][1][1], dense.features[13][1][1]
+    outputs = {}
+    for network, module in ((pruned, norm), (dense, reference)):
+        handle = module.register_forward_hook(lambda m, a, out, key=network: outputs.setdefault(key, out))
+        with torch.no_grad():
+            network(images)
+        handle.remove()
+    torch.testing.assert_close(outputs[pruned].mean((0, 2, 3)), outputs[dense].mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
