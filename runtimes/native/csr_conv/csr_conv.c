@@ -15,8 +15,6 @@
 #ifndef CE_PANEL_BYTES
 #define CE_PANEL_BYTES (32 * 1024)
 #endif
-/* Outputs larger than this are not in the second-level cache: where the next tile writes is fetched ahead. */
-#define LARGE_OUTPUT_BYTES (768 * 1024)
 #ifndef CE_MAX_VECTORS
 #define CE_MAX_VECTORS (CE_LANES == 4 && CE_REGISTERS == 32 ? 16 : 8)
 #endif
@@ -50,7 +48,7 @@ static int32_t k_tile_count(const ce_conv_geometry *g) { return (int32_t)ce_ceil
 static size_t plan_bytes(const void *desc_) {
   const ce_csr_conv_desc *desc = desc_;
   const ce_conv_geometry *g = &desc->geometry;
-  if (g->kernel_h != 1 || g->kernel_w != 1 || (g->pad_top | g->pad_left | g->pad_bottom | g->pad_right)) return 0;
+  if (g->kernel_h != 1 || g->kernel_w != 1) return 0;
   const size_t m = (size_t)g->out_channels, nnz = (size_t)desc->row_ptr[m], k_tiles = (size_t)k_tile_count(g);
   return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
 }
@@ -324,7 +322,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
         .first = first,
         .count = ce_min(cut.pixels - first, (int64_t)cut.vectors * CE_LANES),
         .block_begin = (int32_t)(unit % plan->blocks),
-        .fetch_ahead = plan->g.out_channels * cut.pixels * 4 > LARGE_OUTPUT_BYTES,
+        .fetch_ahead = plan->g.out_channels * cut.pixels * 4 > CE_LARGE_OUTPUT_BYTES,
     };
     tile.block_end = (int32_t)ce_min(plan->blocks, tile.block_begin + end - unit);
     run_vectors(&tile, (int)ce_ceil_div(tile.count, CE_LANES));
