@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import onnx
-from onnx import TensorProto, TypeProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from exporters.csr import validate
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import OPS, EdgeOp
-
-_MAX_GEOMETRY = 2**15  # strides, pads and dilations of networks are small; so their products cannot overflow
+from exporters.untrusted.shapes import NodeView, Shape, window
 
 
 def check_edge_node(
-    node: onnx.NodeProto, name: str, types: Mapping[str, TypeProto], constants: Mapping[str, TensorProto]
-) -> tuple[dict[str, TypeProto], int]:
-    """The type of the node's output, and the bytes that its weight takes when it is densified (0 when it is dense).
+    node: onnx.NodeProto, name: str, shapes: Mapping[str, Shape], constants: Mapping[str, TensorProto]
+) -> tuple[Shape, int]:
+    """The shape of the node's output, and the bytes that its weight takes when it is densified (0 when it is dense).
 
     Raises CsrError, MalformedModelError, UnsupportedOpError, TooLargeError.
     """
     op = OPS.get(node.op_type)
     if op is None:
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which {node.domain} does not have.")
-    if len(node.input) != len(op.inputs) or not all(node.input) or len(node.output) != 1 or not node.output[0]:
-        raise MalformedModelError(f"node {name!r} ({op.name}) needs the inputs {', '.join(op.inputs)} and one output.")
+    if len(node.input) != len(op.inputs) or not all(node.input):
+        raise MalformedModelError(
+            f"node {name!r} ({op.name}) needs the inputs {', '.join(op.inputs)}; export it again."
+        )
     inputs = dict(zip(op.inputs, node.input, strict=True))
     for key in op.constants:
         if inputs[key] not in constants:
@@ -35,10 +36,10 @@ def check_edge_node(
     bias = constants[inputs["bias"]]
     if bias.data_type != TensorProto.FLOAT or list(bias.dims) != [weight[0]]:
         raise MalformedModelError(f"the bias of node {name!r} is not float32 of {weight[0]} entries; export it again.")
-    shape = _output_shape(op, node, name, weight, _dims(types[inputs["X"]]))
-    if "residual" in inputs and _dims(types[inputs["residual"]]) != shape:
+    shape = _output_shape(op, node, name, weight, shapes[inputs["X"]])
+    if "residual" in inputs and shapes[inputs["residual"]] != shape:
         raise MalformedModelError(f"the residual of node {name!r} has not the shape {shape}; export it again.")
-    return {node.output[0]: helper.make_tensor_type_proto(TensorProto.FLOAT, shape)}, densified
+    return shape, densified
 
 
 def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple[int, ...], int]:
@@ -59,9 +60,7 @@ def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple
     return shape, 4 * math.prod(shape)
 
 
-def _output_shape(
-    op: EdgeOp, node: onnx.NodeProto, name: str, weight: Sequence[int], source: Sequence[int]
-) -> tuple[int, ...]:
+def _output_shape(op: EdgeOp, node: onnx.NodeProto, name: str, weight: Shape, source: Shape) -> Shape:
     attributes = {attribute.name: attribute for attribute in node.attribute}
     for key in ("clip_min", "clip_max"):
         if key not in attributes or attributes[key].type != onnx.AttributeProto.FLOAT:
@@ -77,24 +76,7 @@ def _output_shape(
         weight[1] != 1 or "group" not in attributes or attributes["group"].i != weight[0]
     ):
         raise MalformedModelError(f"node {name!r} is not depthwise with one kernel a channel; export it again.")
-    strides = _ints(attributes, "strides", 2, 1, name)
-    pads = _ints(attributes, "pads", 4, 0, name)
-    dilations = _ints(attributes, "dilations", 2, 1, name)
-    size = []
-    for axis in range(2):
-        span = source[2 + axis] + pads[axis] + pads[axis + 2] - dilations[axis] * (weight[2 + axis] - 1) - 1
-        if span < 0:
-            raise MalformedModelError(f"the kernel of node {name!r} is larger than its input; export it again.")
-        size.append(span // strides[axis] + 1)
-    return (source[0], weight[0], *size)
-
-
-def _ints(attributes: Mapping[str, onnx.AttributeProto], key: str, count: int, least: int, name: str) -> Sequence[int]:
-    values = list(attributes[key].ints) if key in attributes else []
-    if len(values) != count or not all(least <= value <= _MAX_GEOMETRY for value in values):
-        raise MalformedModelError(f"node {name!r} needs {count} {key} of at least {least}; export it again.")
-    return values
-
-
-def _dims(type_proto: TypeProto) -> tuple[int, ...]:
-    return tuple(dim.dim_value for dim in type_proto.tensor_type.shape.dim)
+    view = NodeView(name, op.name, (), {}, attributes)
+    if not {"strides", "pads", "dilations"} <= attributes.keys():
+        raise MalformedModelError(f"node {name!r} lacks strides, pads or dilations; export it again.")
+    return (source[0], weight[0], *window(view, source, weight[2:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -19,7 +20,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exporters import csr
+from exporters import Decision, Limits, LoadError, csr, load, to_sparse
 from exporters.from_torch import to_onnx
 from exporters.ops import DOMAIN, OPS, OPSET, VERSION, EdgeOp, build_node, csr_constants
 from exporters.serialize import to_proto
@@ -221,5 +222,56 @@ def with_bodies() -> Callable[[ir.Model], onnx.ModelProto]:
         used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
         proto.functions.extend(op.function for op in OPS.values() if op.name in used)
         return proto
+
+    return make
+
+
+@pytest.fixture
+def sparse(tiny: onnx.ModelProto) -> onnx.ModelProto:
+    return to_sparse(tiny, lambda info: Decision(sparse=True, reason="test")).model
+
+
+@pytest.fixture
+def refuse(tmp_path: Path) -> Callable[..., str]:
+    """Write a file, expect its refusal, return the sentence."""
+
+    def check(content: onnx.ModelProto | bytes, error: type[LoadError], limits: Limits | None = None) -> str:
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
+        with pytest.raises(error) as caught:
+            load(path, limits or Limits())
+        assert type(caught.value) is error
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{path}: ")
+        assert sentence.endswith(".")
+        return sentence
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def replace() -> Callable[[onnx.ModelProto, str, Any, Any], None]:
+    """Give an initializer other values."""
+
+    def change(model: onnx.ModelProto, name: str, values: Any, dtype: Any) -> None:
+        tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(values, dtype), name))
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def graph_model() -> Callable[..., onnx.ModelProto]:
+    """A model with input x (batch, 4), nodes, initializers and output y."""
+
+    def make(nodes: Sequence[onnx.NodeProto], initializers: Mapping[str, Any]) -> onnx.ModelProto:
+        graph = helper.make_graph(
+            nodes,
+            "main",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(np.asarray(value), name) for name, value in initializers.items()],
+        )
+        return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
 
     return make
