@@ -25,6 +25,9 @@ typedef struct ce_plan_head {
   extern const ce_kernel ce_##op##_##isa;     \
   const ce_kernel ce_##op##_##isa = {CE_ISA_##isa, plan_bytes, plan_init, scratch_bytes, tasks, run_task};
 
+/* Outputs larger than this are not in a second-level cache: where a kernel writes next is fetched ahead. */
+#define CE_LARGE_OUTPUT_BYTES (768 * 1024)
+
 static inline size_t ce_round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 static inline int64_t ce_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t ce_max(int64_t a, int64_t b) { return a > b ? a : b; }
