@@ -32,7 +32,7 @@ def cli() -> None:
 @click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1). Default 0.8.")
 @click.option("--method", help="How weights are chosen: a solver of the pruning engine.")
 @click.option("--structure", help="Sparsity pattern. Default unstructured.")
-@click.option("--allocation", help="Budget over layers: global (default) or uniform.")
+@click.option("--allocation", help="Budget over layers: balanced (default), global, uniform, erk.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict to prune instead of the embedded one.")
 @click.option("--calibration-images", type=int, help="Labelled images that the pruner sees.")
 @click.option("--seed", type=int, help="Draws the calibration images. Default 0.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,7 +27,7 @@ class BuildConfig(BaseModel):
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.8
     method: str = "default"
     structure: str = "unstructured"
-    allocation: Literal["global", "uniform"] = "global"
+    allocation: str = "balanced"
     calibration_images: Annotated[int, Field(ge=1)] = 1000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Annotated[int, Field(ge=1, le=64)] = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chita_edge.pruning.allocation.budgets import global_budget, uniform_budget
+from chita_edge.pruning.allocation.erdos_renyi import balanced_budget, erk_budget
 from chita_edge.pruning.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 ALLOCATIONS: dict[str, Allocation] = {
     "global": global_budget,
     "uniform": uniform_budget,
+    "erk": erk_budget,
+    "balanced": balanced_budget,
 }
 
 
