@@ -153,7 +153,8 @@ static void run_everywhere(const weight* w) {
 
 static void use(weight* w, const uint8_t* header) {
   if (w->dims.rows > MAX_ROWS || w->dims.columns > MAX_COLUMNS) return;
-  if (w->is_gemm) header = (const uint8_t[HEADER]){0}; /* no window */
+  static const uint8_t no_window[HEADER];
+  if (w->is_gemm) header = no_window;
   w->geometry = (ce_conv_geometry){
       .out_channels = (int32_t)w->dims.rows,
       .in_channels = (int32_t)w->dims.shape[1],
