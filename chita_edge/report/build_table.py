@@ -51,7 +51,7 @@ def _layers(result: BuildResult) -> Table:
     table.add_column("why", overflow="fold")
     for layer in result.layers:
         table.add_row(
-            layer.name,
+            Text(layer.name),
             "×".join(map(str, layer.shape)),
             f"{layer.sparsity:.1%}",
             f"{layer.bytes.sparse:,}",
@@ -59,7 +59,7 @@ def _layers(result: BuildResult) -> Table:
             f"{layer.macs.sparse:,}",
             _share(layer.macs.sparse, layer.macs.dense),
             layer.format,
-            layer.reason,
+            Text(layer.reason),
         )
     return table
 

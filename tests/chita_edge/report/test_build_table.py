@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
+from chita_edge.report.build_table import print_build, print_latency
+
+LATENCY = Latency(
+    device="local",
+    description="A processor, avx2",
+    threads=1,
+    samples=200,
+    p50=DenseSparse(0.8, 0.4),
+    p90=DenseSparse(0.9, 0.5),
+    min=DenseSparse(0.7, 0.3),
+    speedup=2.0,
+    speedup_interval=(1.9, 2.1),
+    warnings=("The machine was busy.",),
+)
+RESULT = BuildResult(
+    bundle=Path("/somewhere/mobilenet-arm64"),
+    model="mobilenet",
+    target="arm64",
+    method="default",
+    structure="unstructured",
+    sparsity=0.8,
+    accuracy=DenseSparse(0.931, 0.928),
+    size_bytes=DenseSparse(3_000_000, 900_000),
+    layers=(
+        Layer(
+            "features.1",
+            "CsrConv",
+            (32, 16, 1, 1),
+            0.8,
+            102,
+            "csr",
+            "80% zeros [pays]",
+            DenseSparse(2176, 807),
+            DenseSparse(1000, 200),
+        ),
+    ),
+    agreement={"stock ONNX Runtime": 1e-7},
+    latency=LATENCY,
+    not_measured=("latency on arm64; run this there.",),
+)
+
+
+def test_the_table_tells_all_that_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    print_build(RESULT)
+    printed = capsys.readouterr().out
+    for expected in (
+        "features.1", "32×16×1×1", "80.0%", "807", "37.1%", "csr", "80% zeros [pays]", "93.10%", "92.80%",
+        "-0.30 points", "900,000", "30.0%", "0.400", "2.00× as fast", "1.90 to 2.10", "200 interleaved",
+        "Warning: The machine was busy.",
+        "Not measured: latency on arm64", "/somewhere/mobilenet-arm64",
+    ):  # fmt: skip
+        assert expected in printed, expected
+
+
+def test_latency_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    print_latency(LATENCY)
+    printed = capsys.readouterr().out
+    assert "Latency on local (A processor, avx2)" in printed
+    assert "0.500" in printed
+
+
+def test_the_json_object_has_the_same_figures() -> None:
+    printed = RESULT.to_json()
+    assert printed["latency_ms"] == {"dense": 0.8, "sparse": 0.4}
+    assert printed["accuracy"] == {"dense": 0.931, "sparse": 0.928}
+    assert printed["layers"][0]["bytes"] == {"dense": 2176, "sparse": 807}
+    assert printed["bundle"] == "/somewhere/mobilenet-arm64"

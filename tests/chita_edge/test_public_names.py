@@ -1,0 +1,33 @@
+import importlib
+
+import pytest
+
+import chita_edge
+
+
+def test_the_public_surface() -> None:
+    assert sorted(chita_edge.__all__) == [
+        "BuildConfig",
+        "BuildResult",
+        "BundleTamperedError",
+        "ChitaEdgeError",
+        "Latency",
+        "PruneConfig",
+        "PruneResult",
+        "UsageError",
+        "bench",
+        "build",
+        "prune",
+        "to_onnx",
+        "to_sparse",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(chita_edge.__all__))
+def test_each_name_can_be_had(name: str) -> None:
+    assert getattr(importlib.import_module("chita_edge"), name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'prun'"):
+        chita_edge.prun  # noqa: B018
