@@ -38,8 +38,8 @@ def build(
     """Build the bundle `folder`: a pruned network as sparse ONNX, kernels, baseline, and what was measured.
 
     `weights` is a state dict to prune instead of the embedded one. An existing bundle is replaced with `force` only,
-    and only once the new one is complete. Raises an error of one of our packages, with a sentence, when anything is wrong;
-    nothing is left behind then.
+    and only once the new one is complete. Raises an error of one of our packages, with a sentence, when anything is
+    wrong; nothing is left behind then.
     """
     # 1. What is asked for exists, and the result will have a place.
     target = runtimes.get_target(config.target)

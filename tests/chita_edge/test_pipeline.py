@@ -22,6 +22,7 @@ from chita_edge.errors import BundleTamperedError
 from chita_edge.progress import Progress
 
 RUN = [sys.executable, "-c", "from chita_edge.cli import main; main()"]
+BUILD = ["build", "mobilenet", "--target", "arm64", "--calibration-images", "40"]
 CONFIG = BuildConfig(model="mobilenet", target="arm64", calibration_images=40, samples=50)
 
 
@@ -29,18 +30,7 @@ CONFIG = BuildConfig(model="mobilenet", target="arm64", calibration_images=40, s
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
     """A bundle from the command line, the object that it printed, and what it said meanwhile."""
     folder = tmp_path_factory.mktemp("build")
-    command = [
-        *RUN,
-        "build",
-        "mobilenet",
-        "--target",
-        "arm64",
-        "--calibration-images",
-        "40",
-        "--samples",
-        "50",
-        "--json",
-    ]
+    command = [*RUN, *BUILD, "--samples", "50", "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "mobilenet-arm64", json.loads(done.stdout), done.stderr
@@ -148,7 +138,7 @@ def test_ctrl_c_is_a_sentence_and_exit_code_130(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with subprocess.Popen(
-        [*RUN, "build", "mobilenet", "--target", "arm64", "--calibration-images", "40"],
+        [*RUN, *BUILD],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
@@ -177,8 +167,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this sandbox does not allow private mounts (unshare -m)")
     done = subprocess.run(
-        [*["unshare", "-m", "sh", "-c", script, "sh"], *RUN, "build", "mobilenet", "--target", "arm64"]
-        + ["--calibration-images", "40", "--method", "magnitude"],
+        ["unshare", "-m", "sh", "-c", script, "sh", *RUN, *BUILD, "--method", "magnitude"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,
