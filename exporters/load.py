@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, EncodeError, Message  # type: ignore[import-untyped]
 
 from exporters.errors import LoadError, MalformedModelError, NotOnnxError, TooLargeError, UnsupportedOpError
 from exporters.ops import DOMAIN, OPS, VERSION
@@ -62,12 +62,9 @@ def load(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> onnx.ModelProto:
         size = len(data) + embed_external_data(model, source.parent, limits.file_bytes - len(data))
         check_tensors(model)
         check_graph(model, limits.dense_bytes(size), limits.total_bytes)
-        onnx.checker.check_model(model)
+        _check_onnx(model)
     except LoadError as error:
         raise type(error)(f"{source}: {error}") from error.__cause__
-    except onnx.checker.ValidationError as error:
-        first = str(error).strip().splitlines()[0]
-        raise MalformedModelError(f"{source}: ONNX's checker refuses it ({first}); export it again.") from error
     return model
 
 
@@ -137,6 +134,16 @@ def _check_header(model: onnx.ModelProto, limits: Limits) -> None:
     if len(model.graph.node) > limits.nodes:
         raise TooLargeError(f"its graph has {len(model.graph.node)} nodes, more than the {limits.nodes} allowed.")
     _check_functions(model)
+
+
+def _check_onnx(model: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except (EncodeError, ValueError) as error:  # which of them depends on protobuf's implementation
+        raise TooLargeError("with its external data it exceeds the 2 GB of an ONNX model.") from error
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise MalformedModelError(f"ONNX's checker refuses it ({first}); export it again.") from error
 
 
 def _check_functions(model: onnx.ModelProto) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from exporters.errors import SaveError
 from exporters.serialize import to_bytes
@@ -22,7 +23,7 @@ def save(model: onnx.ModelProto, path: str | Path) -> None:
     target = Path(path)
     try:
         data = to_bytes(model)
-    except ValueError as error:  # protobuf's EncodeError among them
+    except (EncodeError, ValueError) as error:  # which of them depends on protobuf's implementation
         raise SaveError(
             f"The model for {target} does not fit in one ONNX file (2 GB); export a smaller network."
         ) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import onnx
 import pytest
+from google.protobuf.message import EncodeError
 
 from exporters import SaveError, save, to_bytes
 
@@ -34,6 +36,20 @@ def test_nothing_is_left_after_a_failure(
     assert isinstance(caught.value, KeyboardInterrupt) or "No space left" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert (tmp_path / "model.onnx").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("error", [EncodeError, ValueError])
+def test_a_model_of_more_than_two_gigabytes_is_refused(
+    tiny: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    # What protobuf raises for one, without making one.
+    def refuse(model: onnx.ModelProto) -> bytes:
+        raise error("Failed to serialize proto")
+
+    monkeypatch.setattr(sys.modules["exporters.save"], "to_bytes", refuse)
+    with pytest.raises(SaveError, match="2 GB"):
+        save(tiny, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_folder_is_named(tiny: onnx.ModelProto, tmp_path: Path) -> None:
