@@ -38,6 +38,26 @@ CE_INLINE vf ce_clip(vf value, vf lowest, vf highest) {
   return highest < value ? highest : value;
 }
 
+/* With CE_MASKED_LOADS, a load of the lanes of a mask alone is as cheap as any: ce_lanes(a, b) is lanes a to b - 1, from
+ * none at all where b <= a; either may lie outside a vector. ce_load_lanes gives 0 in the other lanes and touches no other
+ * memory. */
+#if defined(__AVX512F__)
+#define CE_MASKED_LOADS
+typedef __mmask16 ce_mask;
+CE_INLINE uint32_t ce_below(int64_t n) { return n <= 0 ? 0 : n >= 16 ? 0xffff : (1u << n) - 1; }
+CE_INLINE ce_mask ce_lanes(int64_t begin, int64_t end) { return (ce_mask)(ce_below(end) & ~ce_below(begin)); }
+CE_INLINE vf ce_load_lanes(const float *from, ce_mask mask) { return (vf)_mm512_maskz_loadu_ps(mask, from); }
+#elif defined(__AVX2__)
+#define CE_MASKED_LOADS
+typedef __m256i ce_mask;
+CE_INLINE ce_mask ce_below(int64_t n) {
+  const int clamped = n < 0 ? 0 : n > 8 ? 8 : (int)n;
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(clamped), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+CE_INLINE ce_mask ce_lanes(int64_t begin, int64_t end) { return _mm256_andnot_si256(ce_below(begin), ce_below(end)); }
+CE_INLINE vf ce_load_lanes(const float *from, ce_mask mask) { return (vf)_mm256_maskload_ps(from, mask); }
+#endif
+
 /* The first n lanes, 0 <= n <= CE_LANES; touches no other memory. The other lanes of a load are 0. */
 #if defined(__AVX512F__)
 CE_INLINE vf ce_load_part(const float *from, int n) {
