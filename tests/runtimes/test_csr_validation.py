@@ -89,3 +89,40 @@ def test_a_weight_without_any_value_gives_the_bias(op: str) -> None:
     shape = [1, *(int(size) for size in x_shape(op)[1:])]  # type: ignore[arg-type]
     (y,) = runtimes.session(sparse_models.layer(op, weight, bias, shape)).run(None, {"X": np.ones(shape, np.float32)})
     assert (y.reshape(6, -1) == bias[:, None]).all()
+
+
+def mutated(rng: np.random.Generator) -> tuple[bytes, bytes]:
+    """A model with up to three changes to its constants, and its weight in a dense Conv (empty: a rule is broken)."""
+    shape = (int(rng.integers(1, 20)), int(rng.integers(1, 300)), 1, 1)
+    weight = sparse_models.random_sparse(rng, shape, rng.random())
+    constants = sparse_models.constants_of("CsrConv", weight, np.ones(shape[0], np.float32))
+    for name in rng.choice(sorted(constants), rng.integers(0, 4)):
+        array = constants[name].copy()
+        if rng.random() < 0.2:
+            array = array[: rng.integers(0, array.size + 1)]
+        elif array.size:
+            odd = [0, 1, 2, shape[1] - 1, shape[1], 255]
+            if array.dtype.kind in "iu":
+                odd += [np.iinfo(array.dtype).max, np.iinfo(array.dtype).min]
+            # the kernel's height and width stay 1: no more is known to the reference
+            array[rng.integers(2 if name == "weight_shape" else array.size)] = odd[rng.integers(len(odd))]
+        constants[name] = array
+    return sparse_models.model("CsrConv", constants, x_shape=["N", "C", "H", "W"]), sparse_models.densified(constants)
+
+
+def test_mutations_are_refused_or_compute_what_they_say(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2024)
+    models = [mutated(rng) for _ in range(200)]
+    answers = refusals([sparse for sparse, _ in models], tmp_path)
+    assert 20 < sum(answer is None for answer in answers) < 180
+    for (sparse, dense), answer in zip(models, answers, strict=True):
+        if answer is not None:
+            assert 'CsrConv "layer": ' in answer, answer
+            assert not dense, "a sound model was refused"
+            continue
+        assert dense, "a malformed model was accepted"
+        session = runtimes.dense_session(dense)
+        x = rng.normal(size=(1, session.get_inputs()[0].shape[1], 2, 3)).astype(np.float32)
+        expected = session.run(None, {"X": x})[0]
+        atol = 1e-4 * max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(runtimes.session(sparse).run(None, {"X": x})[0], expected, rtol=1e-4, atol=atol)

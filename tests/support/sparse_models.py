@@ -105,6 +105,36 @@ def reference(
     return np.clip(total, clip_min, clip_max)
 
 
+def densified(constants: dict[str, Array]) -> bytes:
+    """A 1x1 CsrConv's constants as a model of a standard Conv; empty where they break a rule."""
+    values, columns, row_ptr, shape, bias = (
+        constants[key].astype(object if key != "values" and key != "bias" else np.float32)
+        for key in ("values", "col_idx", "row_ptr", "weight_shape", "bias")
+    )
+    if len(shape) != 4 or not all(1 <= size <= limit for size, limit in zip(shape, (4096, 4096, 1, 1), strict=True)):
+        return b""
+    rows, columns_of_row = int(shape[0]), int(shape[1])
+    ends = [int(end) for end in row_ptr]
+    if len(ends) != rows + 1 or len(bias) != rows or len(values) != len(columns):
+        return b""
+    if ends[0] != 0 or ends[-1] != len(values) or sorted(ends) != ends:
+        return b""
+    weight = np.zeros((rows, columns_of_row, 1, 1), np.float32)
+    for row in range(rows):
+        own = [int(column) for column in columns[ends[row] : ends[row + 1]]]
+        if own != sorted(set(own)) or any(not 0 <= column < columns_of_row for column in own):
+            return b""
+        weight[row, own, 0, 0] = values[ends[row] : ends[row + 1]]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["X", "W", "bias"], ["Y"])],
+        "dense",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", columns_of_row, "H", "W"])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "W"), numpy_helper.from_array(bias, "bias")],
+    )
+    return onnx.ModelProto.SerializeToString(helper.make_model(graph, ir_version=10, opset_imports=OPSETS[:1]))
+
+
 def small_network(rng: np.random.Generator, sparsity: float = 0.8) -> bytes:
     """A MobileNet in miniature: stem, depthwise, pointwise, depthwise of stride 2, pointwise, pool, classifier.
 
