@@ -1,8 +1,8 @@
 """ONNX Runtime sessions, with the kernel library and without it, under the same settings.
 
-Threads. A session's worker threads would go on spinning for a while after a run, and so slow down whichever session
-runs next: interleaved measurements at two threads would then measure each other. Both kinds of session therefore spin
-only within a run (`session.force_spinning_stop`).
+Threads. By default a session's worker threads go on spinning for a while after a run, in the way of whichever session
+runs next. Both kinds of session therefore stop that at the end of a run (`session.force_spinning_stop`), so that in
+interleaved measurements neither is measured in the other's shadow, and neither is favoured.
 """
 
 import os
