@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.calibration import GradientMatrix
     from chita_edge.datasets import LabelledImages
     from chita_edge.pruning import Solution
 
@@ -34,6 +35,7 @@ def prune(
     config: PruneConfig | None = None,
     *,
     prunable: Sequence[str] | None = None,
+    gradients: GradientMatrix | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Prune a copy of a network; the network itself is left untouched.
@@ -43,6 +45,7 @@ def prune(
         calibration: images as the network takes them, with labels.
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
+        gradients: of the same network at the same weights, where they are at hand already; computed when None.
         progress: called with stages "gradients", "solve", "reconstruct" and "batch norm".
 
     Raises:
@@ -63,17 +66,7 @@ def prune(
     seconds: dict[str, float] = {}
 
     with _timed(seconds, "gradients"):
-        gradients = per_sample_gradients(
-            pruned,
-            calibration.images[: config.gradient_samples],
-            calibration.labels[: config.gradient_samples],
-            names,
-            batch_size=config.gradient_batch,
-            samples_per_row=config.samples_per_row,
-            memory_budget_bytes=config.memory_budget_bytes,
-            scratch_dir=config.scratch_dir,
-            progress=progress,
-        )
+        gradients = gradients or calibration_gradients(pruned, calibration, names, config, progress)
     with _timed(seconds, "solve"):
         layers = tuple(Layer(name, parameters[name].detach(), gradients.blocks[name]) for name in names)
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
@@ -101,6 +94,27 @@ def prune(
                 pruned, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
             )
     return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
+
+
+def calibration_gradients(
+    model: nn.Module,
+    calibration: LabelledImages,
+    names: Sequence[str],
+    config: PruneConfig,
+    progress: Progress = silent,
+) -> GradientMatrix:
+    """The gradients that `prune` computes when it is given none."""
+    return per_sample_gradients(
+        model,
+        calibration.images[: config.gradient_samples],
+        calibration.labels[: config.gradient_samples],
+        names,
+        batch_size=config.gradient_batch,
+        samples_per_row=config.samples_per_row,
+        memory_budget_bytes=config.memory_budget_bytes,
+        scratch_dir=config.scratch_dir,
+        progress=progress,
+    )
 
 
 def mean_curvature(layers: Sequence[Layer]) -> float:

@@ -76,6 +76,19 @@ class Constraint:
         masks = [self.pattern.expand(kept, shape) for kept, shape in zip(chosen, self.shapes, strict=True)]
         return torch.cat([mask.flatten() for mask in masks])
 
+    def part(self, layer: int, start: int, stop: int, keep: int) -> Constraint:
+        """The same pattern with its own budget on flat indices ``start`` to ``stop`` of one layer.
+
+        The cut must be one that `Pattern.rows` allows.
+        """
+        shape = self.shapes[layer]
+        size = stop - start
+        if self.pattern.rows == 0:
+            cut = torch.Size((1, size))
+        else:
+            cut = torch.Size((size * shape[0] // shape.numel(), *shape[1:]))
+        return Constraint(self.pattern, (cut,), keep)
+
     def counts(self, mask: torch.Tensor) -> tuple[int, ...]:
         """Number of weights that a flat mask keeps in each layer."""
         return tuple(int(part.sum()) for part in torch.split(mask, self._sizes))

@@ -19,6 +19,13 @@ class Pattern(Protocol):
     def name(self) -> str:
         """What the registry calls it."""
 
+    @property
+    def rows(self) -> int | None:
+        """How a layer can be cut into parts that are of the pattern themselves.
+
+        A number: between any multiples of so many output channels; 0: between any two weights; None: not at all.
+        """
+
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """Total score of each unit, (units,), from the weights' scores in the layer's own shape.
 

@@ -18,6 +18,7 @@ class Unstructured:
     """
 
     name: str = "unstructured"
+    rows: int | None = 0
 
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """The scores themselves, flat."""

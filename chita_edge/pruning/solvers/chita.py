@@ -78,8 +78,10 @@ class Chita:
             return constraint.project(everything)[active]
 
         found = iht(problem.restrict(active), weights[active], mask[active], project, max_iterations=self.iterations)
-        support = torch.zeros_like(mask)
-        support[active] = found.mask
+        # A unit of the pattern may reach beyond the active set: take those whole that the search has touched.
+        touched = torch.zeros_like(weights)
+        touched[active] = found.mask * (1 + found.weights.square())
+        support = constraint.project(touched)
         return _solved(problem, support), support
 
 

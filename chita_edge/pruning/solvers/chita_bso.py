@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.allocation.top import top_mask
 from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.quadratic import Quadratic
 from chita_edge.pruning.solvers.iht import iht
@@ -47,15 +46,16 @@ class ChitaBso:
         before = after = 0.0
         done = 0
         progress("solve", 0, problem.dense.numel())
-        for layer, (start, _) in zip(problem.layers, problem.bounds, strict=True):
-            for first, last in block_bounds(layer.weight.numel(), self.block):
+        for number, (layer, (start, _)) in enumerate(zip(problem.layers, problem.bounds, strict=True)):
+            for first, last in block_bounds(layer.weight.shape, self.block, constraint.pattern.rows):
                 where = slice(start + first, start + last)
                 quadratic = Quadratic(
                     layer.gradients[first:last], problem.dense[where], offset, problem.damping, constant=-free
                 )
                 kept = int(mask[where].sum())
                 if 0 < kept < last - first:
-                    found, support, trace = self._solve_block(quadratic, mask[where], kept)
+                    part = constraint.part(number, first, last, kept)
+                    found, support, trace = self._solve_block(quadratic, mask[where], part)
                     weights[where], mask[where] = found, support
                     before, after = before + trace[0], after + trace[1]
                 elif not kept:
@@ -66,21 +66,30 @@ class ChitaBso:
         return Solution(weights, mask, problem.objective(weights), (before, after))
 
     def _solve_block(
-        self, quadratic: Quadratic, magnitude: torch.Tensor, kept: int
+        self, quadratic: Quadratic, magnitude: torch.Tensor, part: Constraint
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[float, float]]:
         """The best of what iterating finds and of the magnitude support, each with its best weights."""
         start = quadratic.dense * magnitude
-        found = iht(quadratic, start, magnitude, lambda scores: top_mask(scores, kept), max_iterations=self.iterations)
+        found = iht(quadratic, start, magnitude, part.project, max_iterations=self.iterations)
         candidates = [(_solved(quadratic, support), support) for support in (magnitude, found.mask)]
         values = [quadratic.objective(weights) for weights, _ in candidates]
         best = values.index(min(values))
         return (*candidates[best], (found.trace[0], values[best]))
 
 
-def block_bounds(size: int, block: int) -> list[tuple[int, int]]:
-    """Cut ``size`` weights into the fewest blocks of at most ``block``, of nearly equal length."""
-    count = -(-size // block)
-    edges = [size * number // count for number in range(count + 1)]
+def block_bounds(shape: torch.Size, block: int, rows: int | None = 0) -> list[tuple[int, int]]:
+    """Cut a layer's flat weights into the fewest blocks of at most ``block``, of nearly equal length.
+
+    Args:
+        shape: of the layer's weight.
+        block: most weights of a block, unless a piece that cannot be cut has more.
+        rows: where cuts may be, see `Pattern.rows`.
+    """
+    size = shape.numel()
+    piece = size if rows is None else max(1, rows * size // shape[0])
+    pieces = -(-size // piece)
+    count = -(-pieces // max(1, block // piece))
+    edges = [min(size, pieces * number // count * piece) for number in range(count + 1)]
     return list(pairwise(edges))
 
 

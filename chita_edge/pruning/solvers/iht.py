@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Project = Callable[[torch.Tensor], torch.Tensor]
 
-_HALVINGS = 6
+_HALVINGS = 4
 _DOUBLINGS = 12
 
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from chita_edge.pruning import UnknownNameError, get_pattern
-from chita_edge.pruning.patterns import PATTERNS, Unstructured
+from chita_edge.pruning.patterns import Unstructured
 
 
 def test_every_weight_is_a_unit() -> None:
@@ -15,9 +13,3 @@ def test_every_weight_is_a_unit() -> None:
     assert pattern.unit_sizes(shape).tolist() == [1] * 6
     kept = torch.tensor([True, False, False, True, False, True])
     assert torch.equal(pattern.expand(kept, shape).flatten(), kept)
-
-
-def test_registry() -> None:
-    assert all(get_pattern(name).name == name for name in PATTERNS)
-    with pytest.raises(UnknownNameError, match=r"no sparsity pattern 'round'; there are: unstructured"):
-        get_pattern("round")

@@ -16,15 +16,30 @@ Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
 
 
-@given(st.integers(1, 5000), st.integers(1, 600))
+@given(st.integers(1, 2000), st.integers(1, 600))
 def test_blocks_cover_a_layer_evenly(size: int, block: int) -> None:
-    bounds = block_bounds(size, block)
+    bounds = block_bounds(torch.Size((1, size)), block)
     lengths = [last - first for first, last in bounds]
     assert bounds[0][0] == 0
     assert bounds[-1][1] == size
     assert all(left[1] == right[0] for left, right in pairwise(bounds))
     assert max(lengths) <= block
     assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "expected"),
+    [
+        ((10, 20), 1, [(0, 40), (40, 100), (100, 140), (140, 200)]),
+        ((10, 20), 4, [(0, 80), (80, 160), (160, 200)]),
+        ((10, 20), None, [(0, 200)]),
+        ((3, 8, 3, 3), 1, [(0, 72), (72, 144), (144, 216)]),
+    ],
+)
+def test_blocks_are_cut_where_the_pattern_allows(
+    shape: tuple[int, ...], rows: int | None, expected: list[tuple[int, int]]
+) -> None:
+    assert block_bounds(torch.Size(shape), 60, rows) == expected
 
 
 @pytest.mark.parametrize("first_order", [0.0, 1.0])
@@ -35,7 +50,7 @@ def test_each_block_beats_its_magnitude_support(first_order: float, random_probl
     solution = ChitaBso(block=50).solve(problem, constraint)
     better = 0
     for layer, (start, _) in zip(problem.layers, problem.bounds, strict=True):
-        for first, last in block_bounds(layer.weight.numel(), 50):
+        for first, last in block_bounds(layer.weight.shape, 50):
             where = slice(start + first, start + last)
             q = Quadratic(
                 layer.gradients[first:last], problem.dense[where], torch.full((60,), first_order), problem.damping

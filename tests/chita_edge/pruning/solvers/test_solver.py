@@ -7,7 +7,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from chita_edge.pruning import SOLVERS, Constraint, Problem, UnknownNameError, get_solver
+from chita_edge.pruning import (
+    PATTERNS,
+    SOLVERS,
+    Constraint,
+    Problem,
+    UnknownNameError,
+    get_pattern,
+    get_solver,
+)
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
@@ -66,3 +74,17 @@ def test_registry() -> None:
     assert all(get_solver(name).name == name for name in SOLVERS)
     with pytest.raises(UnknownNameError, match=r"no solver 'luck'; there are: magnitude, chita"):
         get_solver("luck")
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+@pytest.mark.parametrize("structure", list(PATTERNS))
+def test_every_pattern_is_kept(name: str, structure: str, random_problem: Make) -> None:
+    problem = random_problem(((8, 20), (6, 16)), 30)
+    pattern = get_pattern(structure)
+    solution = get_solver(name).solve(problem, Constraint(pattern, problem.shapes, 128))
+    assert 0 < int(solution.mask.sum()) <= 128
+    assert not solution.weights[~solution.mask].any()
+    for shape, (start, stop) in zip(problem.shapes, problem.bounds, strict=True):
+        mask = solution.mask[start:stop].view(shape)
+        again = Constraint(pattern, (shape,), int(mask.sum())).project(mask.float().flatten())
+        assert torch.equal(again.view(shape), mask)
