@@ -89,7 +89,7 @@ class BuildResult:
     """Everything that a build can tell.
 
     `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
-    correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit, a runtime;
+    correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
     `not_measured` says in sentences which claims nobody should read into the figures.
     """
 
