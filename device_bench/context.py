@@ -13,6 +13,7 @@ import platform
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 from device_bench.results import MachineState
 
@@ -57,6 +58,18 @@ def governor(root: Path = _ROOT) -> str | None:
 def affinity() -> tuple[int, ...]:
     """The cores on which this process may run."""
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def cores_by_clock(which: Literal["big", "little"], root: Path = _ROOT) -> tuple[int, ...]:
+    """The cores with the highest or the lowest top clock; none if the machine does not tell clocks."""
+    clocks: dict[int, float] = {}
+    for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/cpuinfo_max_freq"):
+        if (khz := _number(path)) is not None:
+            clocks[int(path.parts[-3].removeprefix("cpu"))] = khz
+    if not clocks:
+        return ()
+    wanted = max(clocks.values()) if which == "big" else min(clocks.values())
+    return tuple(sorted(core for core, khz in clocks.items() if khz == wanted))
 
 
 def machine_state(root: Path = _ROOT) -> MachineState:

@@ -32,18 +32,21 @@ class Plan:
     ``samples`` are taken of every model, one of each a round; ``duration_s`` goes on until that much time has passed
     as well (sustained load). ``order`` is drawn afresh each round (``shuffled``), or turned each round (``abba``).
     Warm-up ends when every model's last runs agree with those before, at the latest after ``warmup_rounds`` or
-    ``warmup_s``. ``cores`` are the ones to run on, all allowed ones if None. PlanError if a value makes no sense.
+    ``warmup_s``. ``cores`` are the ones to run on (by number, or those with the highest or lowest clock), all
+    allowed ones if None. On devices of another kind ``ort`` gives ONNX Runtime (an AAR, or the library itself), and a
+    run is killed after ``time_limit_s``. PlanError if a value makes no sense.
     """
 
     threads: int = 1
     samples: int = DEFAULT_SAMPLES
     duration_s: float = 0.0
     seed: int = 0
-    cores: tuple[int, ...] | None = None
+    cores: tuple[int, ...] | Literal["big", "little"] | None = None
     order: Literal["shuffled", "abba"] = "shuffled"
     warmup_rounds: int = 200
     warmup_s: float = 10.0
     time_limit_s: float = 3600.0
+    ort: Path | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MAX_SAMPLES:
@@ -56,12 +59,17 @@ class Plan:
             raise PlanError("Warm-up bounds must not be negative, and the time limit must be above zero.")
         if self.order not in ("shuffled", "abba"):
             raise PlanError(f"The order {self.order!r} is unknown; there are shuffled and abba.")
-        if self.cores is not None and (not self.cores or min(self.cores) < 0 or max(self.cores) > 4095):
-            raise PlanError("Name at least one core, from 0 to 4095.")
+        cores = (0,) if self.cores in (None, "big", "little") else self.cores
+        if isinstance(cores, str) or not cores or not 0 <= min(cores) <= max(cores) < 1024:
+            raise PlanError("Name cores from 0 to 1023, or those that are big or little.")
 
 
-def parse_cores(text: str) -> tuple[int, ...]:
-    """Read a core list such as ``0-3`` or ``0,2,4-5``. PlanError if it is not one."""
+def parse_cores(text: str) -> tuple[int, ...] | Literal["big", "little"]:
+    """Read ``big``, ``little`` or a core list such as ``0-3`` or ``0,2,4-5``. PlanError if it is none."""
+    if text == "big":
+        return "big"
+    if text == "little":
+        return "little"
     cores: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)

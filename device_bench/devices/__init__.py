@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from device_bench.devices.adb import adb_device
 from device_bench.devices.base import Availability, Device
 from device_bench.devices.emulated import EmulatedDevice
 from device_bench.devices.local import LocalDevice
+from device_bench.devices.ssh import ssh_device
 from device_bench.errors import UnknownDeviceError
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 DEVICES: Final[Mapping[str, Callable[[str], Device]]] = {
     "local": LocalDevice,
     "emulated": EmulatedDevice,
+    "ssh": ssh_device,
+    "adb": adb_device,
 }
 
 

@@ -50,7 +50,7 @@ class LocalDevice:
         self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
     ) -> Measurement:
         """Measure in this process. MeasurementError names the model that could not be loaded or run."""
-        with _pinned(plan.cores):
+        with _pinned(context.cores_by_clock(plan.cores) if isinstance(plan.cores, str) else plan.cores):
             runs = {name: _prepare(name, model, plan) for name, model in models.items()}
             before, date = context.machine_state(), context.now()
             series = interleave(runs, plan, progress=progress)

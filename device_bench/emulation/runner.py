@@ -33,8 +33,8 @@ class RunnerResult:
     """All that was printed, for a plugin's lines."""
 
 
-def runner_program(folder: Path | None = None) -> Path:
-    """The runner for arm64, compiled when its sources, or ours that it includes, have changed.
+def runner_program(folder: Path | None = None, platform: str = PLATFORM) -> Path:
+    """The runner for `platform`, compiled when its sources, or ours that it includes, have changed.
 
     Raises:
         ToolchainError: it could not be compiled.
@@ -42,8 +42,8 @@ def runner_program(folder: Path | None = None) -> Path:
     """
     sources = sorted(SOURCES.glob("*.c"))
     abi = Path(runtimes.__file__).parent / "native" / "ort" / "abi.h"
-    output = _named_after_content("runner", [*sorted(SOURCES.glob("*.[ch]")), abi], folder)
-    return output if output.is_file() else build_program(PLATFORM, sources, output)
+    output = _named_after_content(f"runner-{platform}", [*sorted(SOURCES.glob("*.[ch]")), abi], folder)
+    return output if output.is_file() else build_program(platform, sources, output)
 
 
 def _named_after_content(name: str, files: list[Path], folder: Path | None) -> Path:

@@ -5,6 +5,13 @@
 #include <stdint.h>
 
 #define MAX_RANK 8
+#define MAX_MODELS 16
+#define MAX_CORES 1024
+
+typedef struct benched {
+  const char *name, *path;
+  int sparse; /* with the kernel library; otherwise stock ONNX Runtime */
+} benched;
 
 typedef struct arguments {
   const char* ort;     /* libonnxruntime.so */
@@ -17,6 +24,11 @@ typedef struct arguments {
   int runs;
   int64_t dims[MAX_RANK];
   int rank;
+  /* Of the benchmark, which is what is done if any --dense or --sparse is given. */
+  benched models[MAX_MODELS];
+  int model_count;
+  int samples, warmup_rounds, warmup_ms, duration_ms, seed, abba;
+  const char* cores; /* "0,2-3", "big", "little"; NULL: where the system likes */
 } arguments;
 
 /* Fills `out`, or prints a sentence and ends the program with status 2. */

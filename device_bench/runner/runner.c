@@ -1,7 +1,15 @@
-/* Runs a model on a device that has no Python: reads one raw input, writes one raw output, prints one JSON object.
+/* Runs models on a device that has no Python: reads one raw input, prints one JSON object.
  *
  *   runner --ort libonnxruntime.so [--library libchita_edge.so] --model model.onnx --input x.raw --shape 1,3,224,224
  *          [--output y.raw] [--threads 1] [--isa neon] [--runs 1]
+ *
+ * runs one model and writes one raw output;
+ *
+ *   runner --ort libonnxruntime.so --library libchita_edge.so --dense NAME=FILE --sparse NAME=FILE ... --input x.raw
+ *          --shape 1,3,224,224 [--threads 1] [--samples 60] [--duration-ms 0] [--warmup-rounds 200] [--warmup-ms 10000]
+ *          [--seed 0] [--abba 0] [--cores 0,2-3|big|little] [--time-limit-s 3600]
+ *
+ * measures models in turns (bench.c); its JSON object is a results file, and before it come lines with every sample.
  *
  * Exit status: 0 done, 1 something failed (a sentence is on stderr), 2 wrong usage. */
 #include <stdio.h>
@@ -9,6 +17,7 @@
 #include <time.h>
 
 #include "arguments.h"
+#include "bench.h"
 #include "model.h"
 
 static void fail(const char* what, const char* path) {
@@ -52,6 +61,11 @@ int main(int argc, char** argv) {
   arguments_read(argc, argv, &a);
   const size_t elements = elements_of(a.dims, a.rank);
   float* x = read_floats(a.input, elements);
+  if (a.model_count) {
+    bench(&a, x, elements);
+    free(x);
+    return 0;
+  }
   runtime r = runtime_open(a.ort);
   const uint64_t begin = now_ns();
   model m = model_open(&r, &a);

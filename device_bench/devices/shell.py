@@ -1,0 +1,47 @@
+"""What ssh and adb have in common: a device behind a shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from device_bench.devices.base import Availability
+from device_bench.errors import DeviceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from device_bench.interleave import Progress
+    from device_bench.measurement import Measurement
+    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.remote import Transport
+
+
+@dataclass(frozen=True)
+class ShellDevice:
+    """A device behind a transport."""
+
+    transport: Transport
+
+    @property
+    def name(self) -> str:
+        """The name with which it was asked for."""
+        return self.transport.name
+
+    def probe(self) -> Availability:
+        """Ask the device what machine it is."""
+        from device_bench.remote import files, machine
+
+        try:
+            kind = machine(self.transport)
+            return Availability(True, f"{kind}, runs the kernels for {files.platform_of(kind)}")
+        except DeviceUnavailableError as error:
+            return Availability(False, str(error))
+
+    def measure(
+        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+    ) -> Measurement:
+        """Measure with the native runner, see :func:`device_bench.remote.measure_remotely`."""
+        from device_bench.remote import measure_remotely
+
+        return measure_remotely(self.transport, models, plan, progress)

@@ -1,0 +1,80 @@
+"""The files that a run needs on a device of one platform: the runner, ONNX Runtime, the kernel library."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import runtimes
+from device_bench.emulation import prepare
+from device_bench.emulation.runner import runner_program
+from device_bench.errors import DeviceUnavailableError, PlanError
+
+PLATFORMS: Final = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64", "arm64": "linux-aarch64"}
+_ABIS: Final = {"linux-aarch64": "arm64-v8a", "linux-x86_64": "x86_64"}
+_MAX_LIBRARY_BYTES = 200 << 20
+
+
+def platform_of(machine: str) -> str:
+    """The platform of a machine that ``uname -m`` calls so. DeviceUnavailableError if there are no kernels for it."""
+    if machine not in PLATFORMS:
+        raise DeviceUnavailableError(f"There are no kernels for a machine of kind {machine!r:.40}.")
+    return PLATFORMS[machine]
+
+
+def runner(platform: str) -> Path:
+    """The native runner for ``platform``, compiled if need be."""
+    return runner_program(platform=platform)
+
+
+def kernel_library(platform: str) -> Path:
+    """The kernel library of this installation for ``platform``."""
+    return runtimes.library(platform)
+
+
+def onnxruntime(platform: str, given: Path | None = None) -> Path:
+    """ONNX Runtime's library for ``platform``: out of ``given`` (an AAR, or the library), or of the version used here.
+
+    PlanError if ``given`` does not hold it; DeviceUnavailableError if there is none for the platform.
+    """
+    if given is not None:
+        return _out_of_aar(given, platform) if given.suffix == ".aar" else _checked(given)
+    if platform == runtimes.host_platform():
+        package = find_spec("onnxruntime")
+        folder = Path(package.origin).parent / "capi" if package and package.origin else Path(sys.prefix)
+        if found := sorted(folder.glob("libonnxruntime.so.*")):
+            return found[0]
+    if platform == "linux-aarch64":
+        return prepare.onnxruntime_library()
+    raise DeviceUnavailableError(f"There is no ONNX Runtime for {platform} here; give one with --ort.")
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_file():
+        raise PlanError(f"{path} is not a file; give the AAR or the libonnxruntime.so that the app uses.")
+    return path
+
+
+def _out_of_aar(aar: Path, platform: str) -> Path:
+    """Unpack the one library from an AAR into the cache, under a name that follows from its content."""
+    from device_bench.context import file_sha256
+
+    member = f"jni/{_ABIS[platform]}/libonnxruntime.so"
+    target = prepare.cache_folder() / f"libonnxruntime-{file_sha256(_checked(aar))[:16]}-{platform}.so"
+    if target.is_file():
+        return target
+    try:
+        with zipfile.ZipFile(aar) as archive:
+            if archive.getinfo(member).file_size > _MAX_LIBRARY_BYTES:
+                raise PlanError(f"{member} in {aar} is too large to be a library.")
+            data = archive.read(member)
+    except (KeyError, zipfile.BadZipFile, OSError) as error:
+        raise PlanError(f"{aar} is not an AAR that holds {member}.") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".partial")
+    temporary.write_bytes(data)
+    temporary.replace(target)
+    return target

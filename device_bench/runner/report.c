@@ -1,0 +1,66 @@
+#include "report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cores.h"
+
+static void print_state(const char* key, const machine_state* s) {
+  printf("\"%s\": {\"load_avg\": [", key);
+  if (s->has_load) printf("%.2f, %.2f, %.2f", s->load[0], s->load[1], s->load[2]);
+  printf("], \"frequencies_mhz\": [");
+  for (int i = 0; i < s->cores; i++) printf("%s%ld", i ? ", " : "", s->mhz[i]);
+  printf("], \"temperatures_c\": {");
+  for (int i = 0; i < s->zone_count; i++)
+    printf("%s\"thermal_zone%d %s\": %.3f", i ? ", " : "", s->zones[i].number, s->zones[i].type, s->zones[i].celsius);
+  printf("}");
+  if (s->battery_percent >= 0) printf(", \"battery_percent\": %d", s->battery_percent);
+  if (s->on_battery >= 0) printf(", \"on_battery\": %s", s->on_battery ? "true" : "false");
+  printf("}, ");
+}
+
+static void print_context(const arguments* a, const runtime* r) {
+  int cores[MAX_CORES];
+  const int count = cores_allowed(cores, MAX_CORES);
+  char governor[40];
+  read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof governor);
+  printf("\"schema_version\": 1, \"kind\": \"measured\", \"interleaved\": true, \"threads\": %d, \"seed\": %d, ",
+         atoi(a->threads), a->seed);
+  printf("\"num_cpus\": %ld, \"affinity\": [", sysconf(_SC_NPROCESSORS_ONLN));
+  for (int i = 0; i < count; i++) printf("%s%d", i ? ", " : "", cores[i]);
+  printf("], ");
+  int plain = governor[0] != 0;
+  for (const char* c = governor; *c; c++) plain = plain && ((*c >= 'a' && *c <= 'z') || *c == '_');
+  if (plain) printf("\"governor\": \"%s\", ", governor);
+  printf("\"versions\": {\"onnxruntime\": \"%s\"}", r->version);
+}
+
+static void print_series(const series* s) {
+  printf("{\"name\": \"%s\", \"time_unit\": \"ns\", \"session_ms\": %.3f, \"inner_repetitions\": %llu, ", s->name,
+         s->session_ms, (unsigned long long)s->inner);
+  printf("\"warmup_rounds\": %d, \"warmup_stable\": %s, ", s->warmup_rounds, s->warmup_stable ? "true" : "false");
+  printf("\"steady_memory_bytes\": %lld, \"peak_memory_bytes\": %lld, \"samples\": [", s->steady_bytes, s->peak_bytes);
+  for (size_t i = 0; i < s->count; i++) printf("%s%.3f", i ? ", " : "", s->elapsed_ns[i]);
+  printf("], \"timestamps_s\": [");
+  for (size_t i = 0; i < s->count; i++) printf("%s%.9f", i ? ", " : "", (double)s->start_ns[i] / 1e9);
+  printf("], \"frequencies_mhz\": [");
+  int known = 1;
+  for (size_t i = 0; i < s->count; i++) known = known && s->mhz[i] > 0;
+  for (size_t i = 0; i < s->count && known; i++) printf("%s%ld", i ? ", " : "", s->mhz[i]);
+  printf("]}");
+}
+
+void report(const arguments* a, const runtime* r, const machine_state* before, const machine_state* after,
+            const series* all, int count) {
+  printf("{\"context\": {");
+  print_state("before", before);
+  print_state("after", after);
+  print_context(a, r);
+  printf("}, \"benchmarks\": [");
+  for (int i = 0; i < count; i++) {
+    if (i) printf(", ");
+    print_series(&all[i]);
+  }
+  printf("]}\n");
+}

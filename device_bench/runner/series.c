@@ -1,0 +1,106 @@
+#define _GNU_SOURCE
+#include "series.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sensors.h"
+
+uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void series_run(series* s) {
+  OrtValue* output = model_run(&s->model, s->input);
+  ORT(s->model.runtime->api, ReleaseValue)(output);
+}
+
+void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements) {
+  arguments own = *a;
+  own.model = which->path;
+  if (!which->sparse) own.library = NULL;
+  memset(s, 0, sizeof *s);
+  s->name = which->name;
+  memory_peak_restart();
+  const long long before = memory_bytes("VmRSS:");
+  const uint64_t begin = now_ns();
+  s->model = model_open(r, &own);
+  s->session_ms = (double)(now_ns() - begin) / 1e6;
+  s->input = tensor_over(r, input, elements, a->dims, a->rank);
+  series_run(s);
+  s->steady_bytes = memory_bytes("VmRSS:") - before;
+  s->peak_bytes = memory_bytes("VmHWM:") - before;
+}
+
+void series_close(series* s) {
+  ORT(s->model.runtime->api, ReleaseValue)(s->input);
+  model_close(&s->model);
+  free(s->start_ns);
+  free(s->elapsed_ns);
+  free(s->mhz);
+}
+
+static int by_size(const void* a, const void* b) {
+  const uint64_t x = *(const uint64_t*)a, y = *(const uint64_t*)b;
+  return x < y ? -1 : x > y;
+}
+
+static double median_of_window(const uint64_t* times) {
+  uint64_t sorted[WARMUP_WINDOW];
+  memcpy(sorted, times, sizeof sorted);
+  qsort(sorted, WARMUP_WINDOW, sizeof *sorted, by_size);
+  return (double)sorted[WARMUP_WINDOW / 2];
+}
+
+int series_warm_up(series* s) {
+  const uint64_t start = now_ns();
+  series_run(s);
+  const uint64_t elapsed = now_ns() - start;
+  memmove(s->last_ns, s->last_ns + 1, sizeof s->last_ns - sizeof *s->last_ns);
+  s->last_ns[2 * WARMUP_WINDOW - 1] = elapsed;
+  if (!s->warmup_rounds++ || elapsed < s->shortest_ns) s->shortest_ns = elapsed;
+  const double before = median_of_window(s->last_ns), after = median_of_window(s->last_ns + WARMUP_WINDOW);
+  const double change = after > before ? after - before : before - after;
+  return s->warmup_stable = s->warmup_rounds >= 2 * WARMUP_WINDOW && change <= 0.02 * before;
+}
+
+void series_choose_inner(series* s, uint64_t clock_step) {
+  const uint64_t one = s->shortest_ns ? s->shortest_ns : 1;
+  s->inner = (1000 * clock_step + one - 1) / one;
+  if (s->inner < 1) s->inner = 1;
+  if (s->inner > 100000) s->inner = 100000;
+}
+
+static void* grown(void* old, size_t bytes) {
+  void* data = realloc(old, bytes);
+  if (!data) {
+    fprintf(stderr, "runner: not enough memory for the samples\n");
+    exit(1);
+  }
+  return data;
+}
+
+void series_sample(series* s, uint64_t begin) {
+  if (s->count == s->capacity) {
+    s->capacity = s->capacity ? 2 * s->capacity : 1024;
+    s->start_ns = grown(s->start_ns, s->capacity * sizeof *s->start_ns);
+    s->elapsed_ns = grown(s->elapsed_ns, s->capacity * sizeof *s->elapsed_ns);
+    s->mhz = grown(s->mhz, s->capacity * sizeof *s->mhz);
+  }
+  const uint64_t start = now_ns();
+  for (uint64_t i = 0; i < s->inner; i++) series_run(s);
+  uint64_t elapsed = now_ns() - start;
+  if (!elapsed) elapsed = 1; /* less than a step of the clock, not nothing */
+  const int core = sched_getcpu();
+  s->start_ns[s->count] = start - begin;
+  s->elapsed_ns[s->count] = (double)elapsed / (double)s->inner;
+  s->mhz[s->count] = core < 0 ? 0 : core_mhz(core);
+  printf("s %s %llu %.3f %ld\n", s->name, (unsigned long long)s->start_ns[s->count], s->elapsed_ns[s->count],
+         s->mhz[s->count]);
+  s->count++;
+}

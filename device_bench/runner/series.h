@@ -1,0 +1,43 @@
+/* The samples of one model. */
+#ifndef CHITA_EDGE_RUNNER_SERIES_H
+#define CHITA_EDGE_RUNNER_SERIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model.h"
+
+#define WARMUP_WINDOW 5
+
+typedef struct series {
+  const char* name;
+  model model;
+  OrtValue* input;
+  /* Of each sample: when it began (since the first round), how long one run took, and the clock of its core. */
+  uint64_t* start_ns;
+  double* elapsed_ns;
+  long* mhz;
+  size_t count, capacity;
+  uint64_t inner; /* runs a sample */
+  double session_ms;
+  long long steady_bytes, peak_bytes; /* what opening and running it added to the process */
+  uint64_t last_ns[2 * WARMUP_WINDOW];
+  uint64_t shortest_ns;
+  int warmup_rounds, warmup_stable;
+} series;
+
+uint64_t now_ns(void);
+void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements);
+void series_close(series* s);
+void series_run(series* s);
+
+/* One warm-up run; says whether the last runs agree with those before. */
+int series_warm_up(series* s);
+
+/* Repetitions that make a sample a thousand steps of the clock long. */
+void series_choose_inner(series* s, uint64_t clock_step);
+
+/* One sample, printed. */
+void series_sample(series* s, uint64_t begin);
+
+#endif

@@ -1,0 +1,179 @@
+"""The whole way to a device and back, the device being this machine's own shell, with the real runner."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_bench import ModelUnderTest, Plan
+from device_bench.errors import DeviceUnavailableError, MeasurementError
+from device_bench.remote import Transport, machine, measure_remotely
+from device_bench.remote.hello import hello
+from device_bench.remote.lock import locked
+
+Models = dict[str, ModelUnderTest]
+OTHER = '{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}'
+# Answers as told to every command that writes a file, and obeys all others.
+REFUSING = 'case "$1" in *"cat > "*) {answer};; *) eval "$1";; esac'
+QUICK = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
+
+
+def logged(shell: Transport, log: Path) -> Transport:
+    """The same shell, which notes every command that it is given."""
+    return replace(shell, command=("sh", "-c", f'printf "%s\\n" "$1" >> {shlex.quote(str(log))}; eval "$1"', "sh"))
+
+
+def test_measures_cleans_up_and_pushes_nothing_twice(shell: Transport, models: Models, tmp_path: Path) -> None:
+    told: list[float] = []
+    log = tmp_path / "log"
+    shell = logged(shell, log)
+    first = measure_remotely(shell, models, QUICK, told.append)
+    context = first.results.context
+    assert first.results.names == ("dense", "sparse")
+    for benchmark in first.results.benchmarks:
+        assert len(benchmark.samples) == len(benchmark.timestamps_s) == 30
+        assert list(benchmark.timestamps_s) == sorted(benchmark.timestamps_s)
+        assert benchmark.session_ms
+        assert benchmark.session_ms > 0
+    assert (context.device, context.interleaved, context.threads) == ("shell:here", True, 1)
+    assert set(context.sha256) == {"dense", "sparse", "kernel library"}
+    assert "onnxruntime" in context.versions
+    assert context.cpu
+    assert told[-1] == 1.0
+    assert log.read_text().count("cat > ") == 6
+    base = Path(shell.base)
+    assert list((base / "runs").iterdir()) == []
+    assert not (base / "lock").is_symlink()
+    measure_remotely(shell, models, QUICK)
+    assert log.read_text().count("cat > ") == 6
+
+
+def test_a_damaged_file_on_the_device_is_pushed_again(shell: Transport, models: Models) -> None:
+    measure_remotely(shell, models, QUICK)
+    for stored in (Path(shell.base) / "objects").iterdir():
+        stored.chmod(0o644)
+        stored.write_bytes(stored.read_bytes()[:-1])
+    measure_remotely(shell, models, QUICK)
+
+
+def test_another_run_holds_the_device(shell: Transport, models: Models) -> None:
+    with (
+        locked(shell, hello(shell), 100.0),
+        pytest.raises(DeviceUnavailableError, match=r"in use by another run, for 1[0-9]{2} s"),
+    ):
+        measure_remotely(shell, models, QUICK)
+    measure_remotely(shell, models, QUICK)
+
+
+@pytest.mark.parametrize("stale", ["0" * 16 + "." + "0" * 36 + ".99999999999", "nonsense; rm -rf /", "..", "a.b.c"])
+def test_a_lock_from_before_a_restart_or_of_nobody_is_void(shell: Transport, stale: str) -> None:
+    Path(shell.base).mkdir()
+    (Path(shell.base) / "lock").symlink_to(stale)
+    with locked(shell, hello(shell), 10.0):
+        assert str((Path(shell.base) / "lock").readlink()) != stale
+
+
+def test_a_run_that_hangs_is_killed_on_the_device_and_its_samples_kept(shell: Transport, models: Models) -> None:
+    """The runner is stopped (SIGSTOP) as soon as its first samples arrive."""
+    stopped: list[int] = []
+
+    def stop(_share: float) -> None:
+        if not stopped:
+            stopped.extend(_runners(shell))
+            for process in stopped:
+                os.kill(process, signal.SIGSTOP)
+
+    plan = Plan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=3.0)
+    with pytest.raises(MeasurementError, match="did not end within 3 s") as caught:
+        measure_remotely(shell, models, plan, stop)
+    assert stopped
+    assert _runners(shell) == []
+    partial = caught.value.partial
+    assert partial is not None
+    assert len(partial.results.benchmark("dense").samples) == len(partial.results.benchmark("sparse").samples) > 0
+    assert "cut off" in partial.warnings[0]
+    assert list((Path(shell.base) / "runs").iterdir()) == []
+
+
+def _runners(shell: Transport) -> list[int]:
+    """Processes whose program lies on the device."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((entry / "exe").readlink()).startswith(shell.base):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_the_runner_is_killed_from_outside(shell: Transport, models: Models) -> None:
+    killed: list[int] = []
+
+    def kill(_share: float) -> None:
+        if not killed:
+            killed.extend(_runners(shell))
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+
+    with pytest.raises(MeasurementError) as caught:
+        measure_remotely(shell, models, Plan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=30.0), kill)
+    assert caught.value.partial is not None
+
+
+@pytest.mark.parametrize(
+    ("script", "match"),
+    [
+        ("echo garbage", "printed this: 'garbage"),
+        ("true", "printed no result"),
+        ("head -c 100000 /dev/urandom", "printed this"),
+        ("echo '{\"benchmarks\": 3}'", "not a results file"),
+        ('echo \'{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}\'', "measured x, not dense"),
+        ("echo s dense 1 NaN 0", "printed this"),
+        ("echo s other 1 1.000 0", "printed this"),
+        ("echo a sentence >&2; exit 3", "status 3: a sentence"),
+        ("exit 126", "does not execute"),
+    ],
+)
+def test_whatever_a_runner_prints_is_only_read(shell: Transport, models: Models, script: str, match: str) -> None:
+    """A device that answers anything at all when it is told to run the runner."""
+    command = ("sh", "-c", f'case "$1" in env*) {script};; *) eval "$1";; esac', "sh")
+    with pytest.raises(MeasurementError, match=match):
+        measure_remotely(replace(shell, command=command), models, QUICK)
+
+
+def test_a_disk_that_fills_while_files_are_pushed(shell: Transport, models: Models) -> None:
+    command = ("sh", "-c", REFUSING.format(answer='echo "No space left on device" >&2; exit 1'), "sh")
+    with pytest.raises(DeviceUnavailableError, match="could not be put on shell:here: No space left"):
+        measure_remotely(replace(shell, command=command), models, QUICK)
+    assert [path for path in (Path(shell.base) / "objects").iterdir() if "." in path.name] == []
+    assert not (Path(shell.base) / "lock").is_symlink()
+
+
+def test_a_connection_that_breaks_while_files_are_pushed(shell: Transport, models: Models) -> None:
+    command = ("sh", "-c", REFUSING.format(answer='echo "lost it" >&2; exit 255'), "sh")
+    with pytest.raises(DeviceUnavailableError, match="shell:here cannot be reached: lost it"):
+        measure_remotely(replace(shell, command=command), models, QUICK)
+
+
+@pytest.mark.parametrize("answer", ["echo riscv64", "echo '$(reboot)'", "true", "echo x86_64 and more"])
+def test_a_machine_for_which_there_are_no_kernels(shell: Transport, models: Models, answer: str) -> None:
+    with pytest.raises(DeviceUnavailableError, match=r"riscv64|answered|cannot be used"):
+        measure_remotely(replace(shell, command=("sh", "-c", answer, "sh")), models, QUICK)
+    with pytest.raises(DeviceUnavailableError, match="cannot be started"):
+        machine(replace(shell, command=("/nowhere/ssh",)))
+
+
+def test_names_and_folders_are_never_part_of_a_command(shell: Transport, models: Models, tmp_path: Path) -> None:
+    """A folder and file names that a shell would act on."""
+    odd = tmp_path / "$(touch pwned); `touch pwned` 'x' \"y\".onnx"
+    odd.write_bytes(models["dense"].path.read_bytes())
+    shell = replace(shell, base=str(tmp_path / "a $(touch pwned) 'b' \"c\""))
+    measure_remotely(shell, {"dense": ModelUnderTest(odd, sparse=False)}, QUICK)
+    assert list(tmp_path.rglob("pwned")) == []
+    assert not Path("pwned").exists()
