@@ -7,6 +7,7 @@ The coverage-guided fuzzer runs for as long as one likes with clang's libFuzzer:
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -86,6 +87,8 @@ def sanitized(folder: Path) -> Path:
 
 
 def test_under_sanitizers_with_libfuzzer(tmp_path: Path) -> None:
+    if not os.environ.get("CHITA_EDGE_FUZZ"):
+        pytest.skip("compiling every kernel for libFuzzer takes minutes; `CHITA_EDGE_FUZZ=1 pytest tests/fuzz` does it")
     if not has_fuzzer(tmp_path):
         pytest.skip(f"there is no clang with libFuzzer; it comes with `{CLANG_PACKAGES}`")
     copy = shutil.copytree(HERE / "corpus", tmp_path / "corpus")
