@@ -35,10 +35,12 @@ def to_onnx(model: nn.Module, example_input: torch.Tensor) -> onnx.ModelProto:
     # Torch and the rewriter take seconds to import, and who only reads or checks files needs neither.
     import onnx_ir as ir
 
-    from exporters.passes import FoldBatchNorm, FoldConstants, MeanToPool, NameLayers, Strip
+    from exporters.passes import FoldBatchNorm, FoldConstants, MeanToPool, NameLayers, ShapeToFlatten, Strip
 
     exported = _export(model, example_input)
-    ir.passes.Sequential(FoldConstants(), FoldBatchNorm(), MeanToPool(), Strip(), NameLayers())(exported)
+    ir.passes.Sequential(
+        FoldConstants(), FoldBatchNorm(), MeanToPool(), ShapeToFlatten(), Strip(), NameLayers()
+    )(exported)
     return to_proto(exported)
 
 
