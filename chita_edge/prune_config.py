@@ -16,10 +16,12 @@ class PruneConfig(BaseModel):
         method: a name of `chita_edge.prune_methods.METHODS`.
         structure: a name of `chita_edge.pruning.PATTERNS`.
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
+        stages: of gradients and choice, at rising sparsity; the method's own number when None.
+        schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the stages.
         ridge: λ, in units of the mean diagonal of the empirical Fisher.
         first_order: keep the first-order term of the quadratic.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
-        gradient_samples: the calibration images whose gradients are taken, the first so many; None for all.
+        gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         gradient_batch: images a forward pass of the gradients.
         memory_budget_bytes: gradients that exceed it go to files.
@@ -35,6 +37,8 @@ class PruneConfig(BaseModel):
     method: str = "default"
     structure: str = "unstructured"
     allocation: str = "global"
+    stages: Annotated[int, Field(ge=1, le=1000)] | None = None
+    schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03

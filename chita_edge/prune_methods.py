@@ -15,11 +15,13 @@ class Method:
         solver: a name of `chita_edge.pruning.SOLVERS`; decides how much each layer keeps, and first which weights.
         summary: one line for ``--help``.
         reconstruct: refit each layer afterwards, and its support with it.
+        stages: times that gradients are taken and weights are chosen, along a schedule of rising sparsity.
     """
 
     solver: str
     summary: str
     reconstruct: bool = False
+    stages: int = 1
 
 
 METHODS: dict[str, Method] = {
@@ -27,6 +29,10 @@ METHODS: dict[str, Method] = {
     "magnitude": Method("magnitude", "the largest weights, unchanged"),
     "chita": Method("chita", "CHITA on all weights at once"),
     "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
+    "chita_pp": Method("chita_bso", "CHITA++: chita_bso in stages, gradients taken anew in each", stages=10),
+    "chita_pp_reconstruct": Method(
+        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=10
+    ),
     "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }
 

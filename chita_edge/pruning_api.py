@@ -16,6 +16,7 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.pruning import Constraint, Layer, Problem, get_allocation, get_pattern, get_solver
+from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
 
@@ -46,53 +47,47 @@ def prune(
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
-        progress: called with stages "gradients", "solve", "reconstruct" and "batch norm".
+        progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct" and
+            "batch norm".
 
     Raises:
-        ChitaEdgeError: an unknown method, structure or allocation; a budget that cannot be met; a weight, image or
-            gradient that is not finite; a layer that cannot be pruned; no room for the gradients.
-
+        ChitaEdgeError: an unknown method, structure, allocation or schedule; a budget that cannot be met; a weight,
+            image or gradient that is not finite; a layer that cannot be pruned; no room for the gradients.
     """
     config = config or PruneConfig()
     method = get_method(config.method)
-    solver, pattern, allocation = (
-        get_solver(method.solver),
-        get_pattern(config.structure),
-        get_allocation(config.allocation),
-    )
+    solver, pattern = get_solver(method.solver), get_pattern(config.structure)
+    allocation = get_allocation(config.allocation)
+    sparsities = stage_sparsities(config.schedule, config.sparsity, config.stages or method.stages)
     names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
-    pruned = copy.deepcopy(model).eval()
+    dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
     parameters = dict(pruned.named_parameters())
     seconds: dict[str, float] = {}
 
-    with _timed(seconds, "gradients"):
-        gradients = gradients or calibration_gradients(pruned, calibration, names, config, progress)
-    with _timed(seconds, "solve"):
-        layers = tuple(Layer(name, parameters[name].detach(), gradients.blocks[name]) for name in names)
-        problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
-        constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, config.sparsity))
-        solution = solver.solve(problem, constraint, progress)
-    del gradients
-    masks = _apply(problem, solution, parameters)
+    for stage, sparsity in enumerate(sparsities):
+        with _timed(seconds, "gradients"):
+            if stage or gradients is None:
+                gradients = calibration_gradients(pruned, calibration, names, config, stage, progress)
+        with _timed(seconds, "solve"):
+            layers = tuple(Layer(name, parameters[name].detach().clone(), gradients.blocks[name]) for name in names)
+            problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
+            constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, sparsity))
+            solution = solver.solve(problem, constraint, progress)
+        masks = _apply(problem, solution, parameters)
+
     if method.reconstruct:
         with _timed(seconds, "reconstruct"):
-            sets = {
-                name: Constraint(pattern, (mask.shape,), kept)
-                for (name, mask), kept in zip(masks.items(), constraint.counts(solution.mask), strict=True)
-            }
-            dense = copy.deepcopy(model).eval()
+            counts = constraint.counts(solution.mask)
+            sets = {n: Constraint(pattern, (masks[n].shape,), kept) for n, kept in zip(names, counts, strict=True)}
             masks = reconstruct(
                 pruned, dense, calibration.images, sets, masks, ridge=config.fit_ridge, progress=progress
             )
     with _timed(seconds, "batch norm"):
-        if config.recalibration_views and method.reconstruct:
-            pruned = recalibrated_if_closer(
-                pruned, dense, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
-            )
-        elif config.recalibration_views:
-            recalibrate_batch_norm(
-                pruned, calibration.images, views=config.recalibration_views, seed=config.seed, progress=progress
-            )
+        views, images = config.recalibration_views, calibration.images
+        if views and method.reconstruct:
+            pruned = recalibrated_if_closer(pruned, dense, images, views=views, seed=config.seed, progress=progress)
+        elif views:
+            recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
     return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
 
 
@@ -101,13 +96,18 @@ def calibration_gradients(
     calibration: LabelledImages,
     names: Sequence[str],
     config: PruneConfig,
+    stage: int = 0,
     progress: Progress = silent,
 ) -> GradientMatrix:
-    """The gradients that `prune` computes when it is given none."""
+    """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
+    total = len(calibration.images)
+    count = min(config.gradient_samples or total, total)
+    count -= count % config.samples_per_row
+    chosen = torch.arange(stage * count, (stage + 1) * count) % total
     return per_sample_gradients(
         model,
-        calibration.images[: config.gradient_samples],
-        calibration.labels[: config.gradient_samples],
+        calibration.images[chosen],
+        calibration.labels[chosen],
         names,
         batch_size=config.gradient_batch,
         samples_per_row=config.samples_per_row,

@@ -12,9 +12,11 @@ from chita_edge.calibration import NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import ChitaEdgeError, UsageError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
+from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS
-from chita_edge.pruning_api import prune
+from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.pruning_api import calibration_gradients, prune
 
 
 def network() -> nn.Module:
@@ -35,7 +37,7 @@ def calibration() -> LabelledImages:
 def test_prunes_a_copy_to_the_sparsity(method: str) -> None:
     net, data = network(), calibration()
     before = copy.deepcopy(net.state_dict())
-    result = prune(net, data, PruneConfig(sparsity=0.7, method=method))
+    result = prune(net, data, PruneConfig(sparsity=0.7, method=method, stages=min(METHODS[method].stages, 2)))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     parameters = dict(result.model.named_parameters())
     kept = total = 0
@@ -57,6 +59,30 @@ def test_same_seed_same_network() -> None:
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_stages_take_gradients_anew_and_reach_the_sparsity() -> None:
+    seen: list[str] = []
+    config = PruneConfig(sparsity=0.8, method="chita_bso", stages=3, schedule="linear", gradient_samples=5)
+    result = prune(network(), calibration(), config, progress=lambda stage, done, _: seen.append(stage * (not done)))
+    assert [stage for stage in seen if stage] == ["gradients", "solve"] * 3 + ["batch norm"]
+    assert result.figures.sparsity == pytest.approx(0.8, abs=1e-4)
+
+
+def test_given_gradients_are_used() -> None:
+    net, data, config = network(), calibration(), PruneConfig(method="chita_bso")
+    gradients = calibration_gradients(net, data, pointwise_and_linear(net), config)
+    given = prune(net, data, config, gradients=gradients)
+    computed = prune(net, data, config)
+    assert all(torch.equal(mask, computed.masks[name]) for name, mask in given.masks.items())
+
+
+@pytest.mark.parametrize("structure", ["2:4", "1x4"])
+def test_default_method_keeps_the_structure(structure: str) -> None:
+    result = prune(network(), calibration(), PruneConfig(sparsity=0.6, structure=structure))
+    for mask in result.masks.values():
+        again = Constraint(get_pattern(structure), (mask.shape,), int(mask.sum())).project(mask.float().flatten())
+        assert torch.equal(again.view(mask.shape), mask)
+
+
 def test_uniform_allocation_and_chosen_weights() -> None:
     names = ("features.0.0.weight", "classifier.1.weight")
     result = prune(network(), calibration(), PruneConfig(sparsity=0.5, allocation="uniform"), prunable=names)
@@ -70,6 +96,7 @@ def test_uniform_allocation_and_chosen_weights() -> None:
         ({"method": "luck"}, "no pruning method 'luck'"),
         ({"structure": "round"}, "no sparsity pattern 'round'"),
         ({"allocation": "fair"}, "no allocation 'fair'"),
+        ({"schedule": "steep"}, "no schedule 'steep'"),
         ({"sparsity": 0.99999999}, "leaves none"),
     ],
 )

@@ -1,0 +1,63 @@
+"""How sparsity rises over the stages of multi-stage pruning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chita_edge.pruning.errors import PruningError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Schedule = Callable[[float, int], tuple[float, ...]]
+
+
+def exponential(sparsity: float, stages: int) -> tuple[float, ...]:
+    """The kept share falls by the same factor in each stage."""
+    return tuple(1 - (1 - sparsity) ** (stage / stages) for stage in range(1, stages + 1))
+
+
+def polynomial(sparsity: float, stages: int) -> tuple[float, ...]:
+    """Cubic: s (1 − (1 − t)³), fast at first (Zhu and Gupta 2017, arXiv 1710.01878, equation 1)."""
+    return tuple(sparsity * (1 - (1 - stage / stages) ** 3) for stage in range(1, stages + 1))
+
+
+def linear(sparsity: float, stages: int) -> tuple[float, ...]:
+    """The same number of weights goes in each stage."""
+    return tuple(sparsity * stage / stages for stage in range(1, stages + 1))
+
+
+def constant(sparsity: float, stages: int) -> tuple[float, ...]:
+    """The final sparsity at once; later stages correct the choice with fresh gradients."""
+    return (sparsity,) * stages
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "exponential": exponential,
+    "polynomial": polynomial,
+    "linear": linear,
+    "constant": constant,
+}
+
+
+def get_schedule(name: str) -> Schedule:
+    """The schedule called ``name``: from the final sparsity and the number of stages to the sparsity of each stage.
+
+    Raises:
+        UnknownNameError: there is none; the message lists those there are.
+    """
+    if name not in SCHEDULES:
+        raise UnknownNameError(f"There is no schedule {name!r}; there are: {', '.join(SCHEDULES)}.")
+    return SCHEDULES[name]
+
+
+def stage_sparsities(name: str, sparsity: float, stages: int) -> tuple[float, ...]:
+    """The sparsity of each stage; the last is ``sparsity`` itself.
+
+    Raises:
+        PruningError: there is not at least one stage.
+        UnknownNameError: no such schedule.
+    """
+    if stages < 1:
+        raise PruningError(f"Pruning in {stages} stages is not possible; there must be at least one.")
+    return (*get_schedule(name)(sparsity, stages)[:-1], sparsity)
