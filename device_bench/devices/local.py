@@ -50,7 +50,7 @@ class LocalDevice:
         self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
     ) -> Measurement:
         """Measure in this process. MeasurementError names the model that could not be loaded or run."""
-        with _pinned(context.cores_by_clock(plan.cores) if isinstance(plan.cores, str) else plan.cores):
+        with _pinned(_chosen(plan)):
             runs = {name: _prepare(name, model, plan) for name, model in models.items()}
             before, date = context.machine_state(), context.now()
             series = interleave(runs, plan, progress=progress)
@@ -117,6 +117,14 @@ def _digests(models: Mapping[str, ModelUnderTest]) -> dict[str, str]:
     if any(model.sparse for model in models.values()):
         digests["kernel library"] = context.file_sha256(library())
     return digests
+
+
+def _chosen(plan: Plan) -> tuple[int, ...] | None:
+    if not isinstance(plan.cores, str):
+        return plan.cores
+    if cores := context.cores_by_clock(plan.cores):
+        return cores
+    raise PlanError(f"This machine does not tell its cores' clocks; name the cores instead of {plan.cores!r}.")
 
 
 @contextmanager

@@ -71,3 +71,13 @@ def test_this_machine(tmp_path: Path) -> None:
     assert context.now().endswith("+00:00")
     (tmp_path / "f").write_bytes(b"abc")
     assert context.file_sha256(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_big_and_little_cores(phone: Path) -> None:
+    for core, khz in ((0, 1_800_000), (1, 1_800_000), (7, 2_840_000)):
+        path = phone / f"sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{khz}\n")
+    assert context.cores_by_clock("big", phone) == (7,)
+    assert context.cores_by_clock("little", phone) == (0, 1)
+    assert context.cores_by_clock("big", phone / "nothing") == ()

@@ -32,6 +32,7 @@ def test_senseless_plans_are_refused(fields: dict[str, Any]) -> None:
 def test_core_lists() -> None:
     assert parse_cores("0-3") == (0, 1, 2, 3)
     assert parse_cores("4, 0,2-3") == (0, 2, 3, 4)
+    assert (parse_cores("big"), parse_cores("little")) == ("big", "little")
     for text in ("", "a", "3-1", "-1", "1;reboot", "1-", "99999"):
         with pytest.raises(PlanError, match="not a list of cores"):
             parse_cores(text)
