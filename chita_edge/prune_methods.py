@@ -27,6 +27,10 @@ class Method:
 METHODS: dict[str, Method] = {
     "default": Method("chita_bso", "what this project recommends: chita_bso, then reconstruct", reconstruct=True),
     "magnitude": Method("magnitude", "the largest weights, unchanged"),
+    "obd": Method("obd", "Optimal Brain Damage: the Hessian's diagonal"),
+    "obs": Method("obs", "Optimal Brain Surgeon in blocks, all removals of a block corrected together"),
+    "woodfisher": Method("woodfisher", "WoodFisher in blocks, the corrections of single removals added up"),
+    "mfac": Method("mfac", "M-FAC: as WoodFisher, over all weights at once"),
     "chita": Method("chita", "CHITA on all weights at once"),
     "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
     "chita_pp": Method("chita_bso", "CHITA++: chita_bso in stages, gradients taken anew in each", stages=10),

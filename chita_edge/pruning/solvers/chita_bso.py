@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.quadratic import Quadratic
+from chita_edge.pruning.solvers.blocks import block_bounds
 from chita_edge.pruning.solvers.iht import iht
 from chita_edge.pruning.solvers.solver import Solution
 
@@ -75,22 +75,6 @@ class ChitaBso:
         values = [quadratic.objective(weights) for weights, _ in candidates]
         best = values.index(min(values))
         return (*candidates[best], (found.trace[0], values[best]))
-
-
-def block_bounds(shape: torch.Size, block: int, rows: int | None = 0) -> list[tuple[int, int]]:
-    """Cut a layer's flat weights into the fewest blocks of at most ``block``, of nearly equal length.
-
-    Args:
-        shape: of the layer's weight.
-        block: most weights of a block, unless a piece that cannot be cut has more.
-        rows: where cuts may be, see `Pattern.rows`.
-    """
-    size = shape.numel()
-    piece = size if rows is None else max(1, rows * size // shape[0])
-    pieces = -(-size // piece)
-    count = -(-pieces // max(1, block // piece))
-    edges = [min(size, pieces * number // count * piece) for number in range(count + 1)]
-    return list(pairwise(edges))
 
 
 def _solved(quadratic: Quadratic, mask: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,10 @@ from chita_edge.pruning.errors import UnknownNameError
 from chita_edge.pruning.solvers.chita import Chita
 from chita_edge.pruning.solvers.chita_bso import ChitaBso
 from chita_edge.pruning.solvers.magnitude import Magnitude
+from chita_edge.pruning.solvers.mfac import MFac
+from chita_edge.pruning.solvers.obd import Obd
+from chita_edge.pruning.solvers.obs import Obs
+from chita_edge.pruning.solvers.woodfisher import WoodFisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 
 SOLVERS: dict[str, Callable[[], Solver]] = {
     "magnitude": Magnitude,
+    "obd": Obd,
+    "obs": Obs,
+    "woodfisher": WoodFisher,
+    "mfac": MFac,
     "chita": Chita,
     "chita_bso": ChitaBso,
 }
