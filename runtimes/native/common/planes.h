@@ -25,10 +25,10 @@ static inline int64_t ce_input_rows(const ce_conv_geometry *g, int64_t out_rows)
   return (out_rows - 1) * g->stride_h + (int64_t)(g->kernel_h - 1) * g->dilation_h + 1;
 }
 
-/* Planes for at most max_rows output rows; flat planes serve all of them. */
+/* Planes for at most max_rows output rows. */
 static inline ce_planes ce_cut_planes(const ce_conv_geometry *g, ce_shape in, int64_t max_rows, int flat) {
   ce_planes p = {.out_h = ce_out_h(g, in), .out_w = ce_out_w(g, in), .flat = flat};
-  p.rows = flat ? p.out_h : ce_min(max_rows, p.out_h);
+  p.rows = ce_min(max_rows, p.out_h);
   const int64_t reach = (int64_t)(g->kernel_w - 1) * g->dilation_w / g->stride_w;
   const int64_t written = ce_ceil_div(in.w + g->pad_left + g->pad_right, g->stride_w);
   p.row = ce_max(written, p.out_w + reach);

@@ -47,7 +47,7 @@ static void plan_init(void *plan_, const void *desc_) {
 }
 
 static ce_planes cut(const ce_conv_geometry *g, ce_shape shape) {
-  if (ce_out_w(g, shape) <= CE_LANES / 2) return ce_cut_planes(g, shape, 0, 1);
+  if (ce_out_w(g, shape) <= CE_LANES / 2) return ce_cut_planes(g, shape, INT64_MAX, 1);
   int64_t rows = MOST_ROWS;
   while (ce_cut_planes(g, shape, rows * 2, 0).total * 4 <= STRIP_BYTES && rows < shape.h) rows *= 2;
   return ce_cut_planes(g, shape, rows, 0);

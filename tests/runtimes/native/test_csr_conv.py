@@ -77,6 +77,17 @@ def test_windows(isa: str, checker: Check, random_sparse: Sparse) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_windows_on_rows_of_many_lengths_and_channels(isa: str, checker: Check, random_sparse: Sparse) -> None:
+    rng = np.random.default_rng(6)
+    for channels, (height, width), stride in itertools.product(
+        (1, 33, 65), ((7, 7), (14, 14), (3, 34), (2, 70), (3, 300)), (1, 2)
+    ):
+        x = rng.standard_normal((1, channels, height, width), np.float32)
+        weights = random_sparse(rng, 5, 9 * channels, 0.8)
+        checker(isa)("csr_conv", x, weights, kernel=3, stride=stride, pads=(1,) * 4, clip=(0, 6))
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_one_row_of_one_column(isa: str, checker: Check) -> None:
     checker(isa)("csr_conv", np.ones((1, 1, 1, 1), np.float32), np.full((1, 1), 3, np.float32))
 

@@ -1,0 +1,124 @@
+/* What a sparse convolution remembers: its non-zeros in the order in which they are used. */
+#ifndef CE_CSR_CONV_PLAN_H
+#define CE_CSR_CONV_PLAN_H
+
+#include "common/kernel.h"
+
+#define K_TILE 128        /* columns of a 1×1 convolution whose inputs are in L1 at a time */
+#define CHANNEL_TILE 32   /* input channels, with larger windows */
+#define MOST_COLUMNS 65536 /* of a K tile: an index is 16 bits */
+#define MAX_BLOCKS 8
+#define ROWS_A_BLOCK 128
+
+/* One output row within one K tile. */
+typedef struct row_t {
+  uint32_t row, count;
+} row_t;
+
+typedef struct plan_t {
+  ce_plan_head head;
+  ce_conv_geometry g;
+  float clip_min, clip_max;
+  int32_t taps, channel_tile, k_tiles, blocks;
+  int32_t block_start[MAX_BLOCKS + 1]; /* rows; blocks of about equal nnz, the unit of work that is split over threads */
+  const float *bias;
+  row_t *rows;      /* [k_tiles][M]: the rows of each block by falling count */
+  uint32_t *starts; /* [k_tiles][blocks]: where a block's non-zeros begin */
+  float *values;    /* [nnz] in the order in which they are used */
+  uint16_t *index;  /* [nnz] column within its K tile */
+} plan_t;
+
+static inline int32_t channel_tile(const ce_conv_geometry *g) {
+  return g->kernel_h * g->kernel_w == 1 ? K_TILE : CHANNEL_TILE;
+}
+
+static inline int32_t k_tile_count(const ce_conv_geometry *g) {
+  return (int32_t)ce_ceil_div(g->in_channels, channel_tile(g));
+}
+
+static size_t plan_bytes(const void *desc_) {
+  const ce_csr_conv_desc *desc = desc_;
+  const ce_conv_geometry *g = &desc->geometry;
+  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g) > MOST_COLUMNS) return 0;
+  const size_t m = (size_t)g->out_channels, nnz = (size_t)desc->row_ptr[m], k_tiles = (size_t)k_tile_count(g);
+  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
+}
+
+static void sort_by_falling_count(row_t *rows, int32_t n) {
+  int32_t gap = 1;
+  while (gap < n / 3) gap = gap * 3 + 1;
+  for (; gap > 0; gap /= 3)
+    for (int32_t i = gap; i < n; ++i) {
+      const row_t moving = rows[i];
+      int32_t j = i;
+      for (; j >= gap && rows[j - gap].count < moving.count; j -= gap) rows[j] = rows[j - gap];
+      rows[j] = moving;
+    }
+}
+
+/* First position in [from, end) of a row's ascending columns that is not below column. */
+static int32_t lower_bound(const int32_t *col_idx, int32_t from, int32_t end, int64_t column) {
+  while (from < end) {
+    const int32_t middle = from + (end - from) / 2;
+    if (col_idx[middle] < column) from = middle + 1;
+    else end = middle;
+  }
+  return from;
+}
+
+static void split_blocks(plan_t *plan, const ce_csr_conv_desc *desc) {
+  const int32_t m = plan->g.out_channels;
+  plan->blocks = (int32_t)ce_min(MAX_BLOCKS, ce_ceil_div(m, ROWS_A_BLOCK));
+  /* A row costs about as much as a few non-zeros besides its own. */
+  const int64_t total = desc->row_ptr[m] + (int64_t)4 * m;
+  int32_t row = 0;
+  for (int32_t b = 0; b <= plan->blocks; ++b) {
+    while (row < m && (desc->row_ptr[row] + (int64_t)4 * row) * plan->blocks < total * b) ++row;
+    plan->block_start[b] = b == plan->blocks ? m : row;
+  }
+}
+
+static void plan_init(void *plan_, const void *desc_) {
+  plan_t *plan = plan_;
+  const ce_csr_conv_desc *desc = desc_;
+  plan->g = desc->geometry;
+  const int32_t m = plan->g.out_channels, nnz = desc->row_ptr[m];
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->taps = plan->g.kernel_h * plan->g.kernel_w;
+  plan->channel_tile = channel_tile(&plan->g);
+  plan->k_tiles = k_tile_count(&plan->g);
+  const int64_t columns = (int64_t)plan->channel_tile * plan->taps; /* of a K tile */
+  split_blocks(plan, desc);
+  plan->rows = (row_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
+  plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * m);
+  float *bias = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
+  plan->bias = bias;
+  plan->values = bias + m;
+  plan->index = (uint16_t *)(plan->values + nnz);
+  for (int32_t i = 0; i < m; ++i) bias[i] = desc->bias[i];
+
+  uint32_t used = 0;
+  for (int32_t t = 0; t < plan->k_tiles; ++t)
+    for (int32_t b = 0; b < plan->blocks; ++b) {
+      row_t *rows = plan->rows + (size_t)t * m + plan->block_start[b];
+      const int32_t count = plan->block_start[b + 1] - plan->block_start[b];
+      plan->starts[t * plan->blocks + b] = used;
+      for (int32_t i = 0; i < count; ++i) {
+        const int32_t row = plan->block_start[b] + i, end = desc->row_ptr[row + 1];
+        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[row], end, t * columns);
+        rows[i].row = (uint32_t)row;
+        rows[i].count = (uint32_t)(lower_bound(desc->col_idx, first, end, (t + 1) * columns) - first);
+      }
+      sort_by_falling_count(rows, count);
+      for (int32_t i = 0; i < count; ++i) {
+        const int32_t row = (int32_t)rows[i].row;
+        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[row], desc->row_ptr[row + 1], t * columns);
+        for (uint32_t j = 0; j < rows[i].count; ++j, ++used) {
+          plan->values[used] = desc->values[first + (int32_t)j];
+          plan->index[used] = (uint16_t)(desc->col_idx[first + (int32_t)j] - t * columns);
+        }
+      }
+    }
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* How the pixels of a sparse convolution are cut into tiles, and how the inputs of a tile get into L1.
+ *
+ * 1×1: a tile is a run of pixels; K_TILE rows of X are packed side by side, a vector count of pixels each.
+ * Larger windows: a tile is a few output rows (or a part of one) computed as one row with the padding columns between them;
+ * CHANNEL_TILE channels are copied into padded planes, in which every tap of a column is at a fixed offset.
+ */
+#ifndef CE_CSR_CONV_TILES_H
+#define CE_CSR_CONV_TILES_H
+
+#include "common/planes.h"
+#include "csr_conv/plan.h"
+
+#define PANEL_BYTES (32 * 1024)
+#define MOST_VECTORS (CE_LANES == 4 && CE_REGISTERS == 32 ? 16 : 8)
+#define FEWEST_VECTORS (MOST_VECTORS / 2)
+
+/* The same for any number of threads. */
+typedef struct cut_t {
+  int64_t pixels, out_h, out_w;
+  int64_t tiles, row_tiles; /* of an image; of a strip of rows (larger windows) */
+  int vectors;              /* of a full tile */
+  ce_planes planes;         /* of a channel (larger windows) */
+} cut_t;
+
+static void cut_windows(const plan_t *plan, ce_shape shape, cut_t *cut) {
+  const int64_t most = MOST_VECTORS * CE_LANES, row = ce_cut_planes(&plan->g, shape, 1, 1).row;
+  int64_t rows = cut->out_w > most ? 1 : ce_min(cut->out_h, (most - cut->out_w) / row + 1);
+  const int64_t strips = ce_ceil_div(cut->out_h, ce_max(rows, 1));
+  rows = ce_ceil_div(cut->out_h, ce_max(strips, 1));
+  cut->planes = ce_cut_planes(&plan->g, shape, rows, 1);
+  const int64_t all = ce_ceil_div((rows - 1) * row + cut->out_w, CE_LANES);
+  cut->vectors = (int)ce_ceil_div(all, ce_ceil_div(all, MOST_VECTORS));
+  cut->row_tiles = ce_ceil_div(all, cut->vectors);
+  cut->tiles = strips * cut->row_tiles;
+}
+
+static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
+  cut_t cut = {.out_h = ce_out_h(&plan->g, shape), .out_w = ce_out_w(&plan->g, shape), .row_tiles = 1};
+  cut.pixels = cut.out_h * cut.out_w;
+  if (plan->taps > 1) {
+    cut_windows(plan, shape, &cut);
+    return cut;
+  }
+  const int64_t rows = ce_min(plan->g.in_channels, K_TILE);
+  const int64_t most = ce_max(FEWEST_VECTORS, ce_min(MOST_VECTORS, PANEL_BYTES / (rows * CE_LANES * 4)));
+  const int64_t all = ce_ceil_div(cut.pixels, CE_LANES);
+  cut.vectors = (int)ce_ceil_div(all, ce_ceil_div(all, most));
+  cut.tiles = ce_ceil_div(all, cut.vectors);
+  return cut;
+}
+
+/* Scratch of a task, in floats, each part a multiple of 16. */
+typedef struct layout_t {
+  int64_t panel, offsets, spread, sums, all;
+} layout_t;
+
+static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
+  const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile), width = (int64_t)cut->vectors * CE_LANES;
+  layout_t l = {0};
+  l.panel = channels * (plan->taps > 1 ? cut->planes.total : width);
+  if (plan->taps > 1) l.offsets = channels * plan->taps, l.spread = width + CE_LANES;
+  if (plan->k_tiles > 1) l.sums = plan->g.out_channels * width;
+  l.panel = (int64_t)ce_round_up((size_t)l.panel, 16);
+  l.offsets = (int64_t)ce_round_up((size_t)l.offsets, 16);
+  l.spread = (int64_t)ce_round_up((size_t)l.spread, 16);
+  l.all = l.panel + l.offsets + l.spread + (int64_t)ce_round_up((size_t)l.sums, 16);
+  return l;
+}
+
+/* One tile of one image, for a range of blocks. */
+typedef struct tile_t {
+  const plan_t *plan;
+  const cut_t *cut;
+  const float *x, *residual;
+  float *y; /* x, residual, y: of this image */
+  float *panel, *sums, *spread;
+  const float *inputs; /* the panel at the tile's first pixel */
+  int32_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
+  ce_shape in;
+  int64_t first, count;  /* pixels of this tile */
+  int64_t out_row, rows; /* output rows of this tile (larger windows); `first` is then a column of theirs */
+  int32_t block_begin, block_end;
+  int fetch_ahead;
+} tile_t;
+
+CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels, const int vectors) {
+  const ce_conv_geometry *g = &tile->plan->g;
+  float *to = tile->panel;
+  const int64_t in_pixels = tile->in.h * tile->in.w;
+  const int plain = g->stride_h == 1 && g->stride_w == 1 && !(g->pad_top | g->pad_left | g->pad_bottom | g->pad_right);
+  if (plain) {
+    const float *from = tile->x + first_channel * in_pixels + tile->first;
+    const int tail = (int)(tile->count - (int64_t)(vectors - 1) * CE_LANES);
+    for (int32_t k = 0; k < channels; ++k, from += in_pixels, to += vectors * CE_LANES) {
+      CE_UNROLL for (int v = 0; v < vectors - 1; ++v) *(vf *)(to + v * CE_LANES) = ce_load(from + v * CE_LANES);
+      *(vf *)(to + (vectors - 1) * CE_LANES) = ce_load_part(from + (vectors - 1) * CE_LANES, tail);
+    }
+    return;
+  }
+  int32_t at[MOST_VECTORS * CE_LANES]; /* where each pixel is in a plane of x, -1 in the padding */
+  for (int64_t p = 0; p < vectors * CE_LANES; ++p) {
+    const int64_t ih = (tile->first + p) / tile->cut->out_w * g->stride_h - g->pad_top;
+    const int64_t iw = (tile->first + p) % tile->cut->out_w * g->stride_w - g->pad_left;
+    const int inside = p < tile->count && ih >= 0 && iw >= 0 && iw < tile->in.w && ih < tile->in.h;
+    at[p] = inside ? (int32_t)(ih * tile->in.w + iw) : -1;
+  }
+  for (int32_t k = 0; k < channels; ++k, to += vectors * CE_LANES) {
+    const float *from = tile->x + (first_channel + k) * in_pixels;
+    for (int p = 0; p < vectors * CE_LANES; ++p) to[p] = at[p] < 0 ? 0.0f : from[at[p]];
+  }
+}
+
+CE_NOINLINE void fill_windows(const tile_t *tile, int32_t first_channel, int32_t channels) {
+  const ce_planes *p = &tile->cut->planes;
+  const int64_t in_pixels = tile->in.h * tile->in.w;
+  for (int32_t c = 0; c < channels; ++c)
+    ce_fill_planes(&tile->plan->g, p, tile->panel + c * p->total, tile->x + (first_channel + c) * in_pixels, tile->in,
+                   tile->out_row, tile->rows);
+}
+
+static void find_offsets(const plan_t *plan, const cut_t *cut, int32_t *offset) {
+  const ce_conv_geometry *g = &plan->g;
+  for (int64_t c = 0; c < ce_min(g->in_channels, plan->channel_tile); ++c)
+    for (int32_t kh = 0; kh < g->kernel_h; ++kh)
+      for (int32_t kw = 0; kw < g->kernel_w; ++kw)
+        *offset++ = (int32_t)(c * cut->planes.total + ce_tap_offset(g, &cut->planes, kh, kw));
+}
+
+#endif
