@@ -1,15 +1,18 @@
 """How accurate is the embedded MobileNet after pruning, by method and sparsity?
 
-    python benchmarks/accuracy.py [--sparsities 0.8 0.9] [--methods magnitude default] [--seeds 3] [--json FILE]
+    python benchmarks/accuracy.py [--sparsities 0.8 0.9] [--methods magnitude default]
+        [--allocations balanced global] [--seeds 3] [--json FILE]
 
-A seed draws the calibration images. Accuracy is that on the 10,000 test images, which no part of pruning sees. Batch
-norm is recalibrated in the same way, on the same images, for every method that does not refit layers; ``default``
-recalibrates or does not, by what brings it closer to the dense network on the calibration images.
+A seed draws the calibration images; budgets are shared among layers as ``--allocations`` says. Accuracy is that on the
+10,000 test images, which no part of pruning sees. Batch norm is recalibrated in the same way, on the same images, for
+every method that does not refit layers; ``default`` recalibrates or does not, by what brings it closer to the dense
+network on the calibration images.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -25,6 +28,7 @@ from chita_edge.datasets import LabelledImages, load
 from chita_edge.models import get_model, load_weights
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS
+from chita_edge.pruning import ALLOCATIONS
 from chita_edge.pruning_api import calibration_gradients, prune
 
 BATCH = 200
@@ -41,8 +45,10 @@ def accuracy(model: nn.Module, data: LabelledImages) -> float:
     return 100 * right / len(data)
 
 
-def measure(methods: list[str], sparsities: list[float], seeds: int, images: int) -> list[dict[str, Any]]:
-    """One row for each method, sparsity and seed, and one for the dense network."""
+def measure(
+    methods: list[str], allocations: list[str], sparsities: list[float], seeds: int, images: int
+) -> list[dict[str, Any]]:
+    """One row for each method, allocation, sparsity and seed, and one for the dense network."""
     entry = get_model("mobilenet")
     assert entry.dataset is not None and entry.embedded_weights is not None
     model = entry.architecture().eval()
@@ -50,40 +56,38 @@ def measure(methods: list[str], sparsities: list[float], seeds: int, images: int
     data = load(entry.dataset)
     test = data.test()
     names = entry.prunable(model)
-    rows = [{"method": "dense", "sparsity": 0.0, "seed": 0, "accuracy": accuracy(model, test), "seconds": 0.0}]
+    rows: list[dict[str, Any]] = [{"method": "dense", "sparsity": 0.0, "seed": 0, "accuracy": accuracy(model, test)}]
     console = Console(stderr=True)
     for seed in range(seeds):
         calibration = data.calibration(images, seed)
         config = PruneConfig(seed=seed)
         gradients = calibration_gradients(model, calibration, names, config)
-        for sparsity in sparsities:
-            for method in methods:
-                chosen = config.model_copy(update={"method": method, "sparsity": sparsity})
-                started = time.perf_counter()
-                result = prune(model, calibration, chosen, prunable=names, gradients=gradients)
-                seconds = time.perf_counter() - started
-                score = accuracy(result.model, test)
-                rows.append(
-                    {"method": method, "sparsity": sparsity, "seed": seed, "accuracy": score, "seconds": seconds}
-                )
-                console.print(f"seed {seed}, {sparsity:.0%}, {method}: {score:.2f} %, {seconds:.0f} s")
+        for sparsity, allocation, method in itertools.product(sparsities, allocations, methods):
+            choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
+            started = time.perf_counter()
+            result = prune(model, calibration, config.model_copy(update=choice), prunable=names, gradients=gradients)
+            seconds = time.perf_counter() - started
+            score = accuracy(result.model, test)
+            rows.append({**choice, "seed": seed, "accuracy": score, "seconds": seconds})
+            console.print(f"seed {seed}, {sparsity:.0%}, {allocation}, {method}: {score:.2f} %, {seconds:.0f} s")
     return rows
 
 
-def table(rows: list[dict[str, Any]], methods: list[str], sparsities: list[float]) -> Table:
+def table(rows: list[dict[str, Any]], methods: list[str], allocations: list[str], sparsities: list[float]) -> Table:
     """Mean accuracy, with the least and the largest, by method and sparsity."""
     view = Table(title=f"MobileNetV1 0.5, 96×96, Fashion-MNIST: test accuracy in %, dense {rows[0]['accuracy']:.2f}")
+    view.add_column("budgets")
     view.add_column("method")
     for sparsity in sparsities:
         view.add_column(f"{sparsity:.0%}", justify="right")
     view.add_column("s", justify="right")
-    for method in methods:
-        mine = [row for row in rows if row["method"] == method]
+    for allocation, method in itertools.product(allocations, methods):
+        mine = [row for row in rows if (row["method"], row.get("allocation")) == (method, allocation)]
         cells = []
         for sparsity in sparsities:
             scores = [row["accuracy"] for row in mine if row["sparsity"] == sparsity]
             cells.append(f"{mean(scores):.2f} ({min(scores):.2f} to {max(scores):.2f})")
-        view.add_row(method, *cells, f"{mean(row['seconds'] for row in mine):.0f}")
+        view.add_row(allocation, method, *cells, f"{mean(row['seconds'] for row in mine):.0f}")
     return view
 
 
@@ -91,12 +95,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sparsities", type=float, nargs="+", default=[0.8, 0.9, 0.95])
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["magnitude", "chita_bso", "default"])
+    parser.add_argument("--allocations", nargs="+", choices=list(ALLOCATIONS), default=["balanced"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows = measure(arguments.methods, arguments.sparsities, arguments.seeds, arguments.calibration_images)
-    Console().print(table(rows, arguments.methods, arguments.sparsities))
+    methods, allocations, sparsities = arguments.methods, arguments.allocations, arguments.sparsities
+    rows = measure(methods, allocations, sparsities, arguments.seeds, arguments.calibration_images)
+    Console().print(table(rows, methods, allocations, sparsities))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
