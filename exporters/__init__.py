@@ -19,10 +19,11 @@ from exporters.errors import (
 from exporters.from_torch import to_onnx
 from exporters.inspect import FileReport, LayerRow, inspect
 from exporters.layers import Decide, Decision, LayerInfo, LayerReport, SparseModel
-from exporters.load import Limits, load
+from exporters.load import load
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sparse import to_sparse
+from exporters.untrusted.limits import Limits
 from exporters.verify import Verification, relative_difference, verify
 
 __all__ = [

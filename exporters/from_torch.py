@@ -38,9 +38,9 @@ def to_onnx(model: nn.Module, example_input: torch.Tensor) -> onnx.ModelProto:
     from exporters.passes import FoldBatchNorm, FoldConstants, MeanToPool, NameLayers, ShapeToFlatten, Strip
 
     exported = _export(model, example_input)
-    ir.passes.Sequential(
-        FoldConstants(), FoldBatchNorm(), MeanToPool(), ShapeToFlatten(), Strip(), NameLayers()
-    )(exported)
+    ir.passes.Sequential(FoldConstants(), FoldBatchNorm(), MeanToPool(), ShapeToFlatten(), Strip(), NameLayers())(
+        exported
+    )
     return to_proto(exported)
 
 

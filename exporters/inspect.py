@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto
 
 from exporters.layers import Format
-from exporters.load import load
-from exporters.ops import DOMAIN, OPS
+from exporters.ops import DOMAIN
+from exporters.read import read
+from exporters.untrusted.csr_nodes import check_edge_weight
+from exporters.untrusted.tensors import tensor_bytes, to_array
+from exporters.untrusted.walk import STANDARD, graphs, node_name
+
+# Operators with weights, where each one has them, and what is added to the layer's name for one of several.
+_SECOND, _FOURTH, _RECURRENT = {1: ""}, {3: ""}, {1: ".W", 2: ".R"}
+_WEIGHTS = {
+    "Conv": _SECOND,
+    "ConvInteger": _SECOND,
+    "ConvTranspose": _SECOND,
+    "GRU": _RECURRENT,
+    "Gemm": _SECOND,
+    "LSTM": _RECURRENT,
+    "MatMul": _SECOND,
+    "MatMulInteger": _SECOND,
+    "QLinearConv": _FOURTH,
+    "QLinearMatMul": _FOURTH,
+    "RNN": _RECURRENT,
+}
 
 
 @dataclass(frozen=True)
@@ -32,13 +53,14 @@ class LayerRow:
 class FileReport:
     """A model file.
 
-    bytes: of the file. opset: of standard ONNX. sparse_ops: whether ops of ``chita.edge`` are in it. inputs, outputs:
-    names and dimensions. other_ops: how often each op without weights occurs.
+    bytes: of the file. opset: of standard ONNX, None when none is imported. sparse_ops: whether ops of ``chita.edge``
+    are in it. inputs, outputs: names and dimensions. other_ops: how often each op without constant weights occurs,
+    ``domain:op`` for one that is not of standard ONNX. Names are the file's, and may hold any character.
     """
 
     path: str
     bytes: int
-    opset: int
+    opset: int | None
     sparse_ops: bool
     inputs: tuple[tuple[str, tuple[int | str, ...]], ...]
     outputs: tuple[tuple[str, tuple[int | str, ...]], ...]
@@ -48,7 +70,7 @@ class FileReport:
     @property
     def weights(self) -> int:
         """Weights of all layers, zeros among them."""
-        return sum(int(np.prod(layer.shape)) for layer in self.layers)
+        return sum(math.prod(layer.shape) for layer in self.layers)
 
     @property
     def nnz(self) -> int:
@@ -67,54 +89,80 @@ class FileReport:
 
 
 def inspect(path: str | Path) -> FileReport:
-    """Describe the ONNX file at ``path``, ours or another's. Raises LoadError."""
-    model = load(path)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    rows, others = [], dict[str, int]()
-    for node in model.graph.node:
-        row = _edge_row(node, constants) if node.domain == DOMAIN else _standard_row(node, constants)
-        if row is None:
-            others[node.op_type] = others.get(node.op_type, 0) + 1
-        else:
-            rows.append(row)
+    """Describe the ONNX file at ``path``, ours or another's, whatever operators it uses; nothing in it is run.
+
+    Layers and other operators are those of the graph and of the branches and loop bodies in it. Raises LoadError.
+    """
+    source = read(path)
+    model = source.model
+    rows, others, sparse_ops = list[LayerRow](), dict[str, int](), False
+    for graph, constants in graphs(model):
+        for node in graph.node:
+            sparse_ops |= node.domain == DOMAIN
+            found = _edge_rows(node, constants) if node.domain == DOMAIN else _standard_rows(node, constants)
+            rows += found
+            if not found:
+                op = node.op_type if node.domain in STANDARD else f"{node.domain}:{node.op_type}"
+                others[op] = others.get(op, 0) + 1
+    weights = {tensor.name for tensor in model.graph.initializer}
     return FileReport(
         path=str(path),
-        bytes=Path(path).stat().st_size,
-        opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
-        sparse_ops=any(node.domain == DOMAIN for node in model.graph.node),
-        inputs=tuple((value.name, _shape(value)) for value in model.graph.input),
+        bytes=source.file_bytes,
+        opset=max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=None),
+        sparse_ops=sparse_ops,
+        # Old files list their weights among the inputs.
+        inputs=tuple((value.name, _shape(value)) for value in model.graph.input if value.name not in weights),
         outputs=tuple((value.name, _shape(value)) for value in model.graph.output),
         layers=tuple(rows),
         other_ops=tuple(sorted(others.items())),
     )
 
 
-def _edge_row(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> LayerRow:
-    op = OPS[node.op_type]
+def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
+    weight = check_edge_weight(node, constants)
+    op, size = weight.op, math.prod(weight.shape)
     arrays = {
-        key: numpy_helper.to_array(constants[name])
-        for key, name in zip(op.inputs, node.input, strict=True)
-        if key in op.constants
+        key: to_array(constants[name]) for key, name in zip(op.inputs, node.input, strict=True) if key in op.constants
     }
-    shape = tuple(int(d) for d in arrays["weight_shape"]) if op.is_csr else arrays["W"].shape
-    size = int(np.prod(shape))
     nnz = int(np.count_nonzero(arrays["values" if op.is_csr else "W"]))
     kind: Format = "csr" if op.is_csr else "depthwise" if op.name == "DepthwiseConv" else "dense"
-    stored = sum(array.nbytes for array in arrays.values())
-    return LayerRow(node.name, op.name, shape, kind, nnz, 1 - nnz / size, stored, 4 * size + arrays["bias"].nbytes)
+    stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
+    return [LayerRow(node_name(node), op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)]
 
 
-def _standard_row(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> LayerRow | None:
-    if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.input) < 2 or node.input[1] not in constants:
-        return None
-    weight = numpy_helper.to_array(constants[node.input[1]])
-    if not weight.size:
-        return None
-    stored = sum(numpy_helper.to_array(constants[name]).nbytes for name in node.input[1:] if name in constants)
-    nnz = int(np.count_nonzero(weight))
-    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-    kind: Format = "depthwise" if groups == weight.shape[0] > 1 else "dense"
-    return LayerRow(node.name, node.op_type, weight.shape, kind, nnz, 1 - nnz / weight.size, stored, stored)
+def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
+    """A row for each weight of the node that is a constant; the first one's bytes include the biases."""
+    if node.domain not in STANDARD or node.op_type not in _WEIGHTS:
+        return []
+    places = _WEIGHTS[node.op_type]
+    tensors = {index: constants[name] for index, name in enumerate(node.input) if index and name in constants}
+    rest = [tensor for index, tensor in tensors.items() if index not in places]
+    rows = list[LayerRow]()
+    for index, suffix in places.items():
+        tensor = tensors.get(index)
+        shape = () if tensor is None else tuple(tensor.dims)
+        size = math.prod(shape)
+        if tensor is None or not shape or not size or tensor.data_type == TensorProto.STRING:
+            continue
+        parts = [tensor] if rows else [tensor, *rest]
+        nnz = int(np.count_nonzero(to_array(tensor)))
+        rows.append(
+            LayerRow(
+                name=node_name(node) + suffix,
+                op=node.op_type,
+                shape=shape,
+                format="depthwise" if _groups(node) == shape[0] > 1 else "dense",
+                nnz=nnz,
+                sparsity=1 - nnz / size,
+                bytes=sum(tensor_bytes(part) for part in parts),
+                bytes_dense=sum(4 * math.prod(part.dims) for part in parts),
+            )
+        )
+    return rows
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:

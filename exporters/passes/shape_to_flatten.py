@@ -20,9 +20,7 @@ class ShapeToFlatten(ir.passes.InPlacePass):
         found = [node for node in model.graph if _flattens(node)]
         for node in found:
             flatten = ir.node("Flatten", [node.inputs[0]], attributes={"axis": 1})
-            ir.convenience.replace_nodes_and_values(
-                model.graph, node, [node], [flatten], node.outputs, flatten.outputs
-            )
+            ir.convenience.replace_nodes_and_values(model.graph, node, [node], [flatten], node.outputs, flatten.outputs)
         RemoveUnusedNodesPass()(model)
         return ir.passes.PassResult(model, bool(found))
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from exporters.csr import validate
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import OPS, EdgeOp
 from exporters.untrusted.shapes import NodeView, Shape, window
+from exporters.untrusted.tensors import to_array
+from exporters.untrusted.walk import node_name
 
 
-def check_edge_node(
-    node: onnx.NodeProto, name: str, shapes: Mapping[str, Shape], constants: Mapping[str, TensorProto]
-) -> tuple[Shape, int]:
-    """The shape of the node's output, and the bytes that its weight takes when it is densified (0 when it is dense).
+@dataclass(frozen=True)
+class EdgeWeight:
+    """A node's op, the shape of its dense weight, and the bytes that it takes densified (0 when it is dense)."""
 
-    Raises CsrError, MalformedModelError, UnsupportedOpError, TooLargeError.
-    """
+    op: EdgeOp
+    shape: Shape
+    densified: int
+
+
+def check_edge_weight(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> EdgeWeight:
+    """The weight of a node of our domain. Raises MalformedModelError, UnsupportedOpError, TooLargeError."""
+    name = node_name(node)
     op = OPS.get(node.op_type)
     if op is None:
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which {node.domain} does not have.")
@@ -32,14 +40,23 @@ def check_edge_node(
     for key in op.constants:
         if inputs[key] not in constants:
             raise MalformedModelError(f"{key} of node {name!r} is no constant; export it again.")
-    weight, densified = _weight_shape(op, {key: constants[inputs[key]] for key in op.constants})
+    try:
+        shape, densified = _weight_shape(op, {key: constants[inputs[key]] for key in op.constants})
+    except CsrError as error:
+        raise MalformedModelError(f"node {name!r} holds no valid CSR weight: {error}; export it again.") from error
     bias = constants[inputs["bias"]]
-    if bias.data_type != TensorProto.FLOAT or list(bias.dims) != [weight[0]]:
-        raise MalformedModelError(f"the bias of node {name!r} is not float32 of {weight[0]} entries; export it again.")
-    shape = _output_shape(op, node, name, weight, shapes[inputs["X"]])
+    if bias.data_type != TensorProto.FLOAT or list(bias.dims) != [shape[0]]:
+        raise MalformedModelError(f"the bias of node {name!r} is not float32 of {shape[0]} entries; export it again.")
+    return EdgeWeight(op, shape, densified)
+
+
+def edge_output_shape(node: onnx.NodeProto, weight: EdgeWeight, shapes: Mapping[str, Shape]) -> Shape:
+    """The shape of what the node makes from inputs of these shapes. Raises MalformedModelError."""
+    name, inputs = node_name(node), dict(zip(weight.op.inputs, node.input, strict=True))
+    shape = _output_shape(weight.op, node, name, weight.shape, shapes[inputs["X"]])
     if "residual" in inputs and shapes[inputs["residual"]] != shape:
         raise MalformedModelError(f"the residual of node {name!r} has not the shape {shape}; export it again.")
-    return shape, densified
+    return shape
 
 
 def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple[int, ...], int]:
@@ -52,10 +69,10 @@ def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple
     shape_tensor = tensors["weight_shape"]
     if shape_tensor.data_type != TensorProto.INT64 or list(shape_tensor.dims) != [rank]:
         raise CsrError(f"weight_shape must be {rank} int64 numbers")
-    shape = tuple(int(dim) for dim in numpy_helper.to_array(shape_tensor))
+    shape = tuple(int(dim) for dim in to_array(shape_tensor))
     if min(shape) < 1 or math.prod(shape) > 2**40:
         raise TooLargeError(f"weight_shape {list(shape)} of {shape_tensor.name!r} is no size of a weight.")
-    values, col_idx, row_ptr = (numpy_helper.to_array(tensors[key]) for key in ("values", "col_idx", "row_ptr"))
+    values, col_idx, row_ptr = (to_array(tensors[key]) for key in ("values", "col_idx", "row_ptr"))
     validate(values, col_idx, row_ptr, shape)
     return shape, 4 * math.prod(shape)
 

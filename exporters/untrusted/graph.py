@@ -3,7 +3,7 @@
 Constant folding runs a graph's constant parts when a session is made, so a small file of matrix products, broadcasts or
 concatenations can ask for any amount of memory. Here each node's output shape follows from its inputs' shapes and from
 small constants; what is not told by them, and every operator without a rule, is refused. The first dimension of an
-input may be symbolic and counts as 1.
+input may be symbolic and counts as 1, also where a shape is computed from it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import math
 from typing import SupportsInt, cast
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
-from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
+from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import DOMAIN
-from exporters.untrusted.csr_nodes import check_edge_node
+from exporters.untrusted.csr_nodes import check_edge_weight, edge_output_shape
+from exporters.untrusted.shape_values import VALUES, Numbers
 from exporters.untrusted.shapes import RULES, NodeView, Shape
-from exporters.untrusted.tensors import tensor_bytes
+from exporters.untrusted.tensors import tensor_bytes, to_array
+from exporters.untrusted.walk import STANDARD, constant_tensor, node_name
 
-_STANDARD = ("", "ai.onnx")
 _MAX_RANK = 8
 # Axes and shapes that rules look into; a weight is longer.
 _SMALL = 64
@@ -52,25 +53,31 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
         total += 8 * math.prod(shapes[value.name])
     if len(kinds) > 1 or not kinds <= set(_FLOATS):
         raise UnsupportedOpError("its inputs and weights are not all of one floating-point type.")
-    opset = max(entry.version for entry in model.opset_import if entry.domain in _STANDARD)
+    opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
+    numbers = {name: found for name, tensor in constants.items() if (found := _numbers(tensor)) is not None}
     for node in graph.node:
-        name = node.name or (node.output[0] if node.output else node.op_type)
+        name = node_name(node)
         _check_node(node, name, shapes)
-        if node.domain == DOMAIN:
-            try:
-                shape, weight_bytes = check_edge_node(node, name, shapes, constants)
-            except CsrError as error:
-                raise MalformedModelError(
-                    f"node {name!r} holds no valid CSR weight: {error}; export it again."
-                ) from error
-            dense += weight_bytes
-            total += weight_bytes
+        tensor = constant_tensor(node)
+        if tensor is not None:
+            shape, found = tuple(tensor.dims), _numbers(tensor)
+            if found is None:
+                raise UnsupportedOpError(f"node {name!r} is a Constant that is not one or a few int64 numbers.")
+        elif node.domain == DOMAIN:
+            weight = check_edge_weight(node, constants)
+            shape, found = edge_output_shape(node, weight, shapes), None
+            dense += weight.densified
+            total += weight.densified
             _limit("its weights, densified,", dense, dense_limit)
         else:
-            shape = _standard_shape(node, name, shapes, constants, opset)
+            view = _view(node, name, shapes, numbers, opset)
+            shape = RULES[node.op_type](view)
+            found = VALUES[node.op_type](view) if node.op_type in VALUES else None
         if node.output[0] in shapes:
             raise MalformedModelError(f"two nodes make the value {node.output[0]!r}; export it again.")
         shapes[node.output[0]] = shape
+        if found is not None and len(shape) <= 1 and len(found) <= _SMALL:
+            numbers[node.output[0]] = found
         # Eight bytes an element, whatever its type: a bound and no forecast.
         total += 8 * math.prod(shape)
         _limit(f"its values up to {node.output[0]!r}", total, total_limit)
@@ -80,9 +87,9 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
 
 
 def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> None:
-    if node.domain not in (*_STANDARD, DOMAIN):
+    if node.domain not in (*STANDARD, DOMAIN):
         raise UnsupportedOpError(f"node {name!r} is of the operator set {node.domain!r}, which is not read here.")
-    if node.domain != DOMAIN and node.op_type not in RULES:
+    if node.domain != DOMAIN and node.op_type not in RULES and constant_tensor(node) is None:
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here.")
     if len(node.output) != 1 or not node.output[0]:
         raise UnsupportedOpError(f"node {name!r} ({node.op_type}) does not have one output, as all that is read here.")
@@ -111,9 +118,9 @@ def _input_shape(value: onnx.ValueInfoProto) -> Shape:
     return tuple(sizes)
 
 
-def _standard_shape(
-    node: onnx.NodeProto, name: str, shapes: dict[str, Shape], constants: dict[str, TensorProto], opset: int
-) -> Shape:
+def _view(
+    node: onnx.NodeProto, name: str, shapes: dict[str, Shape], numbers: dict[str, Numbers], opset: int
+) -> NodeView:
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError as error:
@@ -124,22 +131,20 @@ def _standard_shape(
             raise MalformedModelError(f"node {name!r} ({node.op_type}) has no such attribute {attribute.name!r}.")
     if not schema.min_input <= len(node.input) <= schema.max_input:
         raise MalformedModelError(f"node {name!r} ({node.op_type}) has {len(node.input)} inputs; export it again.")
-    view = NodeView(
+    return NodeView(
         name=name,
         op=node.op_type,
         shapes=tuple(shapes[value] if value else None for value in node.input),
-        constants={
-            index: [int(entry) for entry in numpy_helper.to_array(constants[value])]
-            for index, value in enumerate(node.input)
-            if value in constants and _is_small_vector(constants[value])
-        },
+        constants={index: numbers[value] for index, value in enumerate(node.input) if value in numbers},
         attributes={attribute.name: attribute for attribute in node.attribute},
     )
-    return RULES[node.op_type](view)
 
 
-def _is_small_vector(tensor: TensorProto) -> bool:
-    return tensor.data_type == TensorProto.INT64 and len(tensor.dims) == 1 and tensor.dims[0] <= _SMALL
+def _numbers(tensor: TensorProto) -> Numbers | None:
+    """The entries of an int64 tensor that is a number or a short vector; None for all others."""
+    if tensor.data_type != TensorProto.INT64 or len(tensor.dims) > 1 or math.prod(tensor.dims) > _SMALL:
+        return None
+    return tuple(int(entry) for entry in to_array(tensor).ravel())
 
 
 def _limit(what: str, size: int, limit: int) -> None:

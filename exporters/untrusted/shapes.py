@@ -25,7 +25,8 @@ _AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 class NodeView:
     """A node as its rule sees it.
 
-    shapes: of its inputs, None for one that is left out. constants: int64 inputs that are constants, by position.
+    shapes: of its inputs, None for one that is left out. constants: small int64 inputs whose entries are known, of one
+    dimension or none, by position.
     """
 
     name: str
@@ -183,9 +184,13 @@ def _flatten(node: NodeView) -> Shape:
 
 def _reshape(node: NodeView) -> Shape:
     shape = node.shape(0)
+    node.shape(1, 1)
     target = list(node.constants.get(1, ()))
-    if node.number("allowzero", 0) or not target or len(target) > 8 or min(target) < -1 or target.count(-1) > 1:
+    # A target without entries makes a scalar.
+    if 1 not in node.constants or len(target) > 8 or min(target, default=0) < -1 or target.count(-1) > 1:
         raise node.refuse("the new shape is no constant of positive sizes with one −1 at most")
+    if node.number("allowzero", 0) and 0 in target:
+        raise node.refuse("the new shape holds a zero that is meant")
     for index, size in enumerate(target):
         if size == 0:
             if index >= len(shape):
@@ -221,24 +226,84 @@ def _concat(node: NodeView) -> Shape:
 
 def _reduce(node: NodeView) -> Shape:
     shape = node.shape(0)
-    axes = node.attributes["axes"].ints if "axes" in node.attributes else node.constants.get(1, ())
-    found = [node.axis(axis, len(shape)) for axis in axes]
-    if not found or len(set(found)) != len(found):
-        raise node.refuse("its axes are no constants, or twice the same")
+    found = _axes(node, len(shape))
+    if not found:
+        raise node.refuse("its axes are no constants")
     if node.number("keepdims", 1):
         return tuple(1 if axis in found else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in found)
+
+
+def _axes(node: NodeView, rank: int) -> list[int]:
+    """The axes that an attribute or the second input lists, counted from the front, each once."""
+    if len(node.shapes) > 1 and node.shapes[1] is not None and (len(node.shapes[1]) != 1 or 1 not in node.constants):
+        raise node.refuse("its axes are no constants")
+    axes = node.attributes["axes"].ints if "axes" in node.attributes else node.constants.get(1, ())
+    found = [node.axis(axis, rank) for axis in axes]
+    if len(set(found)) != len(found):
+        raise node.refuse("an axis is there twice")
+    return found
+
+
+def _shape(node: NodeView) -> Shape:
+    start, end = shape_range(node)
+    return (end - start,)
+
+
+def shape_range(node: NodeView) -> tuple[int, int]:
+    """The first dimension that a Shape node hands out, and the one after the last."""
+    rank = len(node.shape(0))
+    start, end = (
+        min(max(value + rank if value < 0 else value, 0), rank)
+        for value in (node.number("start", 0), node.number("end", rank))
+    )
+    return start, max(start, end)
+
+
+def _cast(node: NodeView) -> Shape:
+    if 0 not in node.constants or node.number("to", 0) != onnx.TensorProto.INT64:
+        raise node.refuse("only numbers of shapes are cast, to int64")
+    return node.shape(0)
+
+
+def _gather(node: NodeView) -> Shape:
+    shape, indices = node.shape(0, 1), node.shape(1)
+    if not {0, 1} <= node.constants.keys() or node.number("axis", 0) not in (0, -1):
+        raise node.refuse("only numbers of shapes are gathered, by constants")
+    for index in node.constants[1]:
+        node.axis(index, shape[0])
+    return indices
+
+
+def _squeeze(node: NodeView) -> Shape:
+    shape = node.shape(0)
+    found = _axes(node, len(shape)) or [axis for axis, size in enumerate(shape) if size == 1]
+    if any(shape[axis] != 1 for axis in found):
+        raise node.refuse("a dimension that goes is not 1")
+    return tuple(size for axis, size in enumerate(shape) if axis not in found)
+
+
+def _unsqueeze(node: NodeView) -> Shape:
+    shape = node.shape(0)
+    count = len(node.attributes["axes"].ints) if "axes" in node.attributes else len(node.constants.get(1, ()))
+    if not 1 <= count <= 8:
+        raise node.refuse("its axes are no constants")
+    rank = len(shape) + count
+    found, sizes = _axes(node, rank), iter(shape)
+    return tuple(1 if axis in found else next(sizes) for axis in range(rank))
 
 
 RULES: dict[str, Callable[[NodeView], Shape]] = {
     "Add": _elementwise,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
+    "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
     "Div": _elementwise,
     "Flatten": _flatten,
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool,
     "GlobalMaxPool": _global_pool,
@@ -253,9 +318,12 @@ RULES: dict[str, Callable[[NodeView], Shape]] = {
     "ReduceMean": _reduce,
     "Relu": _same,
     "Reshape": _reshape,
+    "Shape": _shape,
     "Sigmoid": _same,
     "Softmax": _softmax,
+    "Squeeze": _squeeze,
     "Sub": _elementwise,
     "Tanh": _same,
     "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
 }

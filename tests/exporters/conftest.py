@@ -17,6 +17,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -275,3 +276,91 @@ def graph_model() -> Callable[..., onnx.ModelProto]:
         return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", OPSET)])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def foreign() -> onnx.ModelProto:
+    """A model of others: of any image size, with a branch, an LSTM, and a function and an op of other domains."""
+    rng = np.random.default_rng(5)
+    arrays: dict[str, Array] = {
+        "conv.w": rng.normal(size=(6, 3, 3, 3)).astype(np.float16),
+        "conv.b": np.zeros(6, np.float16),
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
+        "starts": np.array([0], np.int64),
+        "ends": np.array([4], np.int64),
+        "scales": np.array([1, 1, 2, 2], np.float32),
+        "lstm.w": sparse_weight(rng, (1, 8, 5)),
+        "lstm.r": sparse_weight(rng, (1, 8, 2)),
+        "lstm.b": np.zeros((1, 16), np.float32),
+        "yes": np.array(True),
+        "words": np.array(["a", "bc"], object),
+    }
+    inner_weight = numpy_helper.from_array(sparse_weight(rng, (4, 4)), "inner.w")
+    then = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["inner.w"], value=inner_weight),
+            helper.make_node("MatMul", ["z", "inner.w"], ["a"], "inner"),
+        ],
+        "then",
+        [],
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, None)],
+    )
+    other = helper.make_graph(
+        [helper.make_node("Conv", ["z", "conv.w"], ["b"], "outer")],
+        "else",
+        [],
+        [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("Pad", ["image", "pads"], ["p"]),
+        helper.make_node("Conv", ["p", "conv.w", "conv.b"], ["c"], "conv"),
+        helper.make_node("Slice", ["c", "starts", "ends"], ["s"]),
+        helper.make_node("Split", ["s"], ["s1", "s2"], num_outputs=2),
+        helper.make_node("Resize", ["s1", "", "scales"], ["z"]),
+        helper.make_node("LSTM", ["z", "lstm.w", "lstm.r", "lstm.b"], ["l"], hidden_size=2),
+        helper.make_node("If", ["yes"], ["i"], "if", then_branch=then, else_branch=other),
+        helper.make_node("Twice", ["i"], ["t"], domain="acme"),
+        helper.make_node("Conv", ["t", "conv.w"], ["g"], domain="com.microsoft"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT16, ["batch", 3, "height", None])],
+        [helper.make_tensor_value_info("g", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in arrays.items()],
+    )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in (("", 18), ("acme", 3), ("com.microsoft", 1))]
+    twice = helper.make_function(
+        "acme",
+        "Twice",
+        ["X"],
+        ["Y"],
+        [
+            helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.ones(3, np.float32), "k")),
+            helper.make_node("Add", ["X", "X"], ["Y"]),
+        ],
+        opsets[:1],
+    )
+    return helper.make_model(graph, ir_version=10, opset_imports=opsets, functions=[twice])
+
+
+@pytest.fixture(scope="session")
+def mutated() -> Callable[[st.DataObject, bytes], bytes]:
+    """Bytes with a few flipped, cut out or doubled, as hypothesis draws them."""
+
+    def mutate(data: st.DataObject, content: bytes) -> bytes:
+        changed = bytearray(content)
+        for _ in range(data.draw(st.integers(1, 4))):
+            start = data.draw(st.integers(0, len(changed) - 1))
+            kind = data.draw(st.sampled_from(["flip", "cut", "copy"]))
+            if kind == "flip":
+                changed[start] ^= data.draw(st.integers(1, 255))
+            elif kind == "cut":
+                del changed[start : start + data.draw(st.integers(1, 64))]
+            else:
+                changed[start:start] = changed[start : start + data.draw(st.integers(1, 64))]
+            if not changed:
+                break
+        return bytes(changed)
+
+    return mutate

@@ -47,7 +47,9 @@ def test_a_chain_that_others_read_stays_for_them(from_text: Callable) -> None:
     assert [node.op_type for node in result.model.graph] == ["Shape", "Flatten", "Concat", "Reshape"]
 
 
-@pytest.mark.parametrize(("after", "rest"), [("n, 6, 4", [6, 4]), ("n, 24, 1", [24, 1]), ("m, 24", [24]), ("n, k", [24])])
+@pytest.mark.parametrize(
+    ("after", "rest"), [("n, 6, 4", [6, 4]), ("n, 24, 1", [24, 1]), ("m, 24", [24]), ("n, k", [24])]
+)
 def test_other_reshapes_stay(from_text: Callable, after: str, rest: list[int]) -> None:
     result = ShapeToFlatten()(from_text(CHAIN.format(after=after), {"rest": np.array(rest, np.int64)}))
     assert not result.modified
