@@ -52,7 +52,7 @@ def verify(path: str | Path, inputs: Array, expected: Array, tolerance: float = 
         # Written so that NaN fails.
         if not difference <= tolerance:
             raise VerificationError(
-                f"{path}: in {what} its output differs from the network's by {difference:.1e} of the largest, "
+                f"{path}: in {what} its output differs by {difference:.1e} of the largest from the network's, "
                 f"more than {tolerance:.1e}; export it again and report this if it stays."
             )
     return result

@@ -13,6 +13,8 @@ from exporters.errors import MalformedModelError
 from exporters.untrusted.shapes import RULES, NodeView
 
 IMAGE = (2, 6, 9, 7)
+# Operators whose output is no float here.
+INTEGERS = dict.fromkeys(("Cast", "Gather", "Shape"), TensorProto.INT64)
 GOOD: list[tuple[str, list[tuple[int, ...]], dict[str, Any], dict[int, list[int]]]] = [
     ("Add", [(2, 1, 4), (3, 1)], {}, {}),
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}, {}),
@@ -34,9 +36,18 @@ GOOD: list[tuple[str, list[tuple[int, ...]], dict[str, Any], dict[int, list[int]
     ("ReduceMean", [IMAGE, (2,)], {"keepdims": 0}, {1: [-1, 2]}),
     ("ReduceMean", [IMAGE, (1,)], {}, {1: [1]}),
     ("Reshape", [IMAGE, (3,)], {}, {1: [0, -1, 7]}),
+    ("Cast", [(2,)], {"to": TensorProto.INT64}, {0: [5, 6]}),
+    ("Gather", [(4,), (1,)], {"axis": 0}, {0: [2, 6, 9, 7], 1: [-1]}),
+    ("Reshape", [IMAGE, (3,)], {"allowzero": 1}, {1: [2, -1, 7]}),
+    ("Shape", [IMAGE], {}, {}),
+    ("Shape", [IMAGE], {"start": 1, "end": -1}, {}),
+    ("Shape", [IMAGE], {"start": -9, "end": 9}, {}),
     ("Softmax", [IMAGE], {"axis": -4}, {}),
+    ("Squeeze", [(1, 6, 1, 7)], {}, {}),
+    ("Squeeze", [(1, 6, 1, 7), (1,)], {}, {1: [-2]}),
     ("Transpose", [IMAGE], {"perm": [0, 2, 3, 1]}, {}),
     ("Transpose", [IMAGE], {}, {}),
+    ("Unsqueeze", [(6, 7), (2,)], {}, {1: [0, -1]}),
 ]
 
 
@@ -58,7 +69,7 @@ def test_sound_nodes_have_the_shape_that_onnx_infers(
             for index, (name, shape) in enumerate(zip(names, shapes, strict=True))
             if index not in constants
         ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", INTEGERS.get(op, TensorProto.FLOAT), None)],
         [numpy_helper.from_array(np.array(value, np.int64), names[index]) for index, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
@@ -71,6 +82,8 @@ BAD: list[tuple[str, list[Any], dict[str, Any], dict[int, list[int]]]] = [
     ("Add", [(2, 3), None], {}, {}),
     ("BatchNormalization", [IMAGE, (6,), (6,), (6,), (5,)], {}, {}),
     ("BatchNormalization", [IMAGE, (6,), (6,), (6,), (6,)], {"training_mode": 1}, {}),
+    ("Cast", [(2,)], {"to": TensorProto.INT64}, {}),
+    ("Cast", [(2,)], {"to": TensorProto.FLOAT}, {0: [5, 6]}),
     ("Clip", [IMAGE, (2,)], {}, {}),
     ("Concat", [IMAGE, (2, 6, 9)], {"axis": 1}, {}),
     ("Concat", [IMAGE], {"axis": 4}, {}),
@@ -89,6 +102,9 @@ BAD: list[tuple[str, list[Any], dict[str, Any], dict[int, list[int]]]] = [
     ("Conv", [IMAGE, (4, 6, 3, 3)], {"auto_pad": "OTHER"}, {}),
     ("Conv", [IMAGE[:3], (4, 6, 3)], {}, {}),
     ("Flatten", [IMAGE], {"axis": 5}, {}),
+    ("Gather", [(4,), (1,)], {}, {0: [2, 6, 9, 7], 1: [4]}),
+    ("Gather", [(4,), (1,)], {}, {0: [2, 6, 9, 7]}),
+    ("Gather", [IMAGE, (1,)], {}, {1: [0]}),
     ("Gemm", [(2, 3), (2, 3)], {}, {}),
     ("Gemm", [(2, 3), (3, 1), (4,)], {}, {}),
     ("MatMul", [(3,), (3, 4)], {}, {}),
@@ -103,9 +119,17 @@ BAD: list[tuple[str, list[Any], dict[str, Any], dict[int, list[int]]]] = [
     ("Reshape", [IMAGE, (2,)], {}, {1: [5, -1]}),
     ("Reshape", [IMAGE, (2,)], {}, {1: [2**32, 2**32]}),
     ("Reshape", [(4,), (2,)], {}, {1: [4, 0]}),
+    ("Reshape", [(4,), (2,)], {"allowzero": 1}, {1: [0, 4]}),
+    ("Reshape", [(4,), ()], {}, {1: [4]}),
     ("Softmax", [IMAGE], {"axis": 2**31}, {}),
+    ("Squeeze", [IMAGE, (1,)], {}, {1: [0]}),
+    ("Squeeze", [(1, 6), (1,)], {}, {1: [2**31]}),
+    ("Squeeze", [(1, 6), (1,)], {}, {}),
     ("Transpose", [IMAGE], {"perm": [0, 1, 2, 2]}, {}),
     ("Transpose", [IMAGE], {"perm": [0, 1, 2, 2**31]}, {}),
+    ("Unsqueeze", [(6, 7), (1,)], {}, {}),
+    ("Unsqueeze", [(6, 7), (1,)], {}, {1: [3]}),
+    ("Unsqueeze", [(6, 7), (2,)], {}, {1: [0, -4]}),
 ]
 
 
