@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-_WIDTH, _HEIGHT, _AXIS, _BINS = 640, 160, 26, 48
+_WIDTH, _HEIGHT, _AXIS, _BINS = 420, 150, 26, 48
 COLOURS = ("#7a8599", "#0b7a75", "#b3541e", "#5b4b8a")
 
 

@@ -113,7 +113,7 @@ def test_distributions_of_any_samples_stay_in_the_picture() -> None:
     for samples in ([1.0], [1.0, 1.0], [1.0, 1e9], list(RNG.lognormal(0, 3, 500))):
         drawn = distributions({"dense": samples, "sparse": [0.5]})
         for x in re.findall(r' x1?="([-0-9.]+)"', drawn):
-            assert -0.1 <= float(x) <= 640.1
+            assert -0.1 <= float(x) <= 420.1
         for height in re.findall(r'height="([-0-9.]+)"', drawn):
             assert float(height) >= 0
     with pytest.raises(ValueError, match="no samples"):
