@@ -1,8 +1,12 @@
 """What can go wrong when a model is run: each class is one cause, its message one sentence for the user."""
 
+from typing import ClassVar
+
 
 class RuntimesError(Exception):
     """Base of all errors of this package."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class LibraryMissingError(RuntimesError):
@@ -12,6 +16,8 @@ class LibraryMissingError(RuntimesError):
 class UnknownTargetError(RuntimesError):
     """A target that is not in the registry."""
 
+    exit_code: ClassVar[int] = 2
+
 
 class SessionError(RuntimesError):
     """ONNX Runtime refused a model; its own words are part of the message."""
@@ -19,6 +25,8 @@ class SessionError(RuntimesError):
 
 class OptionError(RuntimesError):
     """An option outside its range."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class ToolchainError(RuntimesError):

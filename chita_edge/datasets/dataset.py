@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from chita_edge.errors import UsageError
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -36,11 +38,13 @@ class Dataset:
     test_labels: torch.Tensor
 
     def calibration(self, n: int | None = None, seed: int = 0) -> LabelledImages:
-        """`n` of the calibration images (all if None), drawn without replacement from `seed`."""
+        """`n` of the calibration images (all if None), drawn without replacement from `seed`; UsageError if too many."""
         available = len(self.calibration_labels)
         count = available if n is None else n
         if not 1 <= count <= available:
-            raise ValueError(f"{self.name} has {available} calibration images, {count} were asked for")
+            raise UsageError(
+                f"The data set {self.name} has {available} calibration images, {count} cannot be drawn from them."
+            )
         chosen = torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:count]
         return LabelledImages(self.preprocess(self.calibration_images[chosen]), self.calibration_labels[chosen])
 

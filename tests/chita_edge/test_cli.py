@@ -1,26 +1,52 @@
-"""The command line as a user meets it: a process, its output streams and its exit code."""
+"""The command line as a user meets it: its output streams and its exit code."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-RUN = [sys.executable, "-c", "from chita_edge.cli import main; main()"]
+from chita_edge.cli import cli
+from chita_edge.failures import reported
 
 
-def chita_edge(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Done:
+    """What a command left: exit code and streams."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def chita_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process, in the test's folder: importing torch anew takes seconds each time."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environment: str) -> Done:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            code = reported(lambda: cli(list(arguments), standalone_mode=False))
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return run
+
+
+def test_the_installed_program_ends_with_the_exit_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from chita_edge.cli import main; main()", "models", "--jsn"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -42,8 +68,10 @@ def chita_edge(*arguments: str, cwd: Path, **environment: str) -> subprocess.Com
         (["bild"], "No such command 'bild'"),
     ],
 )
-def test_what_a_user_can_mistype_is_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    done = chita_edge(*arguments, cwd=tmp_path)
+def test_what_a_user_can_mistype_is_exit_code_2(
+    arguments: list[str], sentence: str, tmp_path: Path, chita_edge: Run
+) -> None:
+    done = chita_edge(*arguments)
     assert done.returncode == 2, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -51,64 +79,64 @@ def test_what_a_user_can_mistype_is_exit_code_2(arguments: list[str], sentence: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_exists_is_left_alone(tmp_path: Path, chita_edge: Run) -> None:
     precious = tmp_path / "mobilenet-arm64" / "precious.txt"
     precious.parent.mkdir()
     precious.write_text("mine")
     for force in ([], ["--force"]):
-        done = chita_edge("build", "mobilenet", "--target", "arm64", *force, cwd=tmp_path)
+        done = chita_edge("build", "mobilenet", "--target", "arm64", *force)
         assert done.returncode == 2
         assert "mobilenet-arm64" in done.stderr
         assert precious.read_text() == "mine"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x05garbage", b"PK\x03\x04"])
-def test_weights_that_are_none_leave_nothing(content: bytes, tmp_path: Path) -> None:
+def test_weights_that_are_none_leave_nothing(content: bytes, tmp_path: Path, chita_edge: Run) -> None:
     weights = tmp_path / "weights.pt"
     weights.write_bytes(content)
-    done = chita_edge("build", "mobilenet", "--target", "arm64", "--weights", "weights.pt", cwd=tmp_path)
+    done = chita_edge("build", "mobilenet", "--target", "arm64", "--weights", "weights.pt")
     assert done.returncode == 1
     assert "weights.pt" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == [weights]
 
 
-def test_models_lists_the_embedded_one(tmp_path: Path) -> None:
-    rows = json.loads(chita_edge("models", "--json", cwd=tmp_path).stdout)
+def test_models_lists_the_embedded_one(tmp_path: Path, chita_edge: Run) -> None:
+    rows = json.loads(chita_edge("models", "--json").stdout)
     assert next(row for row in rows if row["name"] == "mobilenet")["embedded_weights"] is True
-    assert "mobilenet" in chita_edge("models", cwd=tmp_path).stdout
+    assert "mobilenet" in chita_edge("models").stdout
 
 
 @pytest.mark.parametrize("content", [b"", b"not onnx", b"\x08\x0a" * 50])
-def test_inspect_refuses_what_is_no_model(content: bytes, tmp_path: Path) -> None:
+def test_inspect_refuses_what_is_no_model(content: bytes, tmp_path: Path, chita_edge: Run) -> None:
     (tmp_path / "model.onnx").write_bytes(content)
-    done = chita_edge("inspect", "model.onnx", cwd=tmp_path)
+    done = chita_edge("inspect", "model.onnx")
     assert done.returncode == 1
     assert "model.onnx" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_verify_of_no_bundle_is_a_sentence(tmp_path: Path) -> None:
-    done = chita_edge("verify", "nowhere", cwd=tmp_path)
+def test_verify_of_no_bundle_is_a_sentence(tmp_path: Path, chita_edge: Run) -> None:
+    done = chita_edge("verify", "nowhere")
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_options_come_from_the_command_line_then_the_environment_then_the_file(tmp_path: Path) -> None:
+def test_options_come_from_the_command_line_then_the_environment_then_the_file(tmp_path: Path, chita_edge: Run) -> None:
     (tmp_path / "build.toml").write_text('sparsity = 2.0\nmethod = "from-file"\n')
     common = ["build", "mobilenet", "--target", "arm64", "--config", "build.toml"]
-    in_file = chita_edge(*common, cwd=tmp_path)
+    in_file = chita_edge(*common)
     assert "'sparsity' cannot be 2.0" in in_file.stderr
-    in_environment = chita_edge(*common, cwd=tmp_path, CHITA_EDGE_BUILD_SPARSITY="3.0")
+    in_environment = chita_edge(*common, CHITA_EDGE_BUILD_SPARSITY="3.0")
     assert "'sparsity' cannot be 3.0" in in_environment.stderr
-    on_line = chita_edge(*common, "--sparsity", "4.0", cwd=tmp_path, CHITA_EDGE_BUILD_SPARSITY="3.0")
+    on_line = chita_edge(*common, "--sparsity", "4.0", CHITA_EDGE_BUILD_SPARSITY="3.0")
     assert "'sparsity' cannot be 4.0" in on_line.stderr
-    assert "'from-file'" in chita_edge(*common, "--sparsity", "0.5", cwd=tmp_path).stderr
+    assert "'from-file'" in chita_edge(*common, "--sparsity", "0.5").stderr
 
 
-def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path, chita_edge: Run) -> None:
     (tmp_path / "build.toml").write_text("sparsty = 0.5\n")
-    done = chita_edge("build", "mobilenet", "--target", "arm64", "--config", "build.toml", cwd=tmp_path)
+    done = chita_edge("build", "mobilenet", "--target", "arm64", "--config", "build.toml")
     assert done.returncode == 2
     assert "no option 'sparsty'" in done.stderr

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from chita_edge.datasets.dataset import Dataset
+from chita_edge.errors import UsageError
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_calibration_is_drawn_without_replacement_from_the_seed(data: Dataset) -
 
 @pytest.mark.parametrize("count", [0, 11])
 def test_more_images_than_there_are_is_an_error(data: Dataset, count: int) -> None:
-    with pytest.raises(ValueError, match="ten has 10 calibration images"):
+    with pytest.raises(UsageError, match="ten has 10 calibration images"):
         data.calibration(count)
 
 
