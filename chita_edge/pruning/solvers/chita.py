@@ -12,6 +12,7 @@ from chita_edge.pruning.allocation.top import top_mask
 from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.solvers.iht import iht
 from chita_edge.pruning.solvers.solver import Solution
+from chita_edge.pruning.solvers.swaps import local_search
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
@@ -31,12 +32,14 @@ class Chita:
         rounds: most rounds.
         iterations: most iterations a round.
         active: size of the active set in units of k.
+        small: unstructured problems of at most so many weights are polished by `local_search`.
 
     """
 
     rounds: int = 4
     iterations: int = 20
     active: float = 1.5
+    small: int = 100
     name: str = "chita"
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
@@ -54,6 +57,18 @@ class Chita:
                 break
             weights, mask, value = candidate, support, reached
             trace.append(value)
+        if problem.dense.numel() <= self.small and constraint.pattern.rows == 0:
+            groups = None
+            if not isinstance(constraint.keep, int):
+                lengths = torch.tensor([shape.numel() for shape in problem.shapes])
+                groups = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+            whole = problem.restrict(torch.arange(problem.dense.numel()))
+            support = local_search(whole, [mask, constraint.project(problem.dense.square())], groups)
+            candidate = _solved(problem, support)
+            reached = problem.objective(candidate)
+            if reached < value:
+                weights, mask, value = candidate, support, reached
+                trace.append(value)
         progress("solve", self.rounds, self.rounds)
         return Solution(weights, mask, value, tuple(trace))
 

@@ -47,6 +47,17 @@ def test_objective_never_rises(seed: int, count: int, first_order: float, random
     assert all(later <= earlier + 1e-5 * (abs(earlier) + 1) for earlier, later in pairwise(trace))
 
 
+def test_is_the_best_subset_nearly_always(random_problem: Make, keep: Keep, best_subset: Best) -> None:
+    kinds = [{}, {"correlation": 3.0}, {"rank": 3}, {"first_order": 1.0, "correlation": 1.0}]
+    misses = 0
+    for seed in range(60):
+        problem = random_problem(seed=seed, **kinds[seed % len(kinds)])
+        count = 2 + seed % 11
+        best = best_subset(problem, count)
+        misses += Chita().solve(problem, keep(problem, count)).objective > best + 1e-3 * abs(best) + 1e-5
+    assert misses <= 1
+
+
 def test_finds_a_support_that_magnitude_misses(random_problem: Make, keep: Keep) -> None:
     problem = random_problem(((10, 20), (5, 20)), 60)
     solution = Chita().solve(problem, keep(problem, 60))
