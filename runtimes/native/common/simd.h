@@ -14,6 +14,7 @@
 #define CE_LANES 8
 #define CE_REGISTERS 16
 #elif defined(__aarch64__)
+#include <arm_neon.h>
 #define CE_LANES 4
 #define CE_REGISTERS 32
 #else
@@ -32,10 +33,14 @@ CE_INLINE vf ce_load(const float *from) { return *(const vf_unaligned *)from; }
 CE_INLINE void ce_store(float *to, vf value) { *(vf_unaligned *)to = value; }
 CE_INLINE vf ce_splat(float value) { return (vf)value; }
 
-/* ORT's Clip: NaN fails both comparisons and passes. One max and one min on x86. */
+/* ORT's Clip, which NaN passes: it fails both comparisons, which are a max and a min on x86; on Arm these let it pass. */
 CE_INLINE vf ce_clip(vf value, vf lowest, vf highest) {
+#if defined(__aarch64__)
+  return (vf)vminq_f32(vmaxq_f32((float32x4_t)value, (float32x4_t)lowest), (float32x4_t)highest);
+#else
   value = lowest > value ? lowest : value;
   return highest < value ? highest : value;
+#endif
 }
 
 /* With CE_MASKED_LOADS, a load of the lanes of a mask alone is as cheap as any: ce_lanes(a, b) is lanes a to b - 1, from
