@@ -137,8 +137,10 @@ def test_an_interrupt_leaves_nothing(stage: str, tmp_path: Path, monkeypatch: py
 def test_ctrl_c_is_a_sentence_and_exit_code_130(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
+    # A shell starts its background jobs with the signal ignored, and Python leaves it so.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     with subprocess.Popen(
-        [*RUN, *BUILD],
+        [*RUN[:2], listening + RUN[2], *BUILD],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,

@@ -20,6 +20,7 @@ from .conftest import FILES, MEASURED, tree
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 name, at, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 from chita_edge.bundle import write_bundle
 import tempfile, shutil, hashlib
