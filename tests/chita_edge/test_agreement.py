@@ -31,5 +31,5 @@ def test_a_file_of_another_network_is_found_out(network: nn.Module, tmp_path: Pa
     path = _saved(network, tmp_path)
     with torch.no_grad():
         next(network.parameters()).mul_(1.01)
-    with pytest.raises(exporters.VerificationError, match=r"output differs from the network's by"):
+    with pytest.raises(exporters.VerificationError, match="differs"):
         check_agreement(network, path, torch.randn(2, 3, 4, 4))
