@@ -108,6 +108,7 @@ class Latency:
         from device_bench.compare import compare, parse_share
         from device_bench.results import load
         from device_bench.subjects import CONTROL, models_of
+        from runtimes.errors import RuntimesError
 
         allowed = self.max_regression if max_regression is None else parse_share(max_regression)
         models = models_of(subject)
@@ -130,7 +131,7 @@ class Latency:
             )
         except DeviceUnavailableError as error:
             pytest.skip(f"{self.device} is not available: {error}")
-        except DeviceBenchError as error:
+        except (DeviceBenchError, RuntimesError) as error:
             pytest.fail(str(error), pytrace=False)
         self._tell(verdict)
         return verdict
