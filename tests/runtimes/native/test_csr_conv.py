@@ -88,6 +88,13 @@ def test_windows_on_rows_of_many_lengths_and_channels(isa: str, checker: Check, 
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_an_output_that_no_second_level_cache_holds(isa: str, checker: Check, random_sparse: Sparse) -> None:
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((1, 8, 56, 57), np.float32)
+    checker(isa)("csr_conv", x, random_sparse(rng, 70, 8, 0.8), residual=True, clip=(0, 6))
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_one_row_of_one_column(isa: str, checker: Check) -> None:
     checker(isa)("csr_conv", np.ones((1, 1, 1, 1), np.float32), np.full((1, 1), 3, np.float32))
 
