@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Latency:
-    """Latency of both models in milliseconds, measured interleaved on `device`.
+    """Latency of both models, measured interleaved on `device`, in milliseconds, or counted in `unit`.
 
     `speedup` is the median of the dense over the median of the sparse samples, `speedup_interval` its 95 % bootstrap
     interval; `warnings` say what made the machine unfit to measure on, if anything did.
@@ -67,13 +67,15 @@ class Latency:
     speedup: float
     speedup_interval: tuple[float, float]
     warnings: tuple[str, ...]
+    unit: str = "ms"
 
     def to_json(self) -> dict[str, Any]:
-        """The keys `latency_ms`, `speedup` and `device`, and the spread beside them."""
+        """The keys `latency_ms` (`instructions` where they were counted), `speedup`, `device`, and the spread."""
+        what = "latency_ms" if self.unit == "ms" else self.unit
         return {
-            "latency_ms": asdict(self.p50),
-            "latency_ms_p90": asdict(self.p90),
-            "latency_ms_min": asdict(self.min),
+            what: asdict(self.p50),
+            f"{what}_p90": asdict(self.p90),
+            f"{what}_min": asdict(self.min),
             "speedup": self.speedup,
             "speedup_interval": list(self.speedup_interval),
             "device": self.device,

@@ -22,7 +22,7 @@ def cli() -> None:
     """Prune a network, export it sparse, run it fast, and measure it where it will run.
 
     Data goes to standard output, progress to standard error. Exit codes: 0 ok, 1 failed, 2 usage, 5 device unavailable,
-    6 bundle tampered, 130 interrupted.
+    6 bundle tampered, 130 interrupted; `compare` ends with 3 for a regression and 4 when it cannot tell.
     """
 
 
@@ -73,23 +73,84 @@ def build(
 
 @cli.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--device", default="local", show_default=True, help="Where to measure.")
+@click.option("--device", default="local", show_default=True, help="Where to measure, see `chita-edge devices`.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--samples", type=click.IntRange(50, 100_000), default=200, show_default=True)
+@click.option("--duration", help="Go on for that long, such as 30m, for sustained load.")
+@click.option("--cores", help="Cores to run on: 0-3, big or little.")
+@click.option("--ort", type=click.Path(path_type=Path), help="ONNX Runtime for the device: an AAR or a library.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the raw samples and their context.")
 @_JSON
-def bench(bundle: Path, device: str, threads: int, samples: int, out: Path | None, as_json: bool) -> None:
+def bench(
+    bundle: Path,
+    device: str,
+    threads: int,
+    samples: int,
+    duration: str | None,
+    cores: str | None,
+    ort: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Measure the dense and the sparse model of BUNDLE, interleaved, on a device."""
     from chita_edge import pipeline
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
+    from device_bench import Plan
+    from device_bench.plan import parse_cores, parse_duration
 
+    plan = Plan(
+        threads=threads,
+        samples=samples,
+        duration_s=parse_duration(duration) if duration else 0.0,
+        cores=parse_cores(cores) if cores else None,
+        ort=ort,
+    )
     with ProgressBars() as progress:
-        result = pipeline.bench(bundle, device=device, threads=threads, samples=samples, out=out, progress=progress)
+        result = pipeline.bench(bundle, plan, device=device, out=out, progress=progress)
     if as_json:
         _print_json(result.to_json())
     else:
         print_latency(result)
+
+
+@cli.command()
+@click.argument("base", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--max-regression", default="5%", show_default=True, help="How much slower is still allowed.")
+@click.option("--paired", is_flag=True, help="Sample i of both files was taken in the same round.")
+@_JSON
+@click.pass_context
+def compare(context: click.Context, base: Path, new: Path, max_regression: str, paired: bool, as_json: bool) -> None:
+    """Did NEW become slower than BASE? Both are files of `bench`; the exit code is 0, 3 or 4."""
+    from device_bench.compare import run
+
+    verdict = run(base, new, max_regression=max_regression, paired=paired)
+    click.echo(verdict.to_json() if as_json else "\n".join(verdict.lines()))
+    context.exit(verdict.exit_code)
+
+
+@cli.command()
+@_JSON
+def devices(as_json: bool) -> None:
+    """List what can be measured on from here, and why the rest cannot."""
+    from chita_edge.report.devices_table import device_rows, print_devices
+
+    rows = device_rows()
+    if as_json:
+        _print_json(rows)
+    else:
+        print_devices(rows)
+
+
+@cli.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+def report(bundle: Path, runs: tuple[Path, ...]) -> None:
+    """Take results files into BUNDLE's history and write its report.html anew."""
+    from chita_edge.bundle_report import write_report
+
+    click.echo(str(write_report(bundle, runs)))
 
 
 @cli.command()

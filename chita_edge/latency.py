@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chita_edge.build_result import DenseSparse, Latency
 from device_bench import Measurement
+from device_bench.results import NANOSECONDS
 
 
 def summarise(measurement: Measurement) -> Latency:
@@ -11,6 +12,7 @@ def summarise(measurement: Measurement) -> Latency:
     dense, sparse = measurement.summary("dense"), measurement.summary("sparse")
     ratio = measurement.ratio("dense", "sparse")
     context = measurement.results.context
+    unit = measurement.results.benchmark("dense").time_unit
     return Latency(
         device=context.device or "unknown",
         description=", ".join(part for part in (context.cpu, context.isa) if part),
@@ -22,4 +24,5 @@ def summarise(measurement: Measurement) -> Latency:
         speedup=ratio.estimate,
         speedup_interval=(ratio.low, ratio.high),
         warnings=measurement.warnings,
+        unit="ms" if unit in NANOSECONDS else unit,
     )

@@ -13,6 +13,7 @@ from chita_edge.agreement import check_agreement
 from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.bundle import check_target, verify_bundle, write_bundle
 from chita_edge.bundle_content import manifest_content, not_measured
+from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
 from chita_edge.errors import UsageError
 from chita_edge.export_decision import decide_for
@@ -86,7 +87,8 @@ def build(
         )
 
         # 7. Measure both on this machine, in turns.
-        measurement = _measure(dense, sparse, "local", config.threads, config.samples, config.seed, progress)
+        plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed)
+        measurement = _measure(dense, sparse, plan, "local", progress)
 
         # 8. Bundle.
         result = BuildResult(
@@ -103,12 +105,16 @@ def build(
             latency=summarise(measurement),
             not_measured=not_measured(target),
         )
+        content = manifest_content(config, result)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}
         write_bundle(
             folder,
             {_DENSE: dense, _SPARSE: sparse, **libraries},
-            manifest_content(config, result),
-            measurements={_BENCH: measurement.to_json().encode()},
+            content,
+            measurements={
+                _BENCH: measurement.to_json().encode(),
+                REPORT: report_page(content, {"local": measurement.results}).encode(),
+            },
             force=force,
         )
     return result
@@ -116,23 +122,31 @@ def build(
 
 def bench(
     bundle: Path,
+    plan: device_bench.Plan | None = None,
     *,
     device: str = "local",
-    threads: int = 1,
-    samples: int = 200,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Latency:
-    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there."""
+    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
+
+    What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
+    """
     verify_bundle(bundle)
-    measurement = _measure(bundle / _DENSE, bundle / _SPARSE, device, threads, samples, 0, progress)
+    try:
+        measurement = _measure(bundle / _DENSE, bundle / _SPARSE, plan or device_bench.Plan(), device, progress)
+    except device_bench.DeviceBenchError as error:
+        partial = getattr(error, "partial", None)
+        if out is not None and partial is not None:
+            partial.save(out)
+        raise
     if out is not None:
         measurement.save(out)
     return summarise(measurement)
 
 
 def _measure(
-    dense: Path, sparse: Path, device: str, threads: int, samples: int, seed: int, progress: Progress
+    dense: Path, sparse: Path, plan: device_bench.Plan, device: str, progress: Progress
 ) -> device_bench.Measurement:
     return device_bench.measure(
         {
@@ -140,8 +154,6 @@ def _measure(
             "sparse": device_bench.ModelUnderTest(sparse, sparse=True),
         },
         device=device,
-        threads=threads,
-        samples=samples,
-        seed=seed,
-        progress=lambda share: progress("latency", round(share * samples), samples),
+        plan=plan,
+        progress=lambda share: progress("latency", round(share * plan.samples), plan.samples),
     )

@@ -38,7 +38,7 @@ class Dataset:
     test_labels: torch.Tensor
 
     def calibration(self, n: int | None = None, seed: int = 0) -> LabelledImages:
-        """`n` of the calibration images (all if None), drawn without replacement from `seed`; UsageError if too many."""
+        """`n` of the calibration images (all if None), drawn without replacement; UsageError if too many."""
         available = len(self.calibration_labels)
         count = available if n is None else n
         if not 1 <= count <= available:

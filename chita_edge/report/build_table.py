@@ -24,14 +24,21 @@ def print_build(result: BuildResult) -> None:
 def print_latency(latency: Latency) -> None:
     """Print one measurement on standard output."""
     console = _console()
-    table = Table(title=f"Latency on {latency.device} ({latency.description})", title_justify="left")
-    for heading in ("", "p50 ms", "p90 ms", "min ms"):
+    described = f" ({latency.description})" if latency.description else ""
+    counted = latency.unit != "ms"
+    table = Table(title=f"{'Count' if counted else 'Latency'} on {latency.device}{described}", title_justify="left")
+    for heading in ("", *(f"{figure} {latency.unit}" for figure in ("p50", "p90", "min"))):
         table.add_column(heading, justify="right" if heading else "left")
     for name in ("dense", "sparse"):
         figures = (getattr(part, name) for part in (latency.p50, latency.p90, latency.min))
-        table.add_row(name, *(f"{figure:.3f}" for figure in figures))
+        table.add_row(name, *(f"{figure:,.0f}" if counted else f"{figure:.3f}" for figure in figures))
     console.print(table)
-    console.print(Text(_speedup(latency)))
+    if counted:
+        console.print(
+            Text(f"Sparse needs 1/{latency.speedup:.2f} of dense's {latency.unit}; that is a count, not a time.")
+        )
+    else:
+        console.print(Text(_speedup(latency)))
     for warning in latency.warnings:
         console.print(Text(f"Warning: {warning}"))
 
