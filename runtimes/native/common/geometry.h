@@ -9,6 +9,9 @@ static inline int64_t ce_out_side(int64_t side, int64_t pads, int64_t kernel, in
   return room < 0 ? 0 : room / stride + 1;
 }
 
+/* Planes are split into stride_h * stride_w phases: past this the reference does as well. */
+static inline int ce_usual_stride(const ce_conv_geometry *g) { return g->stride_h <= 16 && g->stride_w <= 16; }
+
 static inline int64_t ce_out_h(const ce_conv_geometry *g, ce_shape shape) {
   return ce_out_side(shape.h, (int64_t)g->pad_top + g->pad_bottom, g->kernel_h, g->dilation_h, g->stride_h);
 }

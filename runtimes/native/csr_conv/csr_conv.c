@@ -180,7 +180,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       .plan = plan,
       .cut = &cut,
       .panel = scratch,
-      .offset = (int32_t *)(scratch + l.panel),
+      .offset = (int64_t *)(scratch + l.panel),
       .spread = scratch + l.panel + l.offsets,
       .sums = scratch + l.panel + l.offsets + l.spread,
       .in = run->shape,

@@ -2,6 +2,7 @@
 #ifndef CE_CSR_CONV_PLAN_H
 #define CE_CSR_CONV_PLAN_H
 
+#include "common/geometry.h"
 #include "common/kernel.h"
 
 #define K_TILE 128        /* columns of a 1×1 convolution whose inputs are in L1 at a time */
@@ -39,7 +40,7 @@ static inline int32_t k_tile_count(const ce_conv_geometry *g) {
 static size_t plan_bytes(const void *desc_) {
   const ce_csr_conv_desc *desc = desc_;
   const ce_conv_geometry *g = &desc->geometry;
-  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g) > MOST_COLUMNS) return 0;
+  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
   const size_t m = (size_t)g->out_channels, nnz = (size_t)desc->row_ptr[m], k_tiles = (size_t)k_tile_count(g);
   return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
 }

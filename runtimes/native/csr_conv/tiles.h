@@ -58,7 +58,7 @@ static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
   const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile), width = (int64_t)cut->vectors * CE_LANES;
   layout_t l = {0};
   l.panel = channels * (plan->taps > 1 ? cut->planes.total : width);
-  if (plan->taps > 1) l.offsets = channels * plan->taps, l.spread = width + CE_LANES;
+  if (plan->taps > 1) l.offsets = 2 * channels * plan->taps, l.spread = width + CE_LANES;
   if (plan->k_tiles > 1) l.sums = plan->g.out_channels * width;
   l.panel = (int64_t)ce_round_up((size_t)l.panel, 16);
   l.offsets = (int64_t)ce_round_up((size_t)l.offsets, 16);
@@ -75,7 +75,7 @@ typedef struct tile_t {
   float *y; /* x, residual, y: of this image */
   float *panel, *sums, *spread;
   const float *inputs; /* the panel at the tile's first pixel */
-  int32_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
+  int64_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
   ce_shape in;
   int64_t first, count;  /* pixels of this tile */
   int64_t out_row, rows; /* output rows of this tile (larger windows); `first` is then a column of theirs */
@@ -97,12 +97,12 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
     }
     return;
   }
-  int32_t at[MOST_VECTORS * CE_LANES]; /* where each pixel is in a plane of x, -1 in the padding */
+  int64_t at[MOST_VECTORS * CE_LANES]; /* where each pixel is in a plane of x, -1 in the padding */
   for (int64_t p = 0; p < vectors * CE_LANES; ++p) {
     const int64_t ih = (tile->first + p) / tile->cut->out_w * g->stride_h - g->pad_top;
     const int64_t iw = (tile->first + p) % tile->cut->out_w * g->stride_w - g->pad_left;
     const int inside = p < tile->count && ih >= 0 && iw >= 0 && iw < tile->in.w && ih < tile->in.h;
-    at[p] = inside ? (int32_t)(ih * tile->in.w + iw) : -1;
+    at[p] = inside ? ih * tile->in.w + iw : -1;
   }
   for (int32_t k = 0; k < channels; ++k, to += vectors * CE_LANES) {
     const float *from = tile->x + (first_channel + k) * in_pixels;
@@ -118,12 +118,12 @@ CE_NOINLINE void fill_windows(const tile_t *tile, int32_t first_channel, int32_t
                    tile->out_row, tile->rows);
 }
 
-static void find_offsets(const plan_t *plan, const cut_t *cut, int32_t *offset) {
+static void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {
   const ce_conv_geometry *g = &plan->g;
   for (int64_t c = 0; c < ce_min(g->in_channels, plan->channel_tile); ++c)
     for (int32_t kh = 0; kh < g->kernel_h; ++kh)
       for (int32_t kw = 0; kw < g->kernel_w; ++kw)
-        *offset++ = (int32_t)(c * cut->planes.total + ce_tap_offset(g, &cut->planes, kh, kw));
+        *offset++ = c * cut->planes.total + ce_tap_offset(g, &cut->planes, kh, kw);
 }
 
 #endif

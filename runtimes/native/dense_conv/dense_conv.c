@@ -26,6 +26,7 @@ static size_t padded_outs(const ce_conv_geometry *g) { return ce_round_up((size_
 
 static size_t plan_bytes(const void *desc_) {
   const ce_conv_geometry *g = &((const ce_dense_conv_desc *)desc_)->geometry;
+  if (!ce_usual_stride(g)) return 0;
   return ce_round_up(sizeof(plan_t), 64) + 4 * padded_outs(g) * (taps(g) + 1);
 }
 

@@ -30,6 +30,7 @@ static size_t taps(const ce_conv_geometry *g) { return (size_t)g->kernel_h * (si
 
 static size_t plan_bytes(const void *desc_) {
   const ce_conv_geometry *g = &((const ce_depthwise_conv_desc *)desc_)->geometry;
+  if (!ce_usual_stride(g)) return 0;
   return sizeof(plan_t) + 4 * (size_t)g->out_channels * (taps(g) + 1);
 }
 
