@@ -19,11 +19,11 @@ def erk_budget(shapes: tuple[torch.Size, ...], sparsity: float) -> tuple[int, ..
 
 
 def balanced_budget(shapes: tuple[torch.Size, ...], sparsity: float) -> tuple[int, ...]:
-    """Half way between uniform and `erk_budget`: density ∝ the square root of the kernel rule's.
+    """Between uniform and `erk_budget`: density ∝ the cube root of the kernel rule's.
 
     Uniform sparsity saves most multiplications and costs most accuracy, the kernel rule the other way round.
     """
-    return _powered(shapes, sparsity, 0.5)
+    return _powered(shapes, sparsity, 1 / 3)
 
 
 def _powered(shapes: tuple[torch.Size, ...], sparsity: float, power: float) -> tuple[int, ...]:

@@ -29,9 +29,9 @@ def test_the_total_is_exact_and_no_layer_keeps_more_than_it_has(
 
 
 def test_density_follows_the_rule() -> None:
-    # (16 + 16 + 2) / 256 against (64 + 64 + 2) / 4096: 4.18 times as dense, and the root of that.
+    # (16 + 16 + 2) / 256 against (64 + 64 + 2) / 4096: 4.18 times as dense, and the cube root of that.
     shapes = (torch.Size((16, 16, 1, 1)), torch.Size((64, 64, 1, 1)))
-    for budget, ratio in ((erk_budget, 4.18), (balanced_budget, 4.18**0.5)):
+    for budget, ratio in ((erk_budget, 4.18), (balanced_budget, 4.18 ** (1 / 3))):
         small, large = budget(shapes, 0.9)
         assert small / 256 / (large / 4096) == pytest.approx(ratio, rel=0.03)
 
