@@ -77,12 +77,14 @@ def resnet50(side: int = 224) -> list[Layer]:
 
 
 def resnet20() -> list[Layer]:
-    """ResNet-20 for 32×32 images (arXiv 1512.03385, section 4.2), shortcuts without weights."""
+    """ResNet-20 for 32×32 images (arXiv 1512.03385, section 4.2), 1×1 convolutions in its shortcuts."""
     layers, channels, side = [Layer("dense_conv", 3, 16, 3, 1, 32)], 16, 32
     for width in (16, 32, 64):
         for block in range(3):
             stride = 2 if block == 0 and width > 16 else 1
             layers.append(Layer("csr_conv", channels, width, 3, stride, side))
+            if stride == 2:
+                layers.append(Layer("csr_conv", channels, width, 1, stride, side))
             side //= stride
             layers.append(Layer("csr_conv", width, width, 3, 1, side))
             channels = width

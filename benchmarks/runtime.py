@@ -1,0 +1,135 @@
+"""How much faster is each sparse network than ONNX Runtime's dense float32? Batch 1, all in one process, interleaved.
+
+    python benchmarks/runtime.py [--network mobilenet_v1] [--sparsity 0.9] [--threads 1] [--isa avx2] [--json FILE]
+
+Dense: stock ONNX Runtime with all its optimisations, on the same weights with their zeros. Each sample of either
+follows an untimed run of the same session. Ratio: median over the samples of dense time / sparse time taken in the
+same round, with its 95 % interval. ``--layers all`` makes every prunable layer sparse instead of those that pay by the
+cost model. Afterwards each layer alone: GMAC/s of non-zero work, beside what a core of this machine can do at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kernels import measure, peaks, show
+from networks import NETWORKS, dense_network, input_shape
+from rich.console import Console
+from rich.table import Table
+
+import device_bench
+import exporters
+import runtimes
+from chita_edge.export_decision import decide_for
+from device_bench.interleave import interleave
+from device_bench.stats import median_ratio, quantile, spread
+from runtimes.kernels import Kernels
+
+SPARSITIES = (0.7, 0.8, 0.9, 0.95)
+
+
+def measure_network(
+    name: str, sparsity: float, threads: int, isa: str, samples: int, decide: exporters.Decide
+) -> dict[str, Any]:
+    """One row: median and least milliseconds, the ratio with its interval, the spread of both (IQR / median)."""
+    dense = dense_network(name, sparsity)
+    sparse = exporters.to_sparse(dense, decide)
+    sessions = {
+        "dense": runtimes.dense_session(exporters.to_bytes(dense), threads=threads),
+        "sparse": runtimes.session(exporters.to_bytes(sparse.model), threads=threads, isa=isa),
+    }
+    feed = {"input": np.random.default_rng(0).standard_normal((1, *input_shape(name))).astype(np.float32)}
+    outputs = {key: session.run(None, feed)[0] for key, session in sessions.items()}
+    runs = {key: (lambda session=session: session.run(None, feed)) for key, session in sessions.items()}
+    series = interleave(runs, device_bench.Plan(samples=samples, threads=threads))
+    ms = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
+    ratio = median_ratio(ms["dense"], ms["sparse"], paired=True)
+    return {
+        "network": name,
+        "sparsity": sparsity,
+        "threads": threads,
+        "isa": isa,
+        "ms": quantile(ms["sparse"], 0.5),
+        "ort_dense_ms": quantile(ms["dense"], 0.5),
+        "ratio": ratio.estimate,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "ms_min": float(ms["sparse"].min()),
+        "ort_dense_ms_min": float(ms["dense"].min()),
+        "spread": spread(ms["sparse"]),
+        "ort_dense_spread": spread(ms["dense"]),
+        "samples": samples,
+        "sparse_layers": sum(layer.format == "csr" for layer in sparse.layers),
+        "layers": len(sparse.layers),
+        "relative_difference": exporters.relative_difference(outputs["sparse"], outputs["dense"]),
+    }
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """The rows for a reader."""
+    table = Table(title="Whole network, batch 1, ratio to ONNX Runtime's dense float32")
+    for heading in ("network", "sparsity", "threads", "isa", "sparse layers", "ms", "± %", "ORT dense ms", "± %"):
+        table.add_column(heading, justify="left" if heading in ("network", "isa") else "right")
+    table.add_column("ratio (95 % interval)", justify="right")
+    for row in rows:
+        table.add_row(
+            row["network"],
+            f"{row['sparsity']:.0%}",
+            str(row["threads"]),
+            row["isa"],
+            f"{row['sparse_layers']}/{row['layers']}",
+            f"{row['ms']:.3f}",
+            f"{100 * row['spread']:.0f}",
+            f"{row['ort_dense_ms']:.3f}",
+            f"{100 * row['ort_dense_spread']:.0f}",
+            f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})",
+        )
+    return table
+
+
+def all_sparse(layer: exporters.LayerInfo) -> exporters.Decision:
+    """Every layer that can be."""
+    return exporters.Decision(True, f"{layer.sparsity:.0%} zeros; every layer was asked for")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=sorted(NETWORKS), action="append")
+    parser.add_argument("--sparsity", type=float, action="append")
+    parser.add_argument("--threads", type=int, action="append")
+    parser.add_argument("--isa", choices=runtimes.isas(), action="append", help="hides better ones; default: the best")
+    parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--target", default="x86_64", choices=sorted(runtimes.TARGETS), help="whose cost model decides")
+    parser.add_argument("--layers", choices=("model", "all"), default="model")
+    parser.add_argument("--seconds", type=float, default=0.05, help="for each layer alone; 0 leaves that table out")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    decide = all_sparse if arguments.layers == "all" else decide_for(runtimes.get_target(arguments.target))
+    console = Console(width=140)
+    rows = []
+    for name in arguments.network or NETWORKS:
+        for sparsity in arguments.sparsity or SPARSITIES:
+            for threads in arguments.threads or (1,):
+                for isa in arguments.isa or (runtimes.host_isa(),):
+                    rows.append(measure_network(name, sparsity, threads, isa, arguments.samples, decide))
+                    console.print(f"{name} {sparsity:.0%} {threads} {isa}: {rows[-1]['ratio']:.2f}", style="dim")
+    console.print(table_of(rows))
+    for isa in arguments.isa or (runtimes.host_isa(),):
+        if arguments.seconds <= 0:
+            break
+        limits = peaks(isa)
+        for name in arguments.network or NETWORKS:
+            for sparsity in arguments.sparsity or SPARSITIES:
+                found = measure(Kernels(runtimes.library(), isa), name, sparsity, arguments.seconds)
+                show(found, limits, f"{name} at sparsity {sparsity}, {isa}, 1 thread, each layer alone")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
