@@ -1,0 +1,9 @@
+"""What can go wrong when channels are removed."""
+
+from __future__ import annotations
+
+from chita_edge.errors import ChitaEdgeError
+
+
+class ShrinkingError(ChitaEdgeError):
+    """Channels cannot be removed from this network."""

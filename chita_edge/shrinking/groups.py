@@ -1,0 +1,133 @@
+"""Which channels of a network only make sense together: the sums of a residual network share theirs, for example."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch_pruning
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from chita_edge.shrinking.errors import ShrinkingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Role = Literal["writes", "carries", "reads"]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A layer's part in a group.
+
+    Attributes:
+        layer: name of the module.
+        role: ``writes``: these are its output channels; ``reads``: its input channels; ``carries``: both, one for one,
+            as in a batch norm or a depthwise convolution.
+        channels: int64 (m,), channels of the layer.
+        of: int64 (m,), the channel of the group that each of them belongs to. Usually both are 0, 1, 2, …; a linear
+            layer behind a flattened image reads each channel of the group at several places.
+    """
+
+    layer: str
+    role: Role
+    channels: torch.Tensor
+    of: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Channels that several layers share; to remove one of them, all members have to give it up.
+
+    Attributes:
+        name: of the first layer that writes it.
+        size: number of channels.
+        members: at least one that writes and one that reads.
+    """
+
+    name: str
+    size: int
+    members: tuple[Member, ...]
+
+    def having(self, *roles: Role) -> Iterator[Member]:
+        """The members with one of these roles."""
+        return (member for member in self.members if member.role in roles)
+
+
+def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGroup, ...]:
+    """The groups of channels that may be removed from a network, in the order of its layers.
+
+    The network's inputs and outputs are in none of them: no layer writes the former, none reads the latter. Left out
+    are also channels that a layer of another kind than convolution (ungrouped or depthwise), linear and batch norm
+    takes part in.
+
+    Dependencies are followed by torch-pruning (Fang et al. 2023, "DepGraph", arXiv 2301.12900) through autograd's
+    graph of one forward pass.
+
+    Args:
+        model: any network; not changed.
+        example: one input, batch first.
+
+    Raises:
+        ShrinkingError: the network's layers cannot be followed.
+    """
+    network = copy.deepcopy(model).eval().requires_grad_(True)
+    names = {module: name for name, module in network.named_modules()}
+    try:
+        with torch.enable_grad():
+            graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=example, verbose=False)
+        found = list(graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]))
+    except Exception as error:  # it raises whatever its tracing runs into
+        raise ShrinkingError(
+            f"The channels of {type(model).__name__} cannot be followed from layer to layer "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}), so none can be removed. "
+            "Choose another structure."
+        ) from error
+    groups = (_group(graph, raw, names) for raw in found)
+    order = {name: number for number, name in enumerate(names.values())}
+    return tuple(sorted((group for group in groups if group is not None), key=lambda group: order[group.name]))
+
+
+def _group(
+    graph: torch_pruning.DependencyGraph, raw: torch_pruning.Group, names: dict[nn.Module, str]
+) -> ChannelGroup | None:
+    """Our view of one of torch-pruning's groups; None where it may not shrink."""
+    places: dict[tuple[str, Role], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for item in raw:
+        module = item.dep.target.module
+        if module not in names:
+            if isinstance(module, nn.Parameter):
+                return None
+            continue  # an operation without weights
+        out = bool(graph.is_out_channel_pruning_fn(item.dep.handler))
+        role = _role(module, out=out)
+        if role is None:
+            return None
+        channels, of = places[names[module], role]
+        channels.extend(item.idxs)
+        of.extend(item.root_idxs)
+    roles = {role for _, role in places}
+    if not {"writes", "reads"} <= roles:
+        return None
+    members = tuple(
+        Member(layer, role, torch.tensor(channels), torch.tensor(of))
+        for (layer, role), (channels, of) in places.items()
+    )
+    order = {name: number for number, name in enumerate(names.values())}
+    first = min((member.layer for member in members if member.role == "writes"), key=order.__getitem__)
+    return ChannelGroup(first, len(raw[0].idxs), tuple(sorted(members, key=lambda member: order[member.layer])))
+
+
+def _role(module: nn.Module, *, out: bool) -> Role | None:
+    """What a layer does with a group's channels; None if it is of a kind that cannot give channels up."""
+    if isinstance(module, _BatchNorm):
+        return "carries"
+    if isinstance(module, nn.Conv2d) and module.groups > 1:
+        return "carries" if module.groups == module.in_channels == module.out_channels else None
+    if type(module) in (nn.Conv2d, nn.Linear):
+        return "writes" if out else "reads"
+    return None if next(module.parameters(), None) is not None else "carries"
