@@ -16,3 +16,17 @@ def pointwise_and_linear(model: nn.Module) -> tuple[str, ...]:
         if isinstance(module, nn.Linear)
         or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1)
     )
+
+
+def convolutions_and_linear(model: nn.Module) -> tuple[str, ...]:
+    """Names of all convolutions' and linear layers' weights, in the order of the network; depthwise ones stay out."""
+    return tuple(
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    )
+
+
+def without_shortcuts(model: nn.Module) -> tuple[str, ...]:
+    """As `convolutions_and_linear`, without the convolutions of a residual network's shortcuts (``downsample``)."""
+    return tuple(name for name in convolutions_and_linear(model) if "downsample" not in name.split("."))

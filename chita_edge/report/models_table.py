@@ -20,6 +20,7 @@ def model_rows(entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
             "input_shape": list(entry.input_shape),
             "dataset": entry.dataset,
             "embedded_weights": entry.weights is not None,
+            "needs_weights_file": entry.weights is None,
         }
         for entry in entries
     ]
@@ -31,6 +32,6 @@ def print_models(entries: Iterable[ModelEntry]) -> None:
     for heading in ("model", "input", "weights", "what it is"):
         table.add_column(heading)
     for entry in entries:
-        weights = f"embedded, {entry.dataset}" if entry.weights else "none: bring your own"
+        weights = f"embedded, {entry.dataset}" if entry.weights else "needs --weights FILE"
         table.add_row(entry.name, "×".join(map(str, entry.input_shape)), weights, entry.description)
     Console(highlight=False).print(table)

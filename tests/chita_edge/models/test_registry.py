@@ -34,3 +34,10 @@ def test_the_embedded_network_is_as_accurate_as_it_is_said_to_be() -> None:
     with torch.inference_mode():
         predicted = torch.cat([model(batch).argmax(1) for batch in test.images.split(250)])
     assert (predicted == test.labels).float().mean().item() >= 0.93
+
+
+def test_normalised_pixels_are_those_of_the_definition() -> None:
+    entry = get_model("resnet20_cifar")
+    image = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    expected = [(0 - 0.4914) / 0.2023, (128 / 255 - 0.4822) / 0.1994, (1 - 0.4465) / 0.2010]
+    assert entry.normalisation(image).flatten().tolist() == pytest.approx(expected, rel=1e-5)
