@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """One model's figures in milliseconds; ``spread`` is the interquartile range over the median."""
+    """One model's figures in milliseconds, or as they are where nothing was timed.
+
+    ``spread`` is the interquartile range over the median.
+    """
 
     samples: int
     p50: float
@@ -34,9 +37,9 @@ class Measurement:
     results: Results
 
     def summary(self, name: str) -> Summary:
-        """The figures of one model, in ms. ResultsError if it was not measured."""
+        """The figures of one model, in ms (counts as they are). ResultsError if it was not measured."""
         benchmark = self.results.benchmark(name)
-        ms = np.asarray(benchmark.samples) * NANOSECONDS.get(benchmark.time_unit, 1.0) / 1e6
+        ms = np.asarray(benchmark.samples) * (NANOSECONDS.get(benchmark.time_unit, 1e6) / 1e6)
         return Summary(ms.size, quantile(ms, 0.5), quantile(ms, 0.9), float(ms.min()), float(ms.mean()), spread(ms))
 
     def ratio(self, numerator: str, denominator: str, level: float = 0.95) -> Interval:

@@ -34,7 +34,8 @@ class Plan:
     Warm-up ends when every model's last runs agree with those before, at the latest after ``warmup_rounds`` or
     ``warmup_s``. ``cores`` are the ones to run on (by number, or those with the highest or lowest clock), all
     allowed ones if None. On devices of another kind ``ort`` gives ONNX Runtime (an AAR, or the library itself), and a
-    run is killed after ``time_limit_s``. PlanError if a value makes no sense.
+    run is killed after ``time_limit_s``. ``profile`` adds what each node takes, from a session of its own after the
+    samples. PlanError if a value makes no sense.
     """
 
     threads: int = 1
@@ -47,6 +48,7 @@ class Plan:
     warmup_s: float = 10.0
     time_limit_s: float = 3600.0
     ort: Path | None = None
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MAX_SAMPLES:

@@ -3,7 +3,7 @@
 A file MUST be one JSON object of at most 64 MiB with ``benchmarks``, a list of at least one object with
 
 - ``name``: unique within the file;
-- ``time_unit``: ``ns``, ``us``, ``ms``, ``s``, or ``instructions`` (counted, not timed);
+- ``time_unit``: ``ns``, ``us``, ``ms``, ``s``, or ``instructions`` (counted) or ``cycles`` (estimated), neither a time;
 - ``samples``: 1 to 2,000,000 finite numbers above zero, in the order in which they were taken.
 
 These three are enough. ``context.schema_version`` is 1 where it is given. Further fields are read if this module names
@@ -28,8 +28,9 @@ SCHEMA_VERSION: Final = 1
 MAX_FILE_BYTES: Final = 64 << 20
 MAX_SAMPLES: Final = 2_000_000
 MAX_BENCHMARKS: Final = 1_000
+MAX_NODES: Final = 100_000
 
-TimeUnit = Literal["ns", "us", "ms", "s", "instructions"]
+TimeUnit = Literal["ns", "us", "ms", "s", "instructions", "cycles"]
 NANOSECONDS: Final[dict[str, float]] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -79,6 +80,17 @@ class Context(_Record):
         return self
 
 
+class OpTime(_Record):
+    """What one node of the model took in a run: the median of some runs of a session with ONNX Runtime's profiler on.
+
+    Profiling slows a run down, so this says where the time goes and is no part of the samples.
+    """
+
+    node: Name
+    op: Name
+    ms: Annotated[FiniteFloat, Field(ge=0)]
+
+
 class Benchmark(_Record):
     """The samples of one model, each the time of one run in ``time_unit``, and when each began (s since the start)."""
 
@@ -93,6 +105,7 @@ class Benchmark(_Record):
     session_ms: FiniteFloat | None = None
     peak_memory_bytes: int | None = None
     steady_memory_bytes: int | None = None
+    profile: Annotated[tuple[OpTime, ...], Field(max_length=MAX_NODES)] = ()
 
     @model_validator(mode="after")
     def _parallel_columns(self) -> Benchmark:

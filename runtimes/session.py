@@ -16,7 +16,7 @@ from runtimes.library import isas, library
 MAX_THREADS = 256
 
 
-def _options(threads: int, profile: bool) -> ort.SessionOptions:
+def _options(threads: int, profile: bool | str) -> ort.SessionOptions:
     if not 1 <= threads <= MAX_THREADS:
         raise OptionError(f"threads must be from 1 to {MAX_THREADS}, not {threads}")
     options = ort.SessionOptions()
@@ -25,7 +25,9 @@ def _options(threads: int, profile: bool) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.enable_profiling = profile
+    options.enable_profiling = bool(profile)
+    if isinstance(profile, str):
+        options.profile_file_prefix = profile
     options.log_severity_level = 4  # errors are raised: they need not be printed over a table as well
     return options
 
@@ -42,12 +44,13 @@ def _open(model: str | Path | bytes, options: ort.SessionOptions) -> ort.Inferen
 
 
 def session(
-    path: str | Path | bytes, threads: int = 1, isa: str | None = None, profile: bool = False
+    path: str | Path | bytes, threads: int = 1, isa: str | None = None, profile: bool | str = False
 ) -> ort.InferenceSession:
     """A session for `path` (a file, or the bytes of a model) that runs chita.edge ops with the kernel library.
 
     `threads` is the size of the intra-op pool. `isa` hides all instruction sets above the one named, for tests and
-    comparisons (see `isas`). `profile` makes ONNX Runtime write its per-node profile.
+    comparisons (see `isas`). `profile` makes ONNX Runtime write its per-node profile, into a file that begins with the
+    path that is given, if one is.
 
     Raises:
         SessionError: ONNX Runtime or a kernel refused the model.
@@ -74,7 +77,7 @@ def session(
     return _open(path, options)
 
 
-def dense_session(path: str | Path | bytes, threads: int = 1, profile: bool = False) -> ort.InferenceSession:
+def dense_session(path: str | Path | bytes, threads: int = 1, profile: bool | str = False) -> ort.InferenceSession:
     """The baseline: stock ONNX Runtime, the same settings as `session`, no kernel library.
 
     Raises:

@@ -17,6 +17,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option("--duration", help="Go on for that long, such as 30m, for sustained load.")
 @click.option("--cores", help="Cores to run on: 0-3, big or little.")
 @click.option("--ort", type=click.Path(path_type=Path), help="ONNX Runtime for the device: an AAR or a library.")
+@click.option("--profile", is_flag=True, help="Add to --out what each node of the models takes.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the raw samples and their context.")
 @json_option
 def bench(
@@ -27,6 +28,7 @@ def bench(
     duration: str | None,
     cores: str | None,
     ort: Path | None,
+    profile: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -43,6 +45,7 @@ def bench(
         duration_s=parse_duration(duration) if duration else 0.0,
         cores=parse_cores(cores) if cores else None,
         ort=ort,
+        profile=profile,
     )
     with ProgressBars() as progress:
         result = pipeline.bench(bundle, plan, device=device, out=out, progress=progress)

@@ -7,18 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from device_bench import context
 from device_bench.devices.base import Availability
-from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
-from device_bench.inputs import made_up
+from device_bench.errors import PlanError, UnknownDeviceError
 from device_bench.interleave import Series, interleave
 from device_bench.measurement import Measurement
-from device_bench.results import Benchmark, Context, Results
+from device_bench.prepared import Prepared, prepare, profile
+from device_bench.results import Benchmark, Context, OpTime, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
@@ -51,10 +49,11 @@ class LocalDevice:
     ) -> Measurement:
         """Measure in this process. MeasurementError names the model that could not be loaded or run."""
         with _pinned(_chosen(plan)):
-            runs = {name: _prepare(name, model, plan) for name, model in models.items()}
+            opened = {name: prepare(name, model, plan) for name, model in models.items()}
             before, date = context.machine_state(), context.now()
-            series = interleave(runs, plan, progress=progress)
+            series = interleave({name: one.run for name, one in opened.items()}, plan, progress=progress)
             after = context.machine_state()
+            profiles = {name: profile(name, model, plan) for name, model in models.items()} if plan.profile else {}
             described = Context(
                 date=date,
                 device=self.name,
@@ -71,28 +70,11 @@ class LocalDevice:
                 versions=context.versions(),
                 sha256=_digests(models),
             )
-        return Measurement(
-            Results(context=described, benchmarks=tuple(_benchmark(name, series[name]) for name in models))
-        )
+        benchmarks = (_benchmark(name, opened[name], series[name], profiles.get(name, ())) for name in models)
+        return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
 
 
-def _prepare(name: str, model: ModelUnderTest, plan: Plan) -> Callable[[], object]:
-    """A callable that runs the model once on random inputs, drawn from the seed and equal for all models."""
-    # ONNX Runtime takes a while to import, and reading or comparing results does not need it.
-    from runtimes import dense_session, session
-
-    try:
-        opened = (session if model.sparse else dense_session)(model.path, threads=plan.threads)
-        rng = np.random.default_rng(plan.seed)
-        feeds = {entry.name: made_up(rng, entry.shape, entry.type) for entry in opened.get_inputs()}
-        outputs = [entry.name for entry in opened.get_outputs()]
-        opened.run(outputs, feeds)
-    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
-        raise MeasurementError(f"The model {name!r} ({model.path}) could not be run: {error}") from error
-    return lambda: opened.run(outputs, feeds)
-
-
-def _benchmark(name: str, series: Series) -> Benchmark:
+def _benchmark(name: str, prepared: Prepared, series: Series, profiled: tuple[OpTime, ...]) -> Benchmark:
     return Benchmark(
         name=name,
         time_unit="ms",
@@ -101,6 +83,10 @@ def _benchmark(name: str, series: Series) -> Benchmark:
         inner_repetitions=series.inner,
         warmup_rounds=series.warmup_rounds,
         warmup_stable=series.warmup_stable,
+        session_ms=prepared.session_ms,
+        steady_memory_bytes=prepared.steady_bytes,
+        peak_memory_bytes=prepared.peak_bytes,
+        profile=profiled,
     )
 
 

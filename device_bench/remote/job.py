@@ -87,6 +87,7 @@ def _options(plan: Plan) -> list[str]:
         "--seed": plan.seed,
         "--abba": int(plan.order == "abba"),
         "--time-limit-s": int(plan.time_limit_s) + 1,
+        "--profile": int(plan.profile),
     }
     if plan.cores is not None:
         options["--cores"] = plan.cores if isinstance(plan.cores, str) else ",".join(map(str, plan.cores))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 
 from device_bench.errors import MeasurementError, ResultsError
+from device_bench.profile import op_times
 from device_bench.results import Benchmark, Context, Results, parse
 
 _SAMPLE = re.compile(r"s ([\w./-]{1,200}) (\d{1,18}) (\d{1,18}\.\d{3}) (\d{1,6})\n")
@@ -48,7 +50,7 @@ class RunnerOutput:
             raise MeasurementError(str(error)) from error
         if results.names != self.names:
             raise MeasurementError(f"The runner measured {', '.join(results.names)}, not {', '.join(self.names)}.")
-        return results
+        return _with_profiles(results, json.loads(self.document))
 
     def partial(self, why: str) -> Results | None:
         """What there is of the samples, cut to whole rounds and marked as cut off; None if there is nothing."""
@@ -70,3 +72,12 @@ class RunnerOutput:
             )
         context = Context(interleaved=True, warnings=(f"The run was cut off after {rounds} rounds: {why}"[:1000],))
         return Results(context=context, benchmarks=tuple(benchmarks))
+
+
+def _with_profiles(results: Results, document: dict[str, list[dict[str, object]]]) -> Results:
+    """The results with the traces that the runner put beside the samples, if it was asked for them."""
+    benchmarks = tuple(
+        benchmark.model_copy(update={"profile": op_times(entry["trace"])}) if "trace" in entry else benchmark
+        for benchmark, entry in zip(results.benchmarks, document["benchmarks"], strict=True)
+    )
+    return results.model_copy(update={"benchmarks": benchmarks})

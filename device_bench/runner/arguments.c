@@ -58,6 +58,7 @@ void arguments_read(int argc, char** argv, arguments* out) {
     else if (!strcmp(name, "--duration-ms")) out->duration_ms = (int)number(value, name);
     else if (!strcmp(name, "--seed")) out->seed = (int)number(value, name);
     else if (!strcmp(name, "--abba")) out->abba = (int)number(value, name);
+    else if (!strcmp(name, "--profile")) out->profile = (int)number(value, name);
     else if (!strcmp(name, "--cores")) out->cores = value;
     else if (!strcmp(name, "--time-limit-s")) alarm((unsigned)number(value, name));
     else if (!strcmp(name, "--runs")) out->runs = (int)number(value, name);

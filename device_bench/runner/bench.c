@@ -85,6 +85,7 @@ void bench(const arguments* a, float* input, size_t elements) {
   warm_up(a, all);
   take_samples(a, all);
   machine_state_read(&after);
+  for (int i = 0; i < a->model_count && a->profile; i++) series_profile(&all[i], a, &a->models[i]);
   report(a, &r, &before, &after, all, a->model_count);
   for (int i = 0; i < a->model_count; i++) series_close(&all[i]);
   runtime_close(&r);

@@ -31,13 +31,14 @@ runtime runtime_open(const char* library) {
 void runtime_close(runtime* r) { ORT(r->api, ReleaseEnv)(r->env); }
 
 /* The same settings as runtimes/session.py. */
-static OrtSessionOptions* options_for(const runtime* r, const arguments* a) {
+static OrtSessionOptions* options_for(const runtime* r, const arguments* a, const char* trace) {
   OrtSessionOptions* o;
   check(r, "options", ORT(r->api, CreateSessionOptions)(&o));
   check(r, "threads", ORT(r->api, SetIntraOpNumThreads)(o, atoi(a->threads)));
   check(r, "threads", ORT(r->api, SetInterOpNumThreads)(o, 1));
   check(r, "optimisation level", ORT(r->api, SetSessionGraphOptimizationLevel)(o, ORT_OPTIMISE_ALL));
   check(r, "spinning", ORT(r->api, AddSessionConfigEntry)(o, "session.force_spinning_stop", "1"));
+  if (trace) check(r, "profile", ORT(r->api, EnableProfiling)(o, trace));
   if (!a->library) return o;
   check(r, "threads", ORT(r->api, AddSessionConfigEntry)(o, "chita_edge.intra_op_threads", a->threads));
   if (a->isa) check(r, "isa", ORT(r->api, AddSessionConfigEntry)(o, "chita_edge.isa", a->isa));
@@ -45,10 +46,10 @@ static OrtSessionOptions* options_for(const runtime* r, const arguments* a) {
   return o;
 }
 
-model model_open(const runtime* r, const arguments* a) {
+model model_open(const runtime* r, const arguments* a, const char* trace) {
   model m = {.runtime = r};
   OrtAllocator* allocator;
-  OrtSessionOptions* o = options_for(r, a);
+  OrtSessionOptions* o = options_for(r, a, trace);
   check(r, a->model, ORT(r->api, CreateSession)(r->env, a->model, o, &m.session));
   ORT(r->api, ReleaseSessionOptions)(o);
   check(r, "allocator", ORT(r->api, GetAllocatorWithDefaultOptions)(&allocator));
@@ -64,6 +65,31 @@ void model_close(model* m) {
   check(r, "input name", ORT(r->api, AllocatorFree)(allocator, m->input_name));
   check(r, "output name", ORT(r->api, AllocatorFree)(allocator, m->output_name));
   ORT(r->api, ReleaseSession)(m->session);
+}
+
+static char* read_text(const char* path) {
+  FILE* file = fopen(path, "rb");
+  if (!file || fseek(file, 0, SEEK_END)) fail("cannot read the profile", path);
+  const long size = ftell(file);
+  char* text = size < 0 ? NULL : malloc((size_t)size + 1);
+  if (!text) fail("not enough memory for the profile", path);
+  rewind(file);
+  if (fread(text, 1, (size_t)size, file) != (size_t)size) fail("cannot read the profile", path);
+  fclose(file);
+  text[size] = 0;
+  return text;
+}
+
+char* model_trace(model* m) {
+  const runtime* r = m->runtime;
+  OrtAllocator* allocator;
+  char* path;
+  check(r, "allocator", ORT(r->api, GetAllocatorWithDefaultOptions)(&allocator));
+  check(r, "profile", ORT(r->api, SessionEndProfiling)(m->session, allocator, &path));
+  char* text = read_text(path);
+  remove(path);
+  check(r, "profile", ORT(r->api, AllocatorFree)(allocator, path));
+  return text;
 }
 
 OrtValue* tensor_over(const runtime* r, float* data, size_t elements, const int64_t* dims, int rank) {

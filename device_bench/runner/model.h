@@ -26,9 +26,13 @@ typedef struct model {
 runtime runtime_open(const char* library);
 void runtime_close(runtime*);
 
-/* With `a->library` the kernels of that library are registered, without it the session is stock ONNX Runtime. */
-model model_open(const runtime*, const arguments* a);
+/* With `a->library` the kernels of that library are registered, without it the session is stock ONNX Runtime.
+ * With `trace` ONNX Runtime's profiler is on, and writes a file whose name begins so. */
+model model_open(const runtime*, const arguments* a, const char* trace);
 void model_close(model*);
+
+/* Ends the profile of a model that was opened with `trace`; returns its file's content, which the caller frees. */
+char* model_trace(model*);
 
 /* A tensor over `data`, which it does not own. */
 OrtValue* tensor_over(const runtime*, float* data, size_t elements, const int64_t* dims, int rank);

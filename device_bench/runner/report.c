@@ -36,6 +36,13 @@ static void print_context(const arguments* a, const runtime* r) {
   printf("\"versions\": {\"onnxruntime\": \"%s\"}", r->version);
 }
 
+/* A JSON document as it is, but on one line: within its strings a line never ends. */
+static void print_trace(char* trace) {
+  for (char* c = trace; *c; c++)
+    if (*c == '\n' || *c == '\r') *c = ' ';
+  printf(", \"trace\": %s", trace);
+}
+
 static void print_series(const series* s) {
   printf("{\"name\": \"%s\", \"time_unit\": \"ns\", \"session_ms\": %.3f, \"inner_repetitions\": %llu, ", s->name,
          s->session_ms, (unsigned long long)s->inner);
@@ -48,7 +55,9 @@ static void print_series(const series* s) {
   int known = 1;
   for (size_t i = 0; i < s->count; i++) known = known && s->mhz[i] > 0;
   for (size_t i = 0; i < s->count && known; i++) printf("%s%ld", i ? ", " : "", s->mhz[i]);
-  printf("]}");
+  printf("]");
+  if (s->trace) print_trace(s->trace);
+  printf("}");
 }
 
 void report(const arguments* a, const runtime* r, const machine_state* before, const machine_state* after,

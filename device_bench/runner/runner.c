@@ -7,7 +7,7 @@
  *
  *   runner --ort libonnxruntime.so --library libchita_edge.so --dense NAME=FILE --sparse NAME=FILE ... --input x.raw
  *          --shape 1,3,224,224 [--threads 1] [--samples 60] [--duration-ms 0] [--warmup-rounds 200] [--warmup-ms 10000]
- *          [--seed 0] [--abba 0] [--cores 0,2-3|big|little] [--time-limit-s 3600]
+ *          [--seed 0] [--abba 0] [--cores 0,2-3|big|little] [--time-limit-s 3600] [--profile 0]
  *
  * measures models in turns (bench.c); its JSON object is a results file, and before it come lines with every sample.
  *
@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   }
   runtime r = runtime_open(a.ort);
   const uint64_t begin = now_ns();
-  model m = model_open(&r, &a);
+  model m = model_open(&r, &a, NULL);
   const uint64_t created = now_ns();
   OrtValue* input = tensor_over(&r, x, elements, a.dims, a.rank);
 

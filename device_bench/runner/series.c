@@ -20,16 +20,22 @@ void series_run(series* s) {
   ORT(s->model.runtime->api, ReleaseValue)(output);
 }
 
-void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements) {
+/* The options of one model among several. */
+static arguments options_of(const arguments* a, const benched* which) {
   arguments own = *a;
   own.model = which->path;
   if (!which->sparse) own.library = NULL;
+  return own;
+}
+
+void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements) {
+  const arguments own = options_of(a, which);
   memset(s, 0, sizeof *s);
   s->name = which->name;
   memory_peak_restart();
   const long long before = memory_bytes("VmRSS:");
   const uint64_t begin = now_ns();
-  s->model = model_open(r, &own);
+  s->model = model_open(r, &own, NULL);
   s->session_ms = (double)(now_ns() - begin) / 1e6;
   s->input = tensor_over(r, input, elements, a->dims, a->rank);
   series_run(s);
@@ -37,7 +43,17 @@ void series_open(series* s, const runtime* r, const arguments* a, const benched*
   s->peak_bytes = memory_bytes("VmHWM:") - before;
 }
 
+void series_profile(series* s, const arguments* a, const benched* which) {
+  const arguments own = options_of(a, which);
+  model watched = model_open(s->model.runtime, &own, "profile");
+  for (int run = 0; run < PROFILED_RUNS; run++)
+    ORT(s->model.runtime->api, ReleaseValue)(model_run(&watched, s->input));
+  s->trace = model_trace(&watched);
+  model_close(&watched);
+}
+
 void series_close(series* s) {
+  free(s->trace);
   ORT(s->model.runtime->api, ReleaseValue)(s->input);
   model_close(&s->model);
   free(s->start_ns);

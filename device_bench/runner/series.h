@@ -8,6 +8,7 @@
 #include "model.h"
 
 #define WARMUP_WINDOW 5
+#define PROFILED_RUNS 10
 
 typedef struct series {
   const char* name;
@@ -24,11 +25,15 @@ typedef struct series {
   uint64_t last_ns[2 * WARMUP_WINDOW];
   uint64_t shortest_ns;
   int warmup_rounds, warmup_stable;
+  char* trace; /* ONNX Runtime's profile, JSON; NULL: none was asked for */
 } series;
 
 uint64_t now_ns(void);
 void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements);
 void series_close(series* s);
+
+/* Fills `trace` from a session of its own: the profiler slows down what it watches. */
+void series_profile(series* s, const arguments* a, const benched* which);
 void series_run(series* s);
 
 /* One warm-up run; says whether the last runs agree with those before. */

@@ -92,3 +92,17 @@ def test_the_local_device_is_reachable() -> None:
     assert availability.detail
     assert get_device("local").name == "local"
     assert "local" in DEVICES
+
+
+def test_a_profile_and_memory_when_asked(model: Path) -> None:
+    plain = measure({"m": ModelUnderTest(model, sparse=True)}, plan=Plan(samples=5)).results.benchmark("m")
+    assert plain.profile == ()
+    assert plain.session_ms
+    assert plain.steady_memory_bytes is not None
+    assert plain.peak_memory_bytes is not None
+    assert plain.peak_memory_bytes >= plain.steady_memory_bytes
+    asked = measure({"m": ModelUnderTest(model, sparse=True)}, plan=Plan(samples=5, profile=True)).results.benchmark(
+        "m"
+    )
+    assert asked.profile
+    assert all(entry.ms >= 0 for entry in asked.profile)

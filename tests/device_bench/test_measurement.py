@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ def test_figures_are_in_milliseconds_whatever_the_unit() -> None:
     assert sparse.min < sparse.p50 < sparse.p90
     assert sparse.samples == 60
     assert sparse.spread == pytest.approx(dense.spread)
+
+
+@pytest.mark.parametrize("unit", ["instructions", "cycles"])
+def test_counts_and_estimates_stay_as_they_are(unit: Literal["instructions", "cycles"]) -> None:
+    counted = Benchmark(name="m", time_unit=unit, samples=(4_000_000.0,))
+    assert Measurement(Results(benchmarks=(counted,))).summary("m").p50 == 4_000_000
 
 
 def test_speedup_is_paired_when_interleaved_and_minds_units() -> None:

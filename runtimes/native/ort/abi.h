@@ -90,6 +90,7 @@ enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE
   X(99, ReleaseTensorTypeAndShapeInfo, void, (OrtTensorTypeAndShapeInfo*))                                      \
   X(100, ReleaseSessionOptions, void, (OrtSessionOptions*))                                                     \
   X(101, ReleaseCustomOpDomain, void, (OrtCustomOpDomain*))                                                     \
+  X(110, SessionEndProfiling, OrtStatus*, (OrtSession*, OrtAllocator*, char** file))                            \
   X(130, AddSessionConfigEntry, OrtStatus*, (OrtSessionOptions*, const char* key, const char* value))           \
   X(132, ReleaseAllocator, void, (OrtAllocator*))                                                               \
   X(162, KernelInfoGetAttributeArray_float, OrtStatus*, (const OrtKernelInfo*, const char*, float*, size_t*))   \

@@ -15,6 +15,7 @@ from device_bench.errors import DeviceUnavailableError, MeasurementError
 from device_bench.remote import Transport, machine, measure_remotely
 from device_bench.remote.hello import hello
 from device_bench.remote.lock import locked
+from device_bench.results import parse
 
 Models = dict[str, ModelUnderTest]
 OTHER = '{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}'
@@ -177,3 +178,13 @@ def test_names_and_folders_are_never_part_of_a_command(shell: Transport, models:
     measure_remotely(shell, {"dense": ModelUnderTest(odd, sparse=False)}, QUICK)
     assert list(tmp_path.rglob("pwned")) == []
     assert not Path("pwned").exists()
+
+
+def test_a_profile_is_brought_back_for_every_node(shell: Transport, models: Models) -> None:
+    results = measure_remotely(shell, models, replace(QUICK, profile=True)).results
+    for name, op in (("dense", "Relu"), ("sparse", "Sigmoid")):
+        profile = results.benchmark(name).profile
+        assert [entry.op for entry in profile] == [op]
+        assert profile[0].ms >= 0
+    assert parse(results.to_json().encode()).benchmark("dense").profile == results.benchmark("dense").profile
+    assert measure_remotely(shell, models, QUICK).results.benchmark("dense").profile == ()

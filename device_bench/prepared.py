@@ -1,0 +1,100 @@
+"""One model opened in this process, ready to be run again and again on the same made-up input."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from device_bench.errors import MeasurementError
+from device_bench.inputs import made_up
+from device_bench.profile import RUNS, read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onnxruntime import InferenceSession
+
+    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.results import OpTime
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """``run`` runs the model once; opening took ``session_ms``.
+
+    Opening it and a first run added ``steady_bytes`` to this process, and ``peak_bytes`` at the worst moment; None
+    where the system does not tell.
+    """
+
+    run: Callable[[], object]
+    session_ms: float
+    steady_bytes: int | None
+    peak_bytes: int | None
+
+
+def prepare(name: str, model: ModelUnderTest, plan: Plan) -> Prepared:
+    """Open a model and run it once. MeasurementError names the model that could not be."""
+    with _named(name, model):
+        before = _memory("VmRSS")
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM begins again at the present size
+        begin = time.perf_counter_ns()
+        session = _open(model, plan)
+        session_ms = (time.perf_counter_ns() - begin) / 1e6
+        run = _runs(session, plan)
+        run()
+        steady, peak = (None if before is None or now is None else now - before for now in _memories())
+        return Prepared(run, session_ms, steady, peak)
+
+
+def profile(name: str, model: ModelUnderTest, plan: Plan) -> tuple[OpTime, ...]:
+    """Where the time goes, from a session of its own: the profiler slows down what it watches."""
+    with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder, _named(name, model):
+        session = _open(model, plan, str(Path(folder, "profile")))
+        run = _runs(session, plan)
+        for _ in range(RUNS):
+            run()
+        return read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
+
+
+def _open(model: ModelUnderTest, plan: Plan, profile: str | bool = False) -> InferenceSession:
+    # ONNX Runtime takes a while to import, and reading or comparing results does not need it.
+    from runtimes import dense_session, session
+
+    return (session if model.sparse else dense_session)(model.path, threads=plan.threads, profile=profile)
+
+
+def _runs(session: InferenceSession, plan: Plan) -> Callable[[], object]:
+    """A callable that runs the session once on random inputs, drawn from the seed and equal for all models."""
+    rng = np.random.default_rng(plan.seed)
+    feeds = {entry.name: made_up(rng, entry.shape, entry.type) for entry in session.get_inputs()}
+    outputs = [entry.name for entry in session.get_outputs()]
+    return lambda: session.run(outputs, feeds)
+
+
+@contextmanager
+def _named(name: str, model: ModelUnderTest) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
+        raise MeasurementError(f"The model {name!r} ({model.path}) could not be run: {error}") from error
+
+
+def _memories() -> tuple[int | None, int | None]:
+    return _memory("VmRSS"), _memory("VmHWM")
+
+
+def _memory(field: str) -> int | None:
+    """A line of this process's status that holds kB, in bytes; None if the system has none."""
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+        if found := re.search(rf"^{field}:\s*(\d+) kB$", status, re.MULTILINE):
+            return int(found[1]) * 1024
+    return None
