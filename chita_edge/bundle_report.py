@@ -24,7 +24,7 @@ def report_run(label: str, results: Results) -> ReportRun:
         ratio = measurement.ratio("dense", "sparse")
         speedup = (ratio.estimate, ratio.low, ratio.high)
     threads = f"{context.threads} thread{'s' if context.threads != 1 else ''}" if context.threads else None
-    known = (context.cpu, context.isa, threads, None if context.kind == "measured" else context.kind)
+    known = (context.cpu, context.isa, threads, None if results.kind == "measured" else results.kind)
     return ReportRun(
         label=label,
         device=context.device or "unknown device",
@@ -51,14 +51,14 @@ def write_report(folder: Path, runs: Sequence[Path] = ()) -> Path:
     """
     manifest = verify_bundle(folder)
     taken = {f"bench/{path.name}": load(path) for path in runs}
-    kept = {f"bench/{path.name}": load(path) for path in _bench_files(folder)}
+    kept = {f"bench/{path.name}": load(path) for path in history(folder)}
     page = report_page(manifest.content, {Path(name).stem: results for name, results in {**kept, **taken}.items()})
     added = {name: results.to_json().encode() for name, results in taken.items()}
     add_measurements(folder, {**added, REPORT: page.encode()})
     return folder / REPORT
 
 
-def _bench_files(folder: Path) -> list[Path]:
+def history(folder: Path) -> list[Path]:
     """The results files that the bundle lists (it was verified: there are no others)."""
     index = folder / "bench" / "index.json"
     if not index.is_file():

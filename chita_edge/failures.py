@@ -16,10 +16,12 @@ _DEFAULT = 1
 def reported(run: Callable[[], object]) -> int:
     """Run `run`; return the exit code of what happened, after printing its sentence on standard error.
 
+    Without an exception that is the number which `run` returned, as click does for `Context.exit`, else 0.
+
     An exception that none of our packages raised on purpose is a defect: it passes through with its traceback.
     """
     try:
-        run()
+        code = run()
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -40,7 +42,7 @@ def reported(run: Callable[[], object]) -> int:
         if not isinstance(error, _expected()):
             raise
         return _say(str(error), getattr(error, "exit_code", _DEFAULT))
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _expected() -> tuple[type[Exception], ...]:

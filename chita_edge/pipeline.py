@@ -11,7 +11,7 @@ import runtimes
 from chita_edge import datasets
 from chita_edge.agreement import check_agreement
 from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
-from chita_edge.bundle import check_target, verify_bundle, write_bundle
+from chita_edge.bundle import check_target, write_bundle
 from chita_edge.bundle_content import manifest_content, not_measured
 from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
@@ -19,6 +19,7 @@ from chita_edge.errors import UsageError
 from chita_edge.export_decision import decide_for
 from chita_edge.judging import accuracy
 from chita_edge.latency import summarise
+from chita_edge.measuring import measure_bundle, measure_pair
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
@@ -88,7 +89,7 @@ def build(
 
         # 7. Measure both on this machine, in turns.
         plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed)
-        measurement = _measure(dense, sparse, plan, "local", progress)
+        measurement = measure_pair(dense, sparse, plan, "local", progress)
 
         # 8. Bundle.
         result = BuildResult(
@@ -132,28 +133,4 @@ def bench(
 
     What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
     """
-    verify_bundle(bundle)
-    try:
-        measurement = _measure(bundle / _DENSE, bundle / _SPARSE, plan or device_bench.Plan(), device, progress)
-    except device_bench.DeviceBenchError as error:
-        partial = getattr(error, "partial", None)
-        if out is not None and partial is not None:
-            partial.save(out)
-        raise
-    if out is not None:
-        measurement.save(out)
-    return summarise(measurement)
-
-
-def _measure(
-    dense: Path, sparse: Path, plan: device_bench.Plan, device: str, progress: Progress
-) -> device_bench.Measurement:
-    return device_bench.measure(
-        {
-            "dense": device_bench.ModelUnderTest(dense, sparse=False),
-            "sparse": device_bench.ModelUnderTest(sparse, sparse=True),
-        },
-        device=device,
-        plan=plan,
-        progress=lambda share: progress("latency", round(share * plan.samples), plan.samples),
-    )
+    return summarise(measure_bundle(bundle, plan or device_bench.Plan(), device=device, out=out, progress=progress))

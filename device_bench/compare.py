@@ -48,6 +48,7 @@ ALPHA = 0.05
 FEWEST = FEWEST_FOR_SHAPE
 EXACT = 0.001
 _MAX_BAND = 10.0
+_KINDS = {"measured": "holds measured times", "instructions": "counts instructions", "estimate": "is an estimate"}
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,10 @@ def compare(
     PlanError if ``max_regression`` is no share.
     """
     band = parse_share(max_regression)
-    kind = base.context.kind
-    if new.context.kind != kind:
-        raise ResultsError(f"The base is {kind} and the new side {new.context.kind}; these cannot be compared.")
+    kind = base.kind
+    if new.kind != kind:
+        told = " and ".join(f"the {side} {_KINDS[found]}" for side, found in (("base", kind), ("new side", new.kind)))
+        raise ResultsError(f"These cannot be compared: {told}.")
     common = [name for name in base.names if name in new.names]
     if not common:
         raise ResultsError(
@@ -165,8 +167,9 @@ def _judge_all(
 
 def _case(base: Results, new: Results, name: str, band: float, paired: bool) -> _Case:
     old, fresh = base.benchmark(name), new.benchmark(name)
-    if "instructions" in (old.time_unit, fresh.time_unit):
-        raise ResultsError(f"{name!r} holds counted instructions, but its file says that it was measured.")
+    for unit in (old.time_unit, fresh.time_unit):
+        if unit not in NANOSECONDS:
+            raise ResultsError(f"{name!r} is in {unit}, which is no time, but its file says that it was measured.")
     x = np.asarray(old.samples)
     y = np.asarray(fresh.samples) * (NANOSECONDS[fresh.time_unit] / NANOSECONDS[old.time_unit])
     if paired and x.size != y.size:
@@ -216,6 +219,9 @@ def _judge(case: _Case, band: float, paired: bool, level: float, seed: int) -> M
     verdict = replace(verdict, ratio=ratio, p_value=case.p_value)
     if case.unfit:
         return verdict
+    # The interval is about four standard errors wide. A slowdown that far beyond the band clears it with probability
+    # 97.5 % in one run, so with 95 % in two.
+    verdict = replace(verdict, detectable=(1.0 + band) * ratio.high / ratio.low - 1.0)
     if ratio.high <= 1.0 + band:
         found = "faster" if ratio.high < 1.0 else "no regression"
         return replace(verdict, outcome="ok", reason=found)

@@ -162,7 +162,7 @@ class Latency:
         from device_bench.health import examine
 
         results = measurement.results
-        if results.context.kind == "measured":
+        if results.kind == "measured":
             for benchmark in results.benchmarks:
                 for finding in examine(benchmark, results.context):
                     if finding.unfit:

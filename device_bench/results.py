@@ -4,9 +4,10 @@ A file MUST be one JSON object of at most 64 MiB with ``benchmarks``, a list of 
 
 - ``name``: unique within the file;
 - ``time_unit``: ``ns``, ``us``, ``ms``, ``s``, or ``instructions`` (counted) or ``cycles`` (estimated), neither a time;
-- ``samples``: 1 to 2,000,000 finite numbers above zero, in the order in which they were taken.
+- ``samples``: 1 to 2,000,000 finite numbers from 1e-12 to 1e18, in the order in which they were taken.
 
-These three are enough. ``context.schema_version`` is 1 where it is given. Further fields are read if this module names
+These three are enough. ``context.schema_version`` is 1 where it is given, and ``context.kind`` (``measured``,
+``instructions`` or ``estimate``) follows from the units where it is not. Further fields are read if this module names
 them and ignored if it does not. In files of ours, sample ``i`` of every benchmark was taken in the same round
 (``context.interleaved``), so that samples may be compared in pairs.
 """
@@ -35,7 +36,8 @@ NANOSECONDS: Final[dict[str, float]] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Field(max_length=1000)]
-Sample = Annotated[FiniteFloat, Field(gt=0)]
+# The bounds are beyond every latency and count, and keep ratios and changes of unit away from overflow.
+Sample = Annotated[FiniteFloat, Field(ge=1e-12, le=1e18)]
 
 
 class _Record(BaseModel):
@@ -129,6 +131,16 @@ class Results(_Record):
                 raise ValueError(f"the benchmark {benchmark.name!r} appears twice")
             seen.add(benchmark.name)
         return self
+
+    @property
+    def kind(self) -> Literal["measured", "instructions", "estimate"]:
+        """What the samples are: what the context says, else what their units are for."""
+        if "kind" in self.context.model_fields_set:
+            return self.context.kind
+        units = {benchmark.time_unit for benchmark in self.benchmarks}
+        if units <= set(NANOSECONDS):
+            return "measured"
+        return "instructions" if units == {"instructions"} else "estimate"
 
     @property
     def names(self) -> tuple[str, ...]:

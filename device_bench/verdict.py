@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from device_bench.stats import Interval
@@ -18,7 +18,8 @@ class ModelVerdict:
     """One model: ``ratio`` is new over base (above 1 is slower), ``reason`` the sentence that explains the outcome.
 
     ``p_value`` is the rank test's, for "slower by more than the allowed regression", after Holm over all models.
-    ``base`` and ``new`` are the medians in ``time_unit``. ``ratio`` and ``p_value`` are None if nothing was compared.
+    ``base`` and ``new`` are the medians in ``time_unit``. ``detectable`` is the smallest slowdown (a share) that
+    samples as noisy as these would show in 95 of 100 comparisons. What there is no ground for is None.
     """
 
     name: str
@@ -29,6 +30,14 @@ class ModelVerdict:
     time_unit: str = "ms"
     ratio: Interval | None = None
     p_value: float | None = None
+    detectable: float | None = None
+
+    @property
+    def sensitivity(self) -> str:
+        """What these samples would have shown, to be put behind the reason; empty if that is not known."""
+        if self.detectable is None or self.outcome == "regression":
+            return ""
+        return f" (a slowdown of {self.detectable:.1%} would be found)"
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,13 @@ class Verdict:
         """0 ok, 3 regression, 4 inconclusive."""
         return EXIT_CODES[self.outcome]
 
+    def document(self) -> dict[str, Any]:
+        """The verdict as a JSON-ready object."""
+        return {**asdict(self), "outcome": self.outcome, "exit_code": self.exit_code}
+
     def to_json(self) -> str:
-        """The verdict as one JSON object."""
-        document = {**asdict(self), "outcome": self.outcome, "exit_code": self.exit_code}
-        return json.dumps(document, sort_keys=True, allow_nan=False)
+        """The verdict as JSON text."""
+        return json.dumps(self.document(), sort_keys=True, allow_nan=False)
 
     def lines(self) -> tuple[str, ...]:
         """One line a model, then the notes and the outcome, for a terminal or a log."""
@@ -67,5 +79,5 @@ class Verdict:
                 figures = (
                     f" {model.base:.4g} → {model.new:.4g} {model.time_unit}, {change:+.1%} ({low:+.1%} to {high:+.1%});"
                 )
-            told.append(f"{model.name}: {model.outcome};{figures} {model.reason}")
+            told.append(f"{model.name}: {model.outcome};{figures} {model.reason}{model.sensitivity}")
         return (*told, *self.notes, f"{self.outcome} at an allowed regression of {self.max_regression:.1%}")

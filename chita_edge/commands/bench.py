@@ -19,8 +19,14 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option("--ort", type=click.Path(path_type=Path), help="ONNX Runtime for the device: an AAR or a library.")
 @click.option("--profile", is_flag=True, help="Add to --out what each node of the models takes.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the raw samples and their context.")
+@click.option(
+    "--compare", "baseline", type=click.Path(path_type=Path), help="Results file to hold the new ones against."
+)
+@click.option("--max-regression", default="5%", show_default=True, help="With --compare: how much slower is allowed.")
 @json_option
+@click.pass_context
 def bench(
+    context: click.Context,
     bundle: Path,
     device: str,
     threads: int,
@@ -30,12 +36,21 @@ def bench(
     ort: Path | None,
     profile: bool,
     out: Path | None,
+    baseline: Path | None,
+    max_regression: str,
     as_json: bool,
 ) -> None:
-    """Measure the dense and the sparse model of BUNDLE, interleaved, on a device."""
-    from chita_edge import pipeline
+    """Measure the dense and the sparse model of BUNDLE, interleaved, on a device.
+
+    With --compare the exit code is 0, 3 for a regression (which a second run, made at once, has confirmed), or 4 when
+    the samples do not tell.
+    """
+    from chita_edge.gate import bench_against
+    from chita_edge.latency import summarise
+    from chita_edge.measuring import measure_bundle
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
+    from chita_edge.report.verdict_table import print_verdict
     from device_bench import Plan
     from device_bench.plan import parse_cores, parse_duration
 
@@ -47,9 +62,21 @@ def bench(
         ort=ort,
         profile=profile,
     )
+    verdict = None
     with ProgressBars() as progress:
-        result = pipeline.bench(bundle, plan, device=device, out=out, progress=progress)
+        if baseline is None:
+            measurement = measure_bundle(bundle, plan, device=device, out=out, progress=progress)
+        else:
+            gated = bench_against(
+                bundle, baseline, plan, device=device, max_regression=max_regression, out=out, progress=progress
+            )
+            measurement, verdict = gated.measurement, gated.verdict
+    latency = summarise(measurement)
     if as_json:
-        print_json(result.to_json())
+        print_json({**latency.to_json(), **({"verdict": verdict.document()} if verdict else {})})
     else:
-        print_latency(result)
+        print_latency(latency)
+        if verdict:
+            print_verdict(verdict)
+    if verdict:
+        context.exit(verdict.exit_code)

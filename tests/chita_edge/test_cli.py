@@ -3,42 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from chita_edge.cli import cli
-from chita_edge.failures import reported
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left: exit code and streams."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def chita_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process, in the test's folder: importing torch anew takes seconds each time."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, **environment: str) -> Done:
-        with monkeypatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            code = reported(lambda: cli(list(arguments), standalone_mode=False))
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return run
+from command_line import Run
 
 
 def test_the_installed_program_ends_with_the_exit_code(tmp_path: Path) -> None:

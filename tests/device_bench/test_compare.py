@@ -177,8 +177,11 @@ def test_counts_are_compared_exactly_and_never_with_times() -> None:
         compare(counts(100.0), results(m=quiet(1)))
     with pytest.raises(ResultsError, match="cannot be compared"):
         compare(counts(100.0), results("instructions", Context(kind="estimate"), m=np.array([100.0])))
-    with pytest.raises(ResultsError, match="counted instructions"):
-        compare(results("instructions", m=quiet(1)), results(m=quiet(1)))
+    said = results("instructions", Context(kind="measured"), m=quiet(1))
+    with pytest.raises(ResultsError, match="is in instructions, which is no time"):
+        compare(said, results(m=quiet(1)))
+    # A file with a name, a unit and samples alone says by its unit what it holds.
+    assert compare(results("instructions", m=np.array([100.0])), counts(100.0)).outcome == "ok"
 
 
 def test_files_and_what_is_printed(tmp_path: Path) -> None:

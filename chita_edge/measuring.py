@@ -1,0 +1,55 @@
+"""Measure the two models of a bundle, and keep the raw samples whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import device_bench
+from chita_edge.bundle import verify_bundle
+from chita_edge.progress import Progress, silent
+from device_bench.subjects import DENSE_FILE, SPARSE_FILE
+
+
+def measure_bundle(
+    bundle: Path,
+    plan: device_bench.Plan,
+    *,
+    device: str = "local",
+    out: Path | None = None,
+    progress: Progress = silent,
+    stage: str = "latency",
+) -> device_bench.Measurement:
+    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
+
+    What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
+    """
+    verify_bundle(bundle)
+    try:
+        measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage)
+    except device_bench.DeviceBenchError as error:
+        if out is not None and error.partial is not None:
+            error.partial.save(out)
+        raise
+    if out is not None:
+        measurement.save(out)
+    return measurement
+
+
+def measure_pair(
+    dense: Path,
+    sparse: Path,
+    plan: device_bench.Plan,
+    device: str,
+    progress: Progress,
+    stage: str = "latency",
+) -> device_bench.Measurement:
+    """Measure a dense and a sparse file in turns; `progress` is told samples of `plan.samples`."""
+    return device_bench.measure(
+        {
+            "dense": device_bench.ModelUnderTest(dense, sparse=False),
+            "sparse": device_bench.ModelUnderTest(sparse, sparse=True),
+        },
+        device=device,
+        plan=plan,
+        progress=lambda share: progress(stage, round(share * plan.samples), plan.samples),
+    )

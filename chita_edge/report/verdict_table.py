@@ -1,0 +1,37 @@
+"""The table that `chita-edge compare` prints."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from device_bench.verdict import ModelVerdict, Verdict
+
+# Wide enough for a whole sentence where standard output is no terminal.
+_LOG_WIDTH = 200
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print a row a model, the notes, and the outcome as the last line, on standard output."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_LOG_WIDTH)
+    table = Table()
+    for heading in ("model", "base", "new", "change", "interval", "outcome", "why"):
+        numeric = heading in ("base", "new", "change", "interval")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric)
+    for model in verdict.models:
+        table.add_row(Text(model.name), *_figures(model), model.outcome, Text(f"{model.reason}{model.sensitivity}"))
+    console.print(table)
+    for note in verdict.notes:
+        console.print(Text(note))
+    console.print(Text(verdict.lines()[-1]))
+
+
+def _figures(model: ModelVerdict) -> tuple[str, str, str, str]:
+    if model.ratio is None or model.base is None or model.new is None:
+        return "", "", "", ""
+    change, low, high = (bound - 1.0 for bound in (model.ratio.estimate, model.ratio.low, model.ratio.high))
+    interval = "exact" if model.ratio.level == 1.0 else f"{low:+.1%} to {high:+.1%}"
+    return f"{model.base:.4g} {model.time_unit}", f"{model.new:.4g} {model.time_unit}", f"{change:+.1%}", interval

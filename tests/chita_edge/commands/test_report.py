@@ -1,0 +1,37 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from command_line import Run
+
+from chita_edge.bundle import verify_bundle
+
+
+def test_runs_become_history(bundle: Path, saved: Callable[..., str], chita_edge: Run) -> None:
+    first, second = saved("phone.json", 1, dense=9.0, sparse=4.0), saved("board.json", 2, dense=9.0, sparse=3.0)
+    done = chita_edge("report", "bundle", first, second)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "bundle/report.html\n"
+    page = (bundle / "report.html").read_text()
+    assert "phone" in page
+    assert "board" in page
+    verify_bundle(bundle)
+    as_json = json.loads(chita_edge("report", "bundle", "--json").stdout)
+    assert as_json == {"bundle": "bundle", "report": "bundle/report.html", "runs": ["board", "phone"]}
+
+
+def test_what_is_no_bundle_and_what_is_no_run(bundle: Path, tmp_path: Path, chita_edge: Run) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    for arguments, code, sentence in (
+        (["nowhere"], 2, "nowhere is not a folder"),
+        (["bundle", "none.json"], 1, "none.json cannot be read"),
+        (["bundle", "bad.json"], 1, "bad.json is not a results file"),
+        ([], 2, "Missing argument"),
+    ):
+        done = chita_edge("report", *arguments)
+        assert done.returncode == code
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (bundle / "report.html").exists()
+    (bundle / "model.onnx").write_bytes(b"x")
+    assert chita_edge("report", "bundle").returncode == 6
