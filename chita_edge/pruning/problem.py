@@ -112,7 +112,11 @@ class Problem:
 
     def objective(self, weights: torch.Tensor) -> float:
         """Q(w); zero at w̄ without the first-order term, never below −nφ²/2."""
-        residual = self.residual(weights).double()
+        return self.objective_at(weights, self.residual(weights))
+
+    def objective_at(self, weights: torch.Tensor, residual: torch.Tensor) -> float:
+        """Q(w) when the residual at w is known already."""
+        residual = residual.double()
         ridge = self.damping * float((weights - self.dense).double().square().sum())
         return 0.5 * (float(residual @ residual) - self.samples * self.first_order**2 + ridge)
 

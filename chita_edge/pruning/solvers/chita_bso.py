@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.quadratic import Quadratic
+from chita_edge.pruning.solvers.block_search import search_block
 from chita_edge.pruning.solvers.blocks import block_bounds
-from chita_edge.pruning.solvers.iht import iht
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
@@ -29,12 +28,12 @@ class ChitaBso:
 
     Attributes:
         block: most weights of a block.
-        iterations: most iterations of `iht` a block.
+        rounds: most supports tried in a block.
 
     """
 
     block: int = 500
-    iterations: int = 5
+    rounds: int = 10
     name: str = "chita_bso"
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
@@ -44,41 +43,26 @@ class ChitaBso:
         offset = torch.full((problem.samples,), problem.first_order)
         free = 0.5 * problem.samples * problem.first_order**2
         before = after = 0.0
-        done = 0
+        total = offset.clone()
         progress("solve", 0, problem.dense.numel())
-        for number, (layer, (start, _)) in enumerate(zip(problem.layers, problem.bounds, strict=True)):
+        for number, (layer, (start, stop)) in enumerate(zip(problem.layers, problem.bounds, strict=True)):
             for first, last in block_bounds(layer.weight.shape, self.block, constraint.pattern.rows):
                 where = slice(start + first, start + last)
+                kept = int(mask[where].sum())
+                if kept == last - first:
+                    continue
                 quadratic = Quadratic(
                     layer.gradients[first:last], problem.dense[where], offset, problem.damping, constant=-free
                 )
-                kept = int(mask[where].sum())
-                if 0 < kept < last - first:
+                residual = quadratic.residual(weights[where])
+                old = quadratic.objective_at(weights[where], residual)
+                new = old
+                if kept:
                     part = constraint.part(number, first, last, kept)
-                    found, support, trace = self._solve_block(quadratic, mask[where], part)
-                    weights[where], mask[where] = found, support
-                    before, after = before + trace[0], after + trace[1]
-                elif not kept:
-                    lost = quadratic.objective(torch.zeros_like(quadratic.dense))
-                    before, after = before + lost, after + lost
-                done += last - first
-            progress("solve", done, problem.dense.numel())
-        return Solution(weights, mask, problem.objective(weights), (before, after))
-
-    def _solve_block(
-        self, quadratic: Quadratic, magnitude: torch.Tensor, part: Constraint
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[float, float]]:
-        """The best of what iterating finds and of the magnitude support, each with its best weights."""
-        start = quadratic.dense * magnitude
-        found = iht(quadratic, start, magnitude, part.project, max_iterations=self.iterations)
-        candidates = [(_solved(quadratic, support), support) for support in (magnitude, found.mask)]
-        values = [quadratic.objective(weights) for weights, _ in candidates]
-        best = values.index(min(values))
-        return (*candidates[best], (found.trace[0], values[best]))
-
-
-def _solved(quadratic: Quadratic, mask: torch.Tensor) -> torch.Tensor:
-    chosen = mask.nonzero()[:, 0]
-    weights = torch.zeros_like(quadratic.dense)
-    weights[chosen] = back_solve(quadratic.restrict(chosen))
-    return weights
+                    found = search_block(quadratic, mask[where], part, self.rounds)
+                    weights[where], mask[where] = found.weights, found.mask
+                    residual, new = found.residual, found.objective
+                before, after = before + old, after + new
+                total += residual - offset
+            progress("solve", stop, problem.dense.numel())
+        return Solution(weights, mask, problem.objective_at(weights, total), (before, after))

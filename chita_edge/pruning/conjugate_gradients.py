@@ -1,0 +1,50 @@
+"""Preconditioned conjugate gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TOLERANCE = 1e-5
+_MOST_ITERATIONS = 40
+
+
+def conjugate_gradients(
+    times: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, factor: torch.Tensor
+) -> torch.Tensor | None:
+    """Solve M x = right for a symmetric positive definite M (Hestenes and Stiefel 1952).
+
+    The error that counts is that in the norm of M, of which the objective's excess is the square; it is estimated by
+    the preconditioned residual.
+
+    Args:
+        times: M's product with a vector (m,).
+        right: float32 (m,).
+        factor: lower Cholesky factor (m, m) of an approximation of M.
+
+    Returns:
+        x to a relative error of 1e-5, or None where that is not reached.
+    """
+    found = torch.zeros_like(right)
+    residual = right
+    direction = torch.cholesky_solve(residual[:, None], factor)[:, 0]
+    size = float(residual @ direction)
+    limit = _TOLERANCE**2 * size
+    for _ in range(_MOST_ITERATIONS):
+        if not size > limit:
+            return found if size == size and size >= 0 else None
+        image = times(direction)
+        bend = float(direction @ image)
+        if not bend > 0:
+            return None
+        length = size / bend
+        found = found + length * direction
+        residual = residual - length * image
+        solved = torch.cholesky_solve(residual[:, None], factor)[:, 0]
+        previous, size = size, float(residual @ solved)
+        direction = solved + size / previous * direction
+    return None

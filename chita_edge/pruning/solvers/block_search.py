@@ -1,0 +1,85 @@
+"""The sparse minimum of one block's quadratic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.pruning.allocation.top import top_mask
+from chita_edge.pruning.back_solve import back_solve
+from chita_edge.pruning.gram import gram
+from chita_edge.pruning.solvers.iht import iht
+from chita_edge.pruning.solvers.splice import splice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chita_edge.pruning.allocation import Constraint
+    from chita_edge.pruning.quadratic import Quadratic
+
+_LARGEST_HESSIAN = 2048
+# The active set holds the largest so many times the budget, and never less than so many weights.
+_ACTIVE = 1.5
+_LEAST_ACTIVE = 256
+_IHT_ITERATIONS = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sparse point of a block, its residual and q there."""
+
+    weights: torch.Tensor
+    mask: torch.Tensor
+    residual: torch.Tensor
+    objective: float
+
+
+def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, rounds: int) -> Found:
+    """The best of what splicing (`splice`), or for large blocks iterating (`iht`), finds, with its best weights.
+
+    Never above the start's support with its best weights.
+
+    Args:
+        quadratic: q over the block's m weights.
+        start: bool (m,), a mask of the set.
+        part: the set.
+        rounds: most supports tried.
+    """
+    m = len(start)
+    if m > _LARGEST_HESSIAN:
+        found = iht(quadratic, quadratic.dense * start, start, part.project, max_iterations=_IHT_ITERATIONS)
+        return min((_finished(quadratic, mask) for mask in (start, found.mask)), key=lambda point: point.objective)
+    kept = int(start.sum())
+    free = part.pattern.rows == 0
+    size = max(round(_ACTIVE * kept), _LEAST_ACTIVE)
+    if free and size < 0.9 * m:
+        active = top_mask(quadratic.dense.abs().masked_fill(start, torch.inf), size).nonzero()[:, 0]
+        point = _spliced(quadratic.restrict(active), start[active], lambda scores: top_mask(scores, kept), rounds)
+        weights, mask = torch.zeros_like(quadratic.dense), torch.zeros_like(start)
+        weights[active], mask[active] = point.weights, point.mask
+        return Found(weights, mask, point.residual, point.objective)
+    project = (lambda scores: top_mask(scores, kept)) if free else part.project
+    return _spliced(quadratic, start, project, rounds)
+
+
+def _spliced(
+    quadratic: Quadratic, start: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor], rounds: int
+) -> Found:
+    hessian = gram(quadratic.columns)
+    hessian.diagonal().add_(quadratic.damping)
+    slope = torch.mv(quadratic.columns, quadratic.offset)
+    found = splice(hessian, quadratic.dense, slope, start, project, rounds)
+    return _finished(quadratic, start) if found is None else _finished(quadratic, found.mask, found.factor)
+
+
+def _finished(quadratic: Quadratic, mask: torch.Tensor, factor: torch.Tensor | None = None) -> Found:
+    """The best weights on a support."""
+    chosen = mask.nonzero()[:, 0]
+    inner = quadratic.restrict(chosen)
+    solved = back_solve(inner, factor)
+    weights = torch.zeros_like(quadratic.dense)
+    weights[chosen] = solved
+    residual = inner.residual(solved)
+    return Found(weights, mask, residual, inner.objective_at(solved, residual))
