@@ -3,9 +3,10 @@
  * A plane, or a strip of its rows, is copied into padded planes in L1 (common/planes.h), so that the inner loops know
  * neither edges nor strides. 3×3 and 5×5 windows of stride 1 and 2 are unrolled over several output rows, as each loaded
  * piece of an input row serves all of them. Where a row is much shorter than a vector, all rows are computed as one.
- * Where masked loads are cheap, stride 1 needs no copies at all.
+ * Where masked loads are cheap, 3×3 and 5×5 windows need no copies at all (depthwise_conv/direct.h).
  */
 #include "common/planes.h"
+#include "depthwise_conv/direct.h"
 
 #define STRIP_BYTES (24 * 1024)
 #if CE_REGISTERS == 32
@@ -192,94 +193,6 @@ static void sum_strip(const ce_conv_geometry *g, const job_t *job, int64_t rows)
   else sum_general(job, (int64_t)taps(g), rows);
 }
 
-#if defined(CE_MASKED_LOADS)
-typedef struct direct_t {
-  const ce_conv_geometry *g;
-  const float *image, *zeros, *weights; /* zeros: a row of them */
-  float bias, clip_min, clip_max;
-  int64_t h, w, out_w;
-} direct_t;
-
-/* `rows` output rows from oh on, straight from the image; columns outside it are masked, rows outside it are zeros. */
-CE_INLINE void sum_direct(const direct_t *job, float *to, int64_t oh, const int k, const int rows) {
-  const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
-  const int64_t pad_left = job->g->pad_left, w = job->w, h = job->h, out_w = job->out_w;
-  const uintptr_t zeros = (uintptr_t)(job->zeros - pad_left);
-  uintptr_t row[MOST_ROWS + 4], in_image = (uintptr_t)(job->image + (oh - job->g->pad_top) * w - pad_left);
-  CE_UNROLL for (int i = 0; i < rows - 1 + k; ++i, in_image += (uintptr_t)w * sizeof(float)) {
-    const uintptr_t inside = -(uintptr_t)((uint64_t)(oh - job->g->pad_top + i) < (uint64_t)h);
-    row[i] = zeros + ((in_image - zeros) & inside); /* no branch, as it would not be predicted */
-  }
-  for (int64_t at = 0; at < out_w; at += CE_LANES) {
-    const int64_t left = pad_left - at;
-    ce_mask mask[5];
-    CE_UNROLL for (int j = 0; j < k; ++j) mask[j] = ce_lanes(left - j, left - j + w);
-    vf sum[MOST_ROWS];
-    CE_UNROLL for (int r = 0; r < rows; ++r) sum[r] = ce_splat(job->bias);
-    CE_UNROLL for (int i = 0; i < rows - 1 + k; ++i)
-      CE_UNROLL for (int j = 0; j < k; ++j) {
-        const vf x = ce_load_lanes((const float *)row[i] + at + j, mask[j]);
-        CE_UNROLL for (int r = 0; r < rows; ++r)
-          if (i - r >= 0 && i - r < k) sum[r] += ce_splat(job->weights[(i - r) * k + j]) * x;
-      }
-    const int64_t count = ce_min(CE_LANES, out_w - at);
-    CE_UNROLL for (int r = 0; r < rows; ++r)
-      ce_store_part(to + r * out_w + at, ce_clip(sum[r], lowest, highest), (int)count);
-  }
-}
-
-#define DIRECT_STEP(n)                                                      \
-  for (; oh + (n) <= out_h && (n) <= MOST_ROWS; oh += (n), to += (n)*job->out_w) \
-  sum_direct(job, to, oh, k, n)
-
-CE_INLINE void sum_plane(const direct_t *job, float *to, int64_t out_h, const int k) {
-  int64_t oh = 0;
-#if MOST_ROWS == 7
-  if (k == 3 && (out_h % 7 == 0 || out_h % 6)) DIRECT_STEP(7);
-  if (k == 3 && out_h % 6 == 0) DIRECT_STEP(6);
-#endif
-  DIRECT_STEP(4);
-  DIRECT_STEP(3);
-  DIRECT_STEP(2);
-  DIRECT_STEP(1);
-}
-
-CE_NOINLINE void sum_plane_3(const direct_t *job, float *to, int64_t out_h) { sum_plane(job, to, out_h, 3); }
-CE_NOINLINE void sum_plane_5(const direct_t *job, float *to, int64_t out_h) { sum_plane(job, to, out_h, 5); }
-
-/* Measured: copies cost less where a row is one to two vectors, and on AVX2 for all but the shortest rows. */
-static int is_direct(const ce_conv_geometry *g, int64_t out_w) {
-  if (out_w > CE_LANES && (CE_LANES < 16 || out_w <= 2 * CE_LANES)) return 0;
-  return g->kernel_h == g->kernel_w && (g->kernel_h == 3 || g->kernel_h == 5) && g->stride_h == 1 && g->stride_w == 1 &&
-         g->dilation_h == 1 && g->dilation_w == 1;
-}
-
-static void run_direct(const plan_t *plan, const ce_run *run, float *zeros, int64_t begin, int64_t end) {
-  const ce_conv_geometry *g = &plan->g;
-  const ce_shape in = run->shape;
-  const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in);
-  ce_zero(zeros, in.w);
-  direct_t job = {.g = g, .zeros = zeros, .clip_min = plan->clip_min, .clip_max = plan->clip_max, .h = in.h, .w = in.w,
-                  .out_w = out_w};
-  for (int64_t image = begin; image < end; ++image) {
-    job.image = run->x + image * in.h * in.w;
-    job.weights = plan->weights + (size_t)(image % g->out_channels) * taps(g);
-    job.bias = plan->bias[image % g->out_channels];
-    float *to = run->y + image * out_h * out_w;
-    if (g->kernel_h == 3) sum_plane_3(&job, to, out_h);
-    else sum_plane_5(&job, to, out_h);
-  }
-}
-#else
-static int is_direct(const ce_conv_geometry *g, int64_t out_w) {
-  (void)g, (void)out_w;
-  return 0;
-}
-static void run_direct(const plan_t *plan, const ce_run *run, float *zeros, int64_t begin, int64_t end) {
-  (void)plan, (void)run, (void)zeros, (void)begin, (void)end;
-}
-#endif
-
 static job_t job_of(const plan_t *plan, const ce_planes *p, const int64_t *offset, const float *planes, int64_t image,
                     int64_t out_row, float *y) {
   const int64_t c = image % plan->g.out_channels;
@@ -304,7 +217,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads), end = images * (task + 1) / all;
   int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * l.bytes);
   if (is_direct(g, p.out_w)) {
-    run_direct(plan, run, (float *)offset, images * task / all, end);
+    const planes_t all_planes = {.g = g, .weights = plan->weights, .bias = plan->bias, .clip_min = plan->clip_min,
+                                 .clip_max = plan->clip_max, .in = in, .x = run->x, .y = run->y};
+    run_direct(&all_planes, (float *)offset, images * task / all, end);
     return;
   }
   float *planes = (float *)((char *)offset + l.offset_bytes), *flat = planes + l.planes * l.group;

@@ -1,0 +1,272 @@
+/* 3×3 and 5×5 depthwise windows straight from the image, without a padded copy: loads outside it are masked.
+ *
+ * Stride 1 loads each tap of an input row; stride 2 loads pairs of vectors and takes their even and odd lanes apart. Planes
+ * so narrow that a row fills less than half a vector are computed as one row of pixels, in which a tap is a fixed distance
+ * and a mask tells the pixels whose tap is in the padding.
+ */
+#ifndef CE_DEPTHWISE_CONV_DIRECT_H
+#define CE_DEPTHWISE_CONV_DIRECT_H
+
+#include "common/kernel.h"
+#include "common/planes.h"
+#include "common/simd.h"
+
+/* Planes of a batch of images: plane i is channel i % out_channels. */
+typedef struct planes_t {
+  const ce_conv_geometry *g;
+  const float *weights, *bias;
+  float clip_min, clip_max;
+  ce_shape in;
+  const float *x;
+  float *y;
+} planes_t;
+
+#if defined(CE_MASKED_LOADS)
+
+#if CE_REGISTERS == 32
+#define DIRECT_ROWS 7
+/* The nine weights stay in registers: as memory operands they would take the place of loads of the image. */
+#define CE_KEEP(vector) __asm__("" : "+v"(vector))
+#else
+#define DIRECT_ROWS 4
+#define CE_KEEP(vector) __asm__("" : "+x"(vector))
+#endif
+#define MOST_WINDOW 5
+#define MOST_LOADS 6
+
+typedef struct direct_t {
+  const float *image, *zeros, *weights; /* zeros: a row of them */
+  float bias, clip_min, clip_max;
+  int64_t h, w, out_w, pad_top, pad_left;
+} direct_t;
+
+/* The loads that the k taps of an output vector need of an input row, and the column at which the i-th begins. */
+CE_INLINE int load_count(const int k, const int s) { return s == 1 ? k : (k + 1) / 2 * 2; }
+CE_INLINE int64_t load_column(const int i, const int s) { return s == 1 ? i : i / 2 * 2 + i % 2 * CE_LANES; }
+
+CE_INLINE void find_masks(const direct_t *job, int64_t at, ce_mask *mask, const int k, const int s) {
+  CE_UNROLL for (int i = 0; i < load_count(k, s); ++i) {
+    const int64_t column = at * s - job->pad_left + load_column(i, s);
+    mask[i] = ce_lanes(-column, job->w - column);
+  }
+}
+
+CE_INLINE vf load_some(const float *from, ce_mask mask, const int masked) {
+  return masked ? ce_load_lanes(from, mask) : ce_load(from);
+}
+
+CE_INLINE void load_taps(const float *from, const ce_mask *mask, vf *x, const int masked, const int k, const int s) {
+  if (s == 1) {
+    CE_UNROLL for (int j = 0; j < k; ++j) x[j] = load_some(from + j, mask[j], masked);
+    return;
+  }
+  CE_UNROLL for (int j = 0; j < k; j += 2) {
+    const vf a = load_some(from + j, mask[j], masked), b = load_some(from + j + CE_LANES, mask[j + 1], masked);
+    x[j] = __builtin_shufflevector(a, b, CE_EVEN);
+    if (j + 1 < k) x[j + 1] = __builtin_shufflevector(a, b, CE_ODD);
+  }
+}
+
+/* One vector of each of `rows` output rows; row[i] is the i-th input row at output column 0. */
+CE_INLINE void sum_column(const direct_t *job, const uintptr_t *row, const vf *weight, const ce_mask *mask, float *to,
+                          int64_t at, const int masked, const int k, const int s, const int rows) {
+  const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
+  vf sum[DIRECT_ROWS];
+  CE_UNROLL for (int r = 0; r < rows; ++r) sum[r] = ce_splat(job->bias);
+  CE_UNROLL for (int i = 0; i < (rows - 1) * s + k; ++i) {
+    vf x[MOST_WINDOW];
+    load_taps((const float *)row[i] + at * s, mask, x, masked, k, s);
+    CE_UNROLL for (int j = 0; j < k; ++j)
+      CE_UNROLL for (int r = 0; r < rows; ++r)
+        if (i - r * s >= 0 && i - r * s < k) sum[r] += weight[(i - r * s) * k + j] * x[j];
+  }
+  const int64_t left = job->out_w - at;
+  if (!masked || left >= CE_LANES)
+    CE_UNROLL for (int r = 0; r < rows; ++r) ce_store(to + r * job->out_w + at, ce_clip(sum[r], lowest, highest));
+  else
+    CE_UNROLL for (int r = 0; r < rows; ++r)
+      ce_store_part(to + r * job->out_w + at, ce_clip(sum[r], lowest, highest), (int)left);
+}
+
+/* Output rows oh to oh + rows - 1. */
+CE_INLINE void sum_direct(const direct_t *job, const vf *weight, const ce_mask *narrow, float *to, int64_t oh,
+                          const int k, const int s, const int rows) {
+  const int64_t w = job->w, h = job->h, out_w = job->out_w, first = oh * s - job->pad_top;
+  const uintptr_t zeros = (uintptr_t)(job->zeros - job->pad_left);
+  uintptr_t row[(DIRECT_ROWS - 1) * 2 + MOST_WINDOW], in_image = (uintptr_t)(job->image + first * w - job->pad_left);
+  CE_UNROLL for (int i = 0; i < (rows - 1) * s + k; ++i, in_image += (uintptr_t)w * sizeof(float)) {
+    const uintptr_t inside = -(uintptr_t)((uint64_t)(first + i) < (uint64_t)h);
+    row[i] = zeros + ((in_image - zeros) & inside); /* no branch, as it would not be predicted */
+  }
+  if (narrow) {
+    sum_column(job, row, weight, narrow, to, 0, 1, k, s, rows);
+    return;
+  }
+  /* Vectors whose loads are all inside the image need no masks. */
+  const int64_t reach = load_column(load_count(k, s) - 1, s) + CE_LANES;
+  for (int64_t at = 0; at < out_w; at += CE_LANES) {
+    ce_mask mask[MOST_LOADS];
+    if (at * s >= job->pad_left && at * s - job->pad_left + reach <= w && at + CE_LANES <= out_w) {
+      sum_column(job, row, weight, mask, to, at, 0, k, s, rows);
+    } else {
+      find_masks(job, at, mask, k, s);
+      sum_column(job, row, weight, mask, to, at, 1, k, s, rows);
+    }
+  }
+}
+
+#define DIRECT_STEP(n) \
+  for (; oh + (n) <= out_h && (n) <= DIRECT_ROWS; oh += (n), to += (n)*job->out_w) \
+  sum_direct(job, weight, narrow, to, oh, k, s, n)
+
+CE_INLINE void sum_plane(const direct_t *job, const ce_mask *narrow, float *to, int64_t out_h, const int k, const int s) {
+  vf weight[MOST_WINDOW * MOST_WINDOW];
+  CE_UNROLL for (int i = 0; i < k * k; ++i) {
+    weight[i] = ce_splat(job->weights[i]);
+    if (k == 3) CE_KEEP(weight[i]);
+  }
+  int64_t oh = 0;
+#if DIRECT_ROWS == 7
+  if (k == 3 && (out_h % 7 == 0 || out_h % 6)) DIRECT_STEP(7);
+  if (k == 3 && out_h % 6 == 0) DIRECT_STEP(6);
+#endif
+  DIRECT_STEP(4);
+  DIRECT_STEP(3);
+  DIRECT_STEP(2);
+  DIRECT_STEP(1);
+}
+
+CE_INLINE void run_window(const planes_t *planes, const float *zeros, int64_t begin, int64_t end, const int k,
+                          const int s) {
+  const ce_conv_geometry *g = planes->g;
+  const ce_shape in = planes->in;
+  const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in);
+  direct_t job = {.zeros = zeros, .clip_min = planes->clip_min, .clip_max = planes->clip_max, .h = in.h, .w = in.w,
+                  .out_w = out_w, .pad_top = g->pad_top, .pad_left = g->pad_left};
+  ce_mask narrow[MOST_LOADS];
+  find_masks(&job, 0, narrow, k, s);
+  for (int64_t plane = begin; plane < end; ++plane) {
+    const int64_t channel = plane % g->out_channels;
+    job.image = planes->x + plane * in.h * in.w;
+    job.weights = planes->weights + channel * k * k;
+    job.bias = planes->bias[channel];
+    float *to = planes->y + plane * out_h * out_w;
+    if (out_w <= CE_LANES) sum_plane(&job, narrow, to, out_h, k, s);
+    else sum_plane(&job, 0, to, out_h, k, s);
+  }
+}
+
+CE_NOINLINE void run_3x3_s1(const planes_t *p, const float *zeros, int64_t begin, int64_t end) {
+  run_window(p, zeros, begin, end, 3, 1);
+}
+CE_NOINLINE void run_3x3_s2(const planes_t *p, const float *zeros, int64_t begin, int64_t end) {
+  run_window(p, zeros, begin, end, 3, 2);
+}
+CE_NOINLINE void run_5x5_s1(const planes_t *p, const float *zeros, int64_t begin, int64_t end) {
+  run_window(p, zeros, begin, end, 5, 1);
+}
+CE_NOINLINE void run_5x5_s2(const planes_t *p, const float *zeros, int64_t begin, int64_t end) {
+  run_window(p, zeros, begin, end, 5, 2);
+}
+
+#if CE_LANES == 16
+#define SMALL_SIDE 8
+#define SMALL_VECTORS (SMALL_SIDE * SMALL_SIDE / CE_LANES)
+
+/* The pixels of a plane of h × w whose tap (kh, kw) of a padded 3×3 window is inside it, a bit each. */
+static uint64_t pixels_inside(int64_t h, int64_t w, int kh, int kw) {
+  const uint64_t row = ((uint64_t)1 << w) - 1, inside = kw == 0 ? row & ~(uint64_t)1 : kw == 1 ? row : row >> 1;
+  uint64_t all = 0;
+  for (int64_t r = kh == 0; r < h - (kh == 2); ++r) all |= inside << (r * w);
+  return all;
+}
+
+CE_INLINE void sum_small(const planes_t *p, uint16_t (*mask)[SMALL_VECTORS], int64_t begin, const int planes,
+                         const int vectors) {
+  const int64_t w = p->in.w, pixels = p->in.h * w;
+  const float *weights = p->weights + begin % p->g->out_channels * 9, *bias = p->bias + begin % p->g->out_channels;
+  const uintptr_t image = (uintptr_t)(p->x + begin * pixels);
+  vf sum[4][SMALL_VECTORS];
+  CE_UNROLL for (int i = 0; i < planes; ++i)
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[i][v] = ce_splat(bias[i]);
+  CE_UNROLL for (int tap = 0; tap < 9; ++tap) {
+    const uintptr_t from = image + (uintptr_t)((tap / 3 - 1) * w + tap % 3 - 1) * sizeof(float);
+    CE_UNROLL for (int v = 0; v < vectors; ++v) {
+      const ce_mask inside = mask[tap][v];
+      CE_UNROLL for (int i = 0; i < planes; ++i)
+        sum[i][v] += ce_splat(weights[i * 9 + tap]) * ce_load_lanes((const float *)from + i * pixels + v * CE_LANES, inside);
+    }
+  }
+  const vf lowest = ce_splat(p->clip_min), highest = ce_splat(p->clip_max);
+  float *to = p->y + begin * pixels;
+  CE_UNROLL for (int i = 0; i < planes; ++i, to += pixels) {
+    CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[i][v], lowest, highest));
+    const int tail = (int)(pixels - (vectors - 1) * CE_LANES);
+    ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[i][vectors - 1], lowest, highest), tail);
+  }
+}
+
+CE_INLINE void run_small_vectors(const planes_t *p, int64_t begin, int64_t end, const int vectors) {
+  uint16_t mask[9][SMALL_VECTORS];
+  for (int tap = 0; tap < 9; ++tap) {
+    const uint64_t inside = pixels_inside(p->in.h, p->in.w, tap / 3, tap % 3);
+    for (int v = 0; v < SMALL_VECTORS; ++v) mask[tap][v] = (uint16_t)(inside >> (v * CE_LANES));
+  }
+  for (; begin < end; ++begin) {
+    for (; begin + 4 <= end && begin % p->g->out_channels + 4 <= p->g->out_channels; begin += 4)
+      sum_small(p, mask, begin, 4, vectors);
+    if (begin < end) sum_small(p, mask, begin, 1, vectors);
+  }
+}
+
+CE_NOINLINE void run_small_1(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 1); }
+CE_NOINLINE void run_small_2(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 2); }
+CE_NOINLINE void run_small_3(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 3); }
+CE_NOINLINE void run_small_4(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 4); }
+
+/* Whether the planes are small and a 3×3 window keeps their size; if so they are done. */
+static int run_small(const planes_t *p, int64_t begin, int64_t end) {
+  static void (*const run[])(const planes_t *, int64_t, int64_t) = {run_small_1, run_small_2, run_small_3, run_small_4};
+  const ce_conv_geometry *g = p->g;
+  const int same = (g->pad_top & g->pad_left & g->pad_bottom & g->pad_right) == 1 &&
+                   (g->pad_top | g->pad_left | g->pad_bottom | g->pad_right) == 1;
+  if (g->kernel_h != 3 || g->stride_h != 1 || !same || p->in.w > SMALL_SIDE || p->in.h > SMALL_SIDE) return 0;
+  run[ce_ceil_div(p->in.h * p->in.w, CE_LANES) - 1](p, begin, end);
+  return 1;
+}
+#else
+static int run_small(const planes_t *p, int64_t begin, int64_t end) {
+  (void)p, (void)begin, (void)end;
+  return 0;
+}
+#endif
+
+/* Measured: where a masked load takes an instruction of its own, copies cost less for rows longer than a vector. */
+static int is_direct(const ce_conv_geometry *g, int64_t out_w) {
+  if (CE_LANES < 16 && out_w > CE_LANES) return 0;
+  return g->kernel_h == g->kernel_w && (g->kernel_h == 3 || g->kernel_h == 5) && g->stride_h == g->stride_w &&
+         g->stride_h <= 2 && g->dilation_h == 1 && g->dilation_w == 1;
+}
+
+/* Planes begin to end - 1; zeros: room for a row of the image. */
+static void run_direct(const planes_t *planes, float *zeros, int64_t begin, int64_t end) {
+  if (run_small(planes, begin, end)) return;
+  const ce_conv_geometry *g = planes->g;
+  ce_zero(zeros, planes->in.w);
+  if (g->kernel_h == 3 && g->stride_h == 1) run_3x3_s1(planes, zeros, begin, end);
+  else if (g->kernel_h == 3) run_3x3_s2(planes, zeros, begin, end);
+  else if (g->stride_h == 1) run_5x5_s1(planes, zeros, begin, end);
+  else run_5x5_s2(planes, zeros, begin, end);
+}
+
+#else
+static int is_direct(const ce_conv_geometry *g, int64_t out_w) {
+  (void)g, (void)out_w;
+  return 0;
+}
+static void run_direct(const planes_t *planes, float *zeros, int64_t begin, int64_t end) {
+  (void)planes, (void)zeros, (void)begin, (void)end;
+}
+#endif
+
+#endif
