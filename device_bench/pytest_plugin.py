@@ -10,8 +10,8 @@
 Without ``--latency-device`` (or ``latency_device`` in the ini file) tests that use the fixture are skipped.
 ``@pytest.mark.latency(max_regression="8%", samples=400, threads=2)`` overrides the options for one test; every test
 that uses the fixture carries the marker ``latency``, so that ``-m "not latency"`` leaves them out. The figures become
-junit properties of the test. An inconclusive comparison skips the test with its cause
-(``--latency-inconclusive=fail|pass``).
+junit properties of the test. An inconclusive comparison, or a device that is not reachable, skips the test with its
+cause; ``--latency-inconclusive=fail`` fails it, so that a gate cannot stop guarding without anybody seeing it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, all of which begin with ``--latency``."""
     group = parser.getgroup("latency", "latency of bundles on devices")
     group.addoption("--latency-device", metavar="NAME", help="local, emulated:cortex-a76, ssh:user@host, adb:SERIAL")
-    group.addoption("--latency-fail", metavar="median:5%", default="median:5%", help="the slowdown that fails a test")
+    group.addoption(
+        "--latency-fail", metavar="median:5%", default="median:5%", help="the slowdown still allowed; more fails"
+    )
     group.addoption("--latency-update", action="store_true", help="write the baselines instead of comparing")
     group.addoption("--latency-samples", type=int, default=200, metavar="N", help="samples of each model")
     group.addoption("--latency-threads", type=int, default=1, metavar="N", help="threads of the runtime")
     group.addoption("--latency-baselines", metavar="DIR", help=f"folder of the baselines; {_FOLDER} in the root folder")
-    group.addoption("--latency-inconclusive", choices=("skip", "fail", "pass"), default="skip")
+    group.addoption(
+        "--latency-inconclusive",
+        choices=("skip", "fail", "pass"),
+        default="skip",
+        help="what becomes of a test whose samples do not tell, or whose device is not reachable",
+    )
     parser.addini("latency_device", "the device to measure on if --latency-device is not given", default="")
 
 
@@ -103,7 +110,7 @@ class Latency:
 
         Fails the test on a regression or if there is no baseline, skips it if the comparison is inconclusive (or what
         ``--latency-inconclusive`` says) or the device is not reachable. Returns the verdict; with ``--latency-update``
-        it writes the baseline instead and returns None.
+        it writes the baseline instead and returns None, as it does without a device.
         """
         from device_bench.compare import compare, parse_share
         from device_bench.results import load
@@ -130,7 +137,8 @@ class Latency:
                 control=CONTROL,
             )
         except DeviceUnavailableError as error:
-            pytest.skip(f"{self.device} is not available: {error}")
+            self._without_a_verdict(f"{self.device} is not available: {error}")
+            return None
         except (DeviceBenchError, RuntimesError) as error:
             pytest.fail(str(error), pytrace=False)
         self._tell(verdict)
@@ -181,11 +189,14 @@ class Latency:
         if verdict.outcome == "regression":
             pytest.fail("\n".join(lines), pytrace=False)
         if verdict.outcome == "inconclusive":
-            choice = node.config.getoption("--latency-inconclusive")
-            if choice == "fail":
-                pytest.fail("\n".join(lines), pytrace=False)
-            if choice == "skip":
-                pytest.skip("; ".join(lines))
+            self._without_a_verdict("; ".join(lines))
+
+    def _without_a_verdict(self, cause: str) -> None:
+        choice = self.request.config.getoption("--latency-inconclusive")
+        if choice == "fail":
+            pytest.fail(cause, pytrace=False)
+        if choice == "skip":
+            pytest.skip(cause)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""How often the gate cries wolf, and how often it sees the wolf, on simulated noise.
+"""How often the gate cries wolf, and how often it sees the wolf, on simulated noise of 2 %.
 
-The gate is set to 2 %, samples have 2 % noise. Counted are false alarms without any change, and the share of 5 %
-slowdowns that is found, a second run included.
+"A slowdown of 5 %" has two readings. Read as "what must not pass", the allowed regression has to be smaller, and 2 % is
+set here. Read as "5 % is allowed", a slowdown of just that is no regression, and 8 % must be found.
+`python benchmarks/gate.py` prints the whole table.
 """
 
 from __future__ import annotations
@@ -10,64 +11,54 @@ import numpy as np
 import pytest
 
 from device_bench.compare import compare
-from device_bench.results import Benchmark, Results
+from device_bench.simulation import KINDS, Noise, outcomes, simulate
 
-SAMPLES = 200
-
-
-def run(rng: np.random.Generator, kind: str, scale: float) -> Results:
-    x = scale * rng.lognormal(0.0, 0.02, SAMPLES)
-    if kind in ("drift", "everything"):  # warms up by as much as 4 %, each time by another amount
-        x *= np.linspace(1.0, 1.0 + rng.uniform(0.0, 0.04), SAMPLES)
-    if kind in ("outliers", "everything"):  # one in twenty, twice as slow on average
-        x[rng.random(SAMPLES) < 0.05] *= 1.0 + rng.exponential(1.0)
-    if kind in ("two modes", "everything"):  # one in seven on a slower core
-        x[rng.random(SAMPLES) < 0.15] *= 1.10
-    if kind == "throttling" and rng.random() < 0.5:  # at some moment the clock drops for good
-        x[rng.integers(20, SAMPLES - 20) :] *= 1.15
-    if kind == "stretches":  # noise with a memory
-        steps = rng.standard_normal(SAMPLES)
-        for i in range(1, SAMPLES):
-            steps[i] = 0.7 * steps[i - 1] + 0.714 * steps[i]
-        x = scale * np.exp(0.02 * steps)
-    if kind == "half and half":
-        x[rng.random(SAMPLES) < 0.5] *= 1.2
-    return Results(benchmarks=(Benchmark.model_construct(name="m", time_unit="ms", samples=tuple(x.tolist())),))
+ALL = "drift, outliers, two modes"
+FIT = ("quiet", "drift", "outliers", "two modes", "two modes, even", "stretches", ALL)
 
 
-def outcomes(kind: str, slowdown: float, trials: int) -> dict[str, float]:
-    counts = dict.fromkeys(("ok", "regression", "inconclusive"), 0)
-    for trial in range(trials):
-        rng = np.random.default_rng(trial)
-        base, new = run(rng, kind, 4.0), run(rng, kind, 4.0 * slowdown)
-        verdict = compare(base, new, max_regression=0.02, again=lambda: run(rng, kind, 4.0 * slowdown))  # noqa: B023
-        counts[verdict.outcome] += 1
-    return {outcome: count / trials for outcome, count in counts.items()}
+def share(kind: str, slowdown: float, outcome: str, *, allowed: float, trials: int) -> float:
+    found = outcomes(KINDS[kind], slowdown, max_regression=allowed, trials=trials)
+    return found[outcome]  # type: ignore[literal-required]
 
 
-@pytest.mark.parametrize(
-    ("kind", "trials"),
-    [
-        ("everything", 1000),
-        ("drift", 100),
-        ("outliers", 100),
-        ("two modes", 100),
-        ("throttling", 100),
-        ("stretches", 100),
-    ],
-)
+# What is no regression beyond 2 % is none beyond 5 % either, so this covers the default of 5 % as well.
+@pytest.mark.parametrize(("kind", "trials"), [(ALL, 1000), *((kind, 100) for kind in KINDS if kind != ALL)])
 def test_at_most_one_false_alarm_in_a_hundred(kind: str, trials: int) -> None:
-    assert outcomes(kind, 1.0, trials)["regression"] <= 0.01
+    if kind == "runs differ by 1 %":
+        assert share(kind, 0.0, "regression", allowed=0.05, trials=trials) <= 0.01
+    else:
+        assert share(kind, 0.0, "regression", allowed=0.02, trials=trials) <= 0.01
 
 
-@pytest.mark.parametrize(
-    ("kind", "trials"),
-    [("quiet", 100), ("everything", 300), ("drift", 100), ("outliers", 100), ("two modes", 100), ("stretches", 100)],
-)
-def test_a_slowdown_of_five_percent_is_found(kind: str, trials: int) -> None:
-    assert outcomes(kind, 1.05, trials)["regression"] >= 0.95
+@pytest.mark.parametrize("kind", FIT)
+def test_a_slowdown_of_five_percent_is_found_when_two_are_allowed(kind: str) -> None:
+    assert share(kind, 0.05, "regression", allowed=0.02, trials=300 if kind == ALL else 60) >= 0.95
+
+
+@pytest.mark.parametrize("kind", ["quiet", ALL])
+def test_a_slowdown_of_eight_percent_is_found_when_five_are_allowed(kind: str) -> None:
+    assert share(kind, 0.08, "regression", allowed=0.05, trials=100) >= 0.95
+
+
+def test_a_slowdown_of_just_what_is_allowed_is_no_regression() -> None:
+    assert share("quiet", 0.05, "regression", allowed=0.05, trials=200) <= 0.025
+
+
+@pytest.mark.parametrize("samples", [9, 30, 200])
+def test_the_smallest_slowdown_that_is_said_to_be_found_is_found(samples: int) -> None:
+    """19 of 20 by its definition; the size itself is estimated, so a little less."""
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(20):
+        verdict = compare(simulate(rng, Noise(), samples), simulate(rng, Noise(), samples), max_regression=0.02)
+        size = verdict.models[0].detectable
+        assert size is not None
+        sizes.append(size)
+    found = outcomes(Noise(), float(np.median(sizes)), max_regression=0.02, samples=samples, trials=200)
+    assert found["regression"] >= 0.88
 
 
 def test_a_quiet_machine_gets_its_answer_and_an_unfit_one_none() -> None:
-    assert outcomes("quiet", 1.0, 100)["ok"] >= 0.99
-    assert outcomes("half and half", 1.05, 50)["inconclusive"] == 1.0
+    assert share("quiet", 0.0, "ok", allowed=0.02, trials=100) >= 0.99
+    assert share("two modes, far apart", 0.05, "inconclusive", allowed=0.02, trials=50) == 1.0

@@ -151,6 +151,7 @@ def test_without_a_device_or_with_one_that_is_away(app: pytest.Pytester) -> None
     result = run(app, "--latency-update", device="fake:unplugged")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*the cable is out*"])
+    run(app, "--latency-update", "--latency-inconclusive=fail", device="fake:unplugged").assert_outcomes(failed=1)
     result = run(app, "--latency-update", device="toaster")
     result.assert_outcomes(failed=1)
     app.makeini("[pytest]\nlatency_device = fake:phone\n")
