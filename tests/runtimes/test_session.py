@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,20 @@ def test_every_isa_and_thread_count_agrees() -> None:
         assert one.tobytes() == two.tobytes()
         np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
     assert runtimes.isas()[-1] == runtimes.host_isa()
+
+
+def test_runs_at_the_same_time_do_not_share_their_scratch() -> None:
+    model = sparse_models.small_network(np.random.default_rng(1))
+    sessions = [runtimes.session(model, threads=threads) for threads in (1, 1, 2)]
+    inputs = [np.random.default_rng(i).normal(size=(1 + i, 3, 32, 32)).astype(np.float32) for i in range(4)]
+    expected = [sessions[0].run(None, {"X": x})[0].tobytes() for x in inputs]
+
+    def run(i: int) -> bytes:
+        result: bytes = sessions[i % 3].run(None, {"X": inputs[i % 4]})[0].tobytes()
+        return result
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(120))) == [expected[i % 4] for i in range(120)]
 
 
 def test_an_input_of_the_wrong_shape_names_the_node() -> None:

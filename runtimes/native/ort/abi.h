@@ -1,8 +1,8 @@
 /* The part of ONNX Runtime's C ABI that this library and the device runner use, declared by the project itself.
  *
  * The ABI is append-only: a slot of OrtApi keeps its number and its signature for ever, so the pair (slot number,
- * signature) below is all there is to know. API_VERSION is the lowest version that has every slot used here; an ONNX
- * Runtime older than that answers GetApi with NULL and the library refuses to register. */
+ * signature) below is all there is to know. API_VERSION is the lowest version that has every slot used here but those
+ * marked with a later one; an ONNX Runtime older than that answers GetApi with NULL and the library refuses to register. */
 #ifndef CHITA_EDGE_ORT_ABI_H
 #define CHITA_EDGE_ORT_ABI_H
 
@@ -107,7 +107,9 @@ enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE
     (const OrtShapeInferContext*, size_t, OrtTensorTypeAndShapeInfo**))                                         \
   X(274, KernelContext_ParallelFor, OrtStatus*,                                                                 \
     (const OrtKernelContext*, void (*fn)(void*, size_t), size_t total, size_t num_batch, void* user))           \
-  X(278, KernelInfoGetAllocator, OrtStatus*, (const OrtKernelInfo*, int memory_type, OrtAllocator**))
+  X(278, KernelInfoGetAllocator, OrtStatus*, (const OrtKernelInfo*, int memory_type, OrtAllocator**))           \
+  X(414, GetTensorElementTypeAndShapeDataReference, OrtStatus*, /* from 1.24 on */                              \
+    (const OrtValue*, int* type, const int64_t** dims, size_t* rank))
 
 /* A custom op: 26 pointer-sized members, most of them optional (NULL). */
 typedef struct OrtCustomOp OrtCustomOp;

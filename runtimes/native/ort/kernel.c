@@ -1,5 +1,7 @@
 #include "kernel.h"
 
+#include "scratch.h"
+
 #define ALIGNMENT 64
 
 typedef struct kernel {
@@ -9,7 +11,7 @@ typedef struct kernel {
   void* memory; /* the allocation that holds this struct and the plan */
   void* plan;
   ce_conv_geometry geometry;
-  int threads;
+  const settings* settings;
   char name[257];
 } kernel;
 
@@ -70,7 +72,7 @@ static OrtStatus* build(node* n, const op* op, const settings* settings, op_sour
   isa_give_back(before);
   if (status) return status;
   kernel* k = *out;
-  k->threads = settings->threads;
+  k->settings = settings;
   size_t size = sizeof k->name;
   OrtStatus* unnamed = ORT(n->api, KernelInfo_GetNodeName)(n->info, k->name, &size);
   if (unnamed) ORT(n->api, ReleaseStatus)(unnamed);
@@ -111,18 +113,29 @@ static OrtStatus* refuse(const kernel* k, const char* format, ...) {
   return ORT(k->api, CreateStatus)(ORT_INVALID_ARGUMENT, sentence.chars);
 }
 
+static OrtStatus* check_input(const kernel* k, int type, size_t rank) {
+  if (type != ORT_FLOAT) return refuse(k, "its input must be float32");
+  if (rank == (size_t)k->op->rank) return NULL;
+  return refuse(k, "its input has %d dimensions, %d are needed", (int64_t)rank, (int64_t)k->op->rank);
+}
+
 static OrtStatus* input_dims(const kernel* k, const OrtValue* x, int64_t dims[4]) {
   const OrtApi* api = k->api;
   OrtTensorTypeAndShapeInfo* shape = NULL;
   size_t rank = 0;
   int type = ORT_UNDEFINED;
+  if (k->settings->shape_references) { /* no object is made */
+    const int64_t* reference = NULL;
+    OrtStatus* status = ORT(api, GetTensorElementTypeAndShapeDataReference)(x, &type, &reference, &rank);
+    if (!status) status = check_input(k, type, rank);
+    for (size_t i = 0; i < rank && !status; i++) dims[i] = reference[i];
+    return status;
+  }
   OrtStatus* status = ORT(api, GetTensorTypeAndShape)(x, &shape);
   if (status) return status;
   status = ORT(api, GetTensorElementType)(shape, &type);
   if (!status) status = ORT(api, GetDimensionsCount)(shape, &rank);
-  if (!status && type != ORT_FLOAT) status = refuse(k, "its input must be float32");
-  if (!status && rank != (size_t)k->op->rank)
-    status = refuse(k, "its input has %d dimensions, %d are needed", (int64_t)rank, (int64_t)k->op->rank);
+  if (!status) status = check_input(k, type, rank);
   if (!status) status = ORT(api, GetDimensions)(shape, dims, rank);
   ORT(api, ReleaseTensorTypeAndShapeInfo)(shape);
   return status;
@@ -187,18 +200,16 @@ static void run_task(void* user, size_t task) {
 }
 
 static OrtStatus* run(const kernel* k, OrtKernelContext* context, job* j) {
-  void* memory = NULL;
-  OrtStatus* status = NULL;
-  const size_t bytes = k->op->scratch_bytes(k->plan, j->run.shape, k->threads);
-  if (bytes) status = allocate(k->api, k->allocator, bytes, &memory);
+  scratch memory;
+  OrtStatus* status = scratch_take(k->api, k->op->scratch_bytes(k->plan, j->run.shape, j->run.threads), &memory);
   if (status) return status;
-  j->run.scratch = align(memory);
-  const int tasks = k->op->tasks(k->plan, j->run.shape, k->threads);
+  j->run.scratch = memory.memory;
+  const int tasks = k->op->tasks(k->plan, j->run.shape, j->run.threads);
   if (tasks == 1)
     run_task(j, 0);
   else
     status = ORT(k->api, KernelContext_ParallelFor)(context, run_task, (size_t)tasks, 0, j);
-  release(k->api, k->allocator, memory);
+  scratch_give(k->api, &memory);
   return status;
 }
 
@@ -209,7 +220,7 @@ OrtStatus* kernel_compute(void* memory, OrtKernelContext* context) {
   OrtValue* y = NULL;
   void *x_data = NULL, *y_data = NULL;
   int64_t in[4], out[4];
-  job j = {.kernel = k, .run = {.threads = k->threads}};
+  job j = {.kernel = k, .run = {.threads = k->settings->threads}};
   OrtStatus* status = ORT(api, KernelContext_GetInput)(context, 0, &x);
   if (!status && !x) status = refuse(k, "its input X is missing");
   if (!status) status = input_dims(k, x, in);

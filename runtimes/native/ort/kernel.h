@@ -8,6 +8,7 @@
 typedef struct settings {
   int threads; /* size of the intra-op pool, as far as it is known */
   int isa;     /* a CE_ISA_: none above it is used */
+  int shape_references; /* whether this ONNX Runtime has GetTensorElementTypeAndShapeDataReference */
 } settings;
 
 OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* api, const OrtKernelInfo* info,

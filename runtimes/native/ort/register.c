@@ -128,6 +128,17 @@ static OrtStatus* find_domain(const OrtApi* api, const settings* wanted, OrtCust
   return NULL;
 }
 
+/* Whether the version, as in "1.24.0", is at least 1.minor. */
+static int is_at_least(const char* version, int minor) {
+  int parts[2] = {0, 0}, part = 0;
+  for (; *version && part < 2; version++) {
+    if (*version == '.') part++;
+    else if (*version < '0' || *version > '9' || parts[part] > 9999) return 0;
+    else parts[part] = parts[part] * 10 + (*version - '0');
+  }
+  return parts[0] > 1 || (parts[0] == 1 && parts[1] >= minor);
+}
+
 CE_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base);
 OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(ORT_API_VERSION);
@@ -135,6 +146,7 @@ OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base)
   settings wanted;
   OrtStatus* status = read_settings(api, options, &wanted);
   if (status) return status;
+  wanted.shape_references = is_at_least(base->GetVersionString(), 24);
   static int busy;
   OrtCustomOpDomain* domain = NULL;
   while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) continue;
