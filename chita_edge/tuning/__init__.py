@@ -1,6 +1,19 @@
 """What is adjusted after pruning."""
 
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
+from chita_edge.tuning.checkpoint import Checkpoint, CheckpointError
 from chita_edge.tuning.closer import divergence, recalibrated_if_closer
+from chita_edge.tuning.distill import Distilled, DivergedError, distill
+from chita_edge.tuning.recipe import Recipe
 
-__all__ = ["divergence", "recalibrate_batch_norm", "recalibrated_if_closer"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Distilled",
+    "DivergedError",
+    "Recipe",
+    "distill",
+    "divergence",
+    "recalibrate_batch_norm",
+    "recalibrated_if_closer",
+]

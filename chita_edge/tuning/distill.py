@@ -1,0 +1,222 @@
+"""Masked fine-tuning: a pruned network learns the dense network's answers, and its zeros stay."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from chita_edge.errors import ChitaEdgeError
+from chita_edge.progress import Progress, silent
+from chita_edge.tuning.checkpoint import Checkpoint
+from chita_edge.tuning.recipe import Recipe
+from chita_edge.tuning.views import shifted_and_flipped
+
+
+class DivergedError(ChitaEdgeError):
+    """Training left the numbers behind."""
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What `distill` returns: the tuned copy in evaluation mode, the epochs it took, the mean loss of the last one."""
+
+    model: nn.Module
+    epochs: int
+    loss: float
+
+
+def distill(
+    student: nn.Module,
+    teacher: nn.Module,
+    images: torch.Tensor,
+    masks: Mapping[str, torch.Tensor],
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> Distilled:
+    """Train a copy of the pruned `student` to predict what the dense `teacher` predicts; needs no labels.
+
+    The loss is T² · KL(teacher ‖ student) of the class probabilities at temperature T (Hinton et al. 2015). Batch-norm
+    statistics are frozen: those of a thousand images are worse than those of the training set, while scale and shift
+    are trained as all other parameters are.
+
+    Args:
+        student: pruned network; not changed.
+        teacher: the network it came from; not changed.
+        images: float32 (n, channels, height, width).
+        masks: by weight name, True where a weight may be other than 0; the others are exactly 0 after every step.
+        recipe: how.
+        checkpoint: file that holds the state after the last finished epoch. If it is there the training goes on from
+            it, and ends, without a time limit, in bit-identical weights.
+        progress: called with stage "distill".
+
+    Raises:
+        CheckpointError: the file is damaged, another run's, or cannot be written.
+        DivergedError: the loss is not finite any more.
+    """
+    run = _Run(student, teacher, images, masks, recipe)
+    file = None if checkpoint is None else Checkpoint(checkpoint, run.fingerprint())
+    if file is not None and (found := file.read()) is not None:
+        run.restore(*found)
+    run.report(progress)
+    while not run.over:
+        run.epoch(progress)
+        if file is not None:
+            file.write(*run.state())
+    return run.result()
+
+
+class _Run:
+    """A training run between two epochs."""
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        images: torch.Tensor,
+        masks: Mapping[str, torch.Tensor],
+        recipe: Recipe,
+    ) -> None:
+        self.given, self.images, self.recipe = student, images, recipe
+        # Channels last is the layout in which oneDNN convolves fastest; it changes strides, not values.
+        self.student, self.teacher = (
+            copy.deepcopy(network).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            for network in (student, teacher)
+        )
+        for network, trains in ((self.student, True), (self.teacher, False)):
+            network.requires_grad_(trains)
+        self.parameters: dict[str, nn.Parameter] = dict(self.student.named_parameters())
+        self.masks = {name: mask.to(self.parameters[name]) for name, mask in masks.items()}
+        rate = recipe.learning_rate
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.SGD(self.parameters.values(), lr=rate, momentum=0.9, nesterov=True)
+            if recipe.optimiser == "sgd"
+            else torch.optim.Adam(self.parameters.values(), lr=rate)
+        )
+        self.bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and computes_bfloat16())
+        self.steps = -(-len(images) // recipe.batch_size)
+        self.epochs, self.seconds, self.loss = 0, 0.0, 0.0
+
+    @property
+    def over(self) -> bool:
+        return self.done(0) >= 1
+
+    def done(self, step: int) -> float:
+        """Share of the training that is over before a step of the current epoch: of the steps or of the time."""
+        of_steps = (self.epochs + step / self.steps) / self.recipe.epochs if self.recipe.epochs else 1.0
+        return of_steps if self.recipe.seconds is None else max(of_steps, self.seconds / self.recipe.seconds)
+
+    def epoch(self, progress: Progress) -> None:
+        """Pass over the images once, or until the time is up."""
+        started, before = time.perf_counter(), self.seconds
+        total, step = 0.0, 0
+        for step, batch in enumerate(self._batches(), start=1):
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.recipe.rate(self.done(step - 1))
+            total += self._step(batch)
+            self.seconds = before + time.perf_counter() - started
+            self.report(progress, step)
+            if self.done(step) >= 1:
+                break
+        self.loss = total / step
+        self.epochs += 1
+        if not torch.tensor(self.loss).isfinite():
+            raise DivergedError(
+                f"The loss of the distillation is not finite in epoch {self.epochs}; a smaller learning rate helps."
+            )
+
+    def report(self, progress: Progress, step: int = 0) -> None:
+        """Tell how far the run is, in steps; of a run with a time limit, in the share of the time."""
+        total = self.recipe.epochs * self.steps
+        progress("distill", min(total, round(self.done(step) * total)), total)
+
+    def _batches(self) -> Iterator[torch.Tensor]:
+        # Every epoch has a generator of its own, so that a resumed run draws what an uninterrupted one would.
+        rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.epochs)
+        order = torch.randperm(len(self.images), generator=rng)
+        for start in range(0, len(order), self.recipe.batch_size):
+            chosen = order[start : start + self.recipe.batch_size]
+            views = shifted_and_flipped(self.images[chosen], rng, max_shift=self.recipe.max_shift)
+            yield views.contiguous(memory_format=torch.channels_last)
+
+    def _step(self, batch: torch.Tensor) -> float:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            with torch.no_grad():
+                wanted = self.teacher(batch).float()
+            loss = soft_divergence(self.student(batch).float(), wanted, self.recipe.temperature)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, mask in self.masks.items():
+            gradient = self.parameters[name].grad
+            if gradient is not None:
+                gradient.mul_(mask)
+        self.optimiser.step()
+        with torch.no_grad():
+            for name, mask in self.masks.items():
+                self.parameters[name].mul_(mask)
+        return float(loss.detach())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that the result depends on."""
+        digest = hashlib.sha256(repr((sorted(asdict(self.recipe).items()), self.bfloat16, torch.__version__)).encode())
+        parts = (self.given.state_dict(), self.teacher.state_dict(), self.masks, {"images": self.images})
+        for tensors in parts:
+            for name, tensor in tensors.items():
+                digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """All that the next epoch depends on."""
+        tensors: dict[str, torch.Tensor] = {f"weights/{name}": value for name, value in self.parameters.items()}
+        for index, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items() if value is not None}
+        return tensors, {"epochs": self.epochs, "seconds": self.seconds, "loss": self.loss}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
+        """The inverse of `state`."""
+        saved = self.optimiser.state_dict()
+        ordered = list(self.parameters.values())
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition("/")
+            if kind == "optimiser":
+                index, _, slot = rest.partition("/")
+                parameter = ordered[int(index)].detach()
+                # In the parameter's own strides: the order of a sum, and so its last bit, may follow them.
+                in_place = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+                slots.setdefault(int(index), {})[slot] = in_place
+        self.optimiser.load_state_dict({**saved, "state": slots})
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"weights/{name}"])
+        self.epochs, self.seconds, self.loss = int(numbers["epochs"]), numbers["seconds"], numbers["loss"]
+
+    def result(self) -> Distilled:
+        """The student in the layout, and with the flags, of the network that was given."""
+        model = copy.deepcopy(self.given).eval()
+        model.load_state_dict(self.student.state_dict())
+        return Distilled(model, self.epochs, self.loss)
+
+
+def soft_divergence(logits: torch.Tensor, wanted: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T² · mean KL(wanted ‖ given) at temperature T of logits (batch, classes), in nats.
+
+    The factor T² keeps the gradient's size independent of T (Hinton et al. 2015, section 2).
+    """
+    given, target = (functional.log_softmax(values / temperature, dim=-1) for values in (logits, wanted))
+    return temperature**2 * functional.kl_div(given, target, reduction="batchmean", log_target=True)
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16; without them it is slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
