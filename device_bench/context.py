@@ -25,8 +25,8 @@ _FEATURES = ("sse2", "avx2", "avx512f", "asimd", "asimdhp", "asimddp", "sve")
 _PACKAGES = ("chita-edge", "onnxruntime", "numpy")
 
 
-def cpu_name(root: Path = _ROOT) -> str | None:
-    """The processor's or the board's name."""
+def cpu_name(root: Path = _ROOT, machine: str | None = None) -> str | None:
+    """The processor's or the board's name; ``machine`` is its kind, such as "aarch64", if it is not this one."""
     text = _text(root / "proc/cpuinfo") or ""
     for key in ("model name", "Hardware"):
         if found := re.search(rf"^{key}\s*:\s*(.+)$", text, re.MULTILINE):
@@ -36,8 +36,8 @@ def cpu_name(root: Path = _ROOT) -> str | None:
     implementer = re.search(r"^CPU implementer\s*:\s*(\S+)$", text, re.MULTILINE)
     part = re.search(r"^CPU part\s*:\s*(\S+)$", text, re.MULTILINE)
     if implementer and part:
-        return f"{platform.machine()} implementer {implementer[1]} part {part[1]}"
-    return platform.processor() or platform.machine() or None
+        return f"{machine or platform.machine()} implementer {implementer[1]} part {part[1]}"
+    return machine or platform.processor() or platform.machine() or None
 
 
 def cpu_features(root: Path = _ROOT) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ _NEEDED = ("ld-linux-aarch64.so.1", "libc.so.6", "libstdc++.so.6", "libgcc_s.so.
 _LARGEST_LIBRARY = 200 * 2**20
 
 # ONNX Runtime's cpuinfo reads /proc/cpuinfo, where qemu before 8 shows the host's; on an x86 one it ends the process.
-_CPUINFO = "".join(
+CPUINFO = "".join(
     f"processor\t: {core}\nBogoMIPS\t: 100.00\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32\n"
     "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: 0xd03\nCPU revision\t: 4\n\n"
     for core in range(2)
@@ -115,8 +115,8 @@ def prefix(folder: Path | None = None) -> Path:
     root = (folder or cache_folder()) / "aarch64-root"
     (root / "proc").mkdir(parents=True, exist_ok=True)
     cpuinfo = root / "proc" / "cpuinfo"
-    if not cpuinfo.is_file() or cpuinfo.read_text(encoding="ascii") != _CPUINFO:
-        cpuinfo.write_text(_CPUINFO, encoding="ascii")
+    if not cpuinfo.is_file() or cpuinfo.read_text(encoding="ascii") != CPUINFO:
+        cpuinfo.write_text(CPUINFO, encoding="ascii")
     link = root / "lib"
     if not link.is_symlink():
         try:

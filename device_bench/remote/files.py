@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+import tempfile
 import zipfile
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -15,13 +18,25 @@ from device_bench.errors import DeviceUnavailableError, PlanError
 
 PLATFORMS: Final = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64", "arm64": "linux-aarch64"}
 _ABIS: Final = {"linux-aarch64": "arm64-v8a", "linux-x86_64": "x86_64"}
+_ELF: Final = {"linux-x86_64": 62, "linux-aarch64": 183}
+# What the zip reader raises: a missing member, damage, encryption, a method that it does not know, sizes that lie.
+_NO_ZIP: Final = (KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
+_MAX_AAR_BYTES = 1 << 30
 _MAX_LIBRARY_BYTES = 200 << 20
 
 
-def platform_of(machine: str) -> str:
-    """The platform of a machine that ``uname -m`` calls so. DeviceUnavailableError if there are no kernels for it."""
+def platform_of(machine: str, programs: int | None = None) -> str:
+    """The platform of a machine that ``uname -m`` calls so. DeviceUnavailableError if there are no kernels for it.
+
+    ``programs`` is the ELF number of its own programs: a shell would take a program for another kind for a script.
+    """
     if machine not in PLATFORMS:
         raise DeviceUnavailableError(f"There are no kernels for a machine of kind {machine!r:.40}.")
+    if programs not in (None, _ELF[PLATFORMS[machine]]):
+        raise DeviceUnavailableError(
+            f"The device calls itself {machine} and runs programs of another kind (ELF machine {programs}), as a "
+            "64-bit kernel with 32-bit programs does; there are no kernels for those."
+        )
     return PLATFORMS[machine]
 
 
@@ -41,7 +56,7 @@ def onnxruntime(platform: str, given: Path | None = None) -> Path:
     PlanError if ``given`` does not hold it; DeviceUnavailableError if there is none for the platform.
     """
     if given is not None:
-        return _out_of_aar(given, platform) if given.suffix == ".aar" else _checked(given)
+        return _for(platform, _out_of_aar(given, platform) if given.suffix == ".aar" else _checked(given))
     if platform == runtimes.host_platform():
         package = find_spec("onnxruntime")
         folder = Path(package.origin).parent / "capi" if package and package.origin else Path(sys.prefix)
@@ -58,6 +73,15 @@ def _checked(path: Path) -> Path:
     return path
 
 
+def _for(platform: str, library: Path) -> Path:
+    """The library, if its first bytes say that it is one for the platform: a device would only say that it cannot."""
+    with library.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:6] != b"\x7fELF\x02\x01" or struct.unpack_from("<H", head, 18)[0] != _ELF[platform]:
+        raise PlanError(f"{library} is no library for {platform}; give the one that the app uses there.")
+    return library
+
+
 def _out_of_aar(aar: Path, platform: str) -> Path:
     """Unpack the one library from an AAR into the cache, under a name that follows from its content."""
     from device_bench.context import file_sha256
@@ -67,14 +91,16 @@ def _out_of_aar(aar: Path, platform: str) -> Path:
     if target.is_file():
         return target
     try:
+        if aar.stat().st_size > _MAX_AAR_BYTES:
+            raise PlanError(f"{aar} is too large to be an AAR.")
         with zipfile.ZipFile(aar) as archive:
             if archive.getinfo(member).file_size > _MAX_LIBRARY_BYTES:
                 raise PlanError(f"{member} in {aar} is too large to be a library.")
             data = archive.read(member)
-    except (KeyError, zipfile.BadZipFile, OSError) as error:
+    except _NO_ZIP as error:
         raise PlanError(f"{aar} is not an AAR that holds {member}.") from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".partial")
-    temporary.write_bytes(data)
-    temporary.replace(target)
-    return target
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as folder:
+        unpacked = Path(folder, target.name)
+        unpacked.write_bytes(data)
+        return unpacked.replace(target)

@@ -19,6 +19,7 @@ _ASK = """uname -m
 { mkdir -p "$1/objects" "$1/runs" && cd "$1" && pwd; } || exit 73
 cat /proc/sys/kernel/random/boot_id
 cat /proc/uptime
+od -An -tx1 -j4 -N16 /proc/self/exe 2>/dev/null
 echo
 cat /proc/cpuinfo
 echo ----
@@ -29,7 +30,10 @@ exit 0
 
 @dataclass(frozen=True)
 class Hello:
-    """What the device answered: its kind, the absolute folder, which start, seconds since then, its processor."""
+    """What the device answered: its kind, the absolute folder, which start, seconds since then, its processor.
+
+    ``programs`` is the ELF number of what kind of machine its own programs are for, None if it did not tell.
+    """
 
     machine: str
     base: str
@@ -37,6 +41,7 @@ class Hello:
     uptime_s: int
     cpu: str | None
     isa: str | None
+    programs: int | None = None
 
 
 def machine(transport: Transport) -> str:
@@ -55,14 +60,16 @@ def hello(transport: Transport) -> Hello:
     head, _, rest = answer.output.partition("\n\n")
     kind, _, told = head.partition("\n")
     kind = _machine(transport, kind)
-    found = re.fullmatch(r"(/[^\n\0]{1,300})\n([0-9a-f-]{36})\n(\d{1,12})\.\d+ .*", told, re.DOTALL)
+    found = re.fullmatch(r"(/[^\n\0]{1,300})\n([0-9a-f-]{36})\n(\d{1,12})\.\d+ [\d.]+((?:\s+[0-9a-f]{2})*)\s*", told)
     if answer.code != 0 or not found:
         lines = answer.errors.strip().splitlines()
         why = lines[-1][:200].rstrip(".") if lines else "it does not say why"
         raise DeviceUnavailableError(f"{transport.base} on {transport.name} cannot be used: {why}.")
     cpuinfo, _, board = rest.partition("----\n")
-    cpu, isa = _processor(cpuinfo, board)
-    return Hello(kind, found[1], found[2], int(found[3]), cpu, isa)
+    cpu, isa = _processor(kind, cpuinfo, board)
+    head = bytes.fromhex(found[4])
+    programs = int.from_bytes(head[14:16], "little") if len(head) == 16 else None
+    return Hello(kind, found[1], found[2], int(found[3]), cpu, isa, programs)
 
 
 def _machine(transport: Transport, told: str) -> str:
@@ -71,11 +78,11 @@ def _machine(transport: Transport, told: str) -> str:
     return told
 
 
-def _processor(cpuinfo: str, board: str) -> tuple[str | None, str | None]:
+def _processor(kind: str, cpuinfo: str, board: str) -> tuple[str | None, str | None]:
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as name:
         root = Path(name)
         for path, text in (("proc/cpuinfo", cpuinfo), ("proc/device-tree/model", board)):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8")
         features = context.cpu_features(root)
-        return context.cpu_name(root), features[-1] if features else None
+        return context.cpu_name(root, kind), features[-1] if features else None

@@ -46,7 +46,7 @@ def measure_remotely(
     the samples that had arrived.
     """
     device = hello(transport)
-    platform = files.platform_of(device.machine)
+    platform = files.platform_of(device.machine, device.programs)
     arrays = [only_input(model.path, plan.seed) for model in models.values()]
     if len({array.shape for array in arrays}) != 1:
         raise MeasurementError("The models have inputs of different shapes; on a device they must agree.")
@@ -116,7 +116,7 @@ def _run(
     try:
         ended = transport.run(command, plan.time_limit_s + _GRACE_S, on_line=hear)
         if ended.code != 0:
-            raise MeasurementError(_why(ended, plan))
+            raise MeasurementError(_why(ended, plan, folder.rpartition("/runs/")[0]))
         results = output.results()
     except DeviceBenchError as error:
         if partial := output.partial(str(error)):
@@ -126,14 +126,14 @@ def _run(
     return Measurement(_with_context(results, described))
 
 
-def _why(ended: Finished, plan: Plan) -> str:
+def _why(ended: Finished, plan: Plan, base: str) -> str:
     lines = ended.errors.strip().splitlines()
     told = lines[-1].strip()[:200].rstrip(".") if lines else "no reason given"
     if ended.code is None or ended.code in _KILLED:
         return f"The runner did not end within {plan.time_limit_s:.0f} s, or was killed on the device before."
     if ended.code in (126, 127) or "Exec format" in told:
-        reason = "its file system forbids programs, or the program is for another kind of machine"
-        return f"The device does not execute the runner ({told}): {reason}."
+        reason = "its file system forbids programs, their execute bit is gone, or they are for another kind of machine"
+        return f"The device does not execute the runner ({told}): {reason}; if they should, remove {base} there."
     return f"The runner on the device ended with status {ended.code}: {told}."
 
 

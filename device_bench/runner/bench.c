@@ -43,7 +43,7 @@ static void warm_up(const arguments* a, series* all) {
   const uint64_t begin = now_ns();
   for (int round = 0, stable = 0; !stable; round++) {
     /* Two rounds whatever the bounds: inner repetitions need an honest time. */
-    if (round >= 2 && (round >= a->warmup_rounds || now_ns() - begin > (uint64_t)a->warmup_ms * 1000000u)) break;
+    if (round >= 2 && (round >= a->warmup_rounds || since_ns(begin) > (uint64_t)a->warmup_ms * 1000000u)) break;
     stable = 1;
     for (int i = 0; i < a->model_count; i++) stable &= series_warm_up(&all[i]);
   }
@@ -57,7 +57,7 @@ static void take_samples(const arguments* a, series* all) {
   uint64_t state = 0x9E3779B97F4A7C15u ^ (uint64_t)a->seed;
   const uint64_t begin = now_ns(), duration = (uint64_t)a->duration_ms * 1000000u;
   uint64_t flushed = begin;
-  for (int round = 0; round < a->samples || (round < 2000000 && now_ns() - begin < duration); round++) {
+  for (int round = 0; round < a->samples || (round < 2000000 && since_ns(begin) < duration); round++) {
     if (round || !a->abba) next_order(order, a->model_count, a->abba, &state);
     for (int i = 0; i < a->model_count; i++) {
       series* s = &all[order[i]];
@@ -66,7 +66,7 @@ static void take_samples(const arguments* a, series* all) {
       series_sample(s, begin);
     }
     /* Seldom, and between rounds: writing to whoever listens costs time. */
-    if (now_ns() - flushed > 500000000u) {
+    if (since_ns(flushed) > 500000000u || now_ns() < flushed) {
       fflush(stdout);
       flushed = now_ns();
     }

@@ -20,20 +20,25 @@ static void print_state(const char* key, const machine_state* s) {
   printf("}, ");
 }
 
-static void print_context(const arguments* a, const runtime* r) {
+static void print_context(const arguments* a, const runtime* r, const series* all, int count) {
   int cores[MAX_CORES];
-  const int count = cores_allowed(cores, MAX_CORES);
+  const int allowed = cores_allowed(cores, MAX_CORES);
   char governor[40];
   read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof governor);
   printf("\"schema_version\": 1, \"kind\": \"measured\", \"interleaved\": true, \"threads\": %d, \"seed\": %d, ",
          atoi(a->threads), a->seed);
   printf("\"num_cpus\": %ld, \"affinity\": [", sysconf(_SC_NPROCESSORS_ONLN));
-  for (int i = 0; i < count; i++) printf("%s%d", i ? ", " : "", cores[i]);
+  for (int i = 0; i < allowed; i++) printf("%s%d", i ? ", " : "", cores[i]);
   printf("], ");
   int plain = governor[0] != 0;
   for (const char* c = governor; *c; c++) plain = plain && ((*c >= 'a' && *c <= 'z') || *c == '_');
   if (plain) printf("\"governor\": \"%s\", ", governor);
   printf("\"versions\": {\"onnxruntime\": \"%s\"}", r->version);
+  int jumps = 0;
+  for (int i = 0; i < count; i++) jumps += all[i].clock_jumps;
+  if (jumps)
+    printf(", \"warnings\": [\"The device's clock went back while %d samples were taken; they were taken again.\"]", jumps);
+
 }
 
 /* A JSON document as it is, but on one line: within its strings a line never ends. */
@@ -65,7 +70,7 @@ void report(const arguments* a, const runtime* r, const machine_state* before, c
   printf("{\"context\": {");
   print_state("before", before);
   print_state("after", after);
-  print_context(a, r);
+  print_context(a, r, all, count);
   printf("}, \"benchmarks\": [");
   for (int i = 0; i < count; i++) {
     if (i) printf(", ");

@@ -15,6 +15,11 @@ uint64_t now_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t since_ns(uint64_t begin) {
+  const uint64_t now = now_ns();
+  return now > begin ? now - begin : 0;
+}
+
 void series_run(series* s) {
   OrtValue* output = model_run(&s->model, s->input);
   ORT(s->model.runtime->api, ReleaseValue)(output);
@@ -36,7 +41,7 @@ void series_open(series* s, const runtime* r, const arguments* a, const benched*
   const long long before = memory_bytes("VmRSS:");
   const uint64_t begin = now_ns();
   s->model = model_open(r, &own, NULL);
-  s->session_ms = (double)(now_ns() - begin) / 1e6;
+  s->session_ms = (double)since_ns(begin) / 1e6;
   s->input = tensor_over(r, input, elements, a->dims, a->rank);
   series_run(s);
   s->steady_bytes = memory_bytes("VmRSS:") - before;
@@ -76,7 +81,7 @@ static double median_of_window(const uint64_t* times) {
 int series_warm_up(series* s) {
   const uint64_t start = now_ns();
   series_run(s);
-  const uint64_t elapsed = now_ns() - start;
+  const uint64_t elapsed = since_ns(start);
   memmove(s->last_ns, s->last_ns + 1, sizeof s->last_ns - sizeof *s->last_ns);
   s->last_ns[2 * WARMUP_WINDOW - 1] = elapsed;
   if (!s->warmup_rounds++ || elapsed < s->shortest_ns) s->shortest_ns = elapsed;
@@ -108,12 +113,20 @@ void series_sample(series* s, uint64_t begin) {
     s->elapsed_ns = grown(s->elapsed_ns, s->capacity * sizeof *s->elapsed_ns);
     s->mhz = grown(s->mhz, s->capacity * sizeof *s->mhz);
   }
-  const uint64_t start = now_ns();
-  for (uint64_t i = 0; i < s->inner; i++) series_run(s);
-  uint64_t elapsed = now_ns() - start;
-  if (!elapsed) elapsed = 1; /* less than a step of the clock, not nothing */
+  uint64_t start, end;
+  for (int tries = 0;; tries++) {
+    start = now_ns();
+    for (uint64_t i = 0; i < s->inner; i++) series_run(s);
+    end = now_ns();
+    if (end >= start) break;
+    s->clock_jumps++;
+    if (tries < 10) continue;
+    fprintf(stderr, "runner: the clock goes back again and again\n");
+    exit(1);
+  }
+  const uint64_t elapsed = end > start ? end - start : 1; /* less than a step of the clock, not nothing */
   const int core = sched_getcpu();
-  s->start_ns[s->count] = start - begin;
+  s->start_ns[s->count] = start > begin ? start - begin : 0;
   s->elapsed_ns[s->count] = (double)elapsed / (double)s->inner;
   s->mhz[s->count] = core < 0 ? 0 : core_mhz(core);
   printf("s %s %llu %.3f %ld\n", s->name, (unsigned long long)s->start_ns[s->count], s->elapsed_ns[s->count],

@@ -25,10 +25,12 @@ typedef struct series {
   uint64_t last_ns[2 * WARMUP_WINDOW];
   uint64_t shortest_ns;
   int warmup_rounds, warmup_stable;
+  int clock_jumps; /* samples taken again because the clock went back meanwhile */
   char* trace; /* ONNX Runtime's profile, JSON; NULL: none was asked for */
 } series;
 
 uint64_t now_ns(void);
+uint64_t since_ns(uint64_t begin); /* 0 while the clock is before it, as after a jump */
 void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements);
 void series_close(series* s);
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx
+import arm64_device
 import pytest
-from onnx import TensorProto, helper
 
 import runtimes
 from device_bench import ModelUnderTest, Plan
@@ -23,17 +22,6 @@ from runtimes.toolchain import build_program
 
 PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
 SERIAL = "127.0.0.1:5555"
-# A network namespace does not hold back vsock, so adbd gets none.
-NO_VSOCK = """
-#define _GNU_SOURCE
-#include <errno.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-__attribute__((visibility("default"))) int socket(int domain, int type, int protocol) {
-  if (domain == 40) return errno = EAFNOSUPPORT, -1;
-  return (int)syscall(SYS_socket, domain, type, protocol);
-}
-"""
 START = """
 ip link set lo up && mount -t tmpfs -o size=64m none "$1" && echo ready || exit 1
 LD_PRELOAD="$2" "$3" >/dev/null 2>&1 &
@@ -67,7 +55,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
     adbd, adb = shutil.which("adbd", path=os.environ.get("PATH", "") + ":/usr/sbin"), shutil.which("adb")
     if not adbd or not adb or not shutil.which("ip"):
         pytest.skip("there is no adb, adbd or ip here: apt-get install -t bookworm-backports adb adbd iproute2")
-    (tmp_path / "novsock.c").write_text(NO_VSOCK)
+    (tmp_path / "novsock.c").write_text(arm64_device.NO_VSOCK)
     preload = build_program(
         runtimes.host_platform(), [tmp_path / "novsock.c"], tmp_path / "novsock.so", ("-shared", "-fPIC")
     )
@@ -102,19 +90,6 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
             )
         process.wait(10)
         process.stdout.close()
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> dict[str, ModelUnderTest]:
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5000])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5000])],
-    )
-    path = tmp_path / "relu.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    return {"dense": ModelUnderTest(path, sparse=False)}
 
 
 def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest]) -> None:

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
+import runtimes
 from device_bench import ModelUnderTest, Plan
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
@@ -21,19 +20,6 @@ from device_bench.errors import DeviceUnavailableError, MeasurementError, Unknow
 
 PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
 LONG = Plan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> dict[str, ModelUnderTest]:
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5000])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5000])],
-    )
-    path = tmp_path / "relu.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    return {"dense": ModelUnderTest(path, sparse=False)}
 
 
 @pytest.fixture
@@ -155,3 +141,27 @@ def test_nobody_there_and_names_that_are_options(tmp_path: Path, monkeypatch: py
     for address in ("", "-oProxyCommand=reboot", "a b", "host;reboot", "user@-x", "$(x)"):
         with pytest.raises(UnknownDeviceError, match="names no host"):
             get_device(f"ssh:{address}")
+
+
+def test_a_device_that_is_not_of_the_kind_that_it_says(
+    device: ShellDevice, tmp_path: Path, models: dict[str, ModelUnderTest]
+) -> None:
+    """As with a 64-bit kernel and 32-bit programs: what would be pushed could not be executed there."""
+    other = "aarch64" if runtimes.host_platform() == "linux-x86_64" else "x86_64"
+    lying = tmp_path / "bin" / "uname"
+    lying.parent.mkdir()
+    lying.write_text(f"#!/bin/sh\necho {other}\n")
+    lying.chmod(0o755)
+    with (tmp_path / "sshd_config").open("a") as config:
+        config.write(f"SetEnv PATH={lying.parent}:/usr/bin:/bin\n")
+    with pytest.raises(DeviceUnavailableError, match=f"calls itself {other} and runs programs of another kind"):
+        device.measure(models, PLAN)
+
+
+def test_a_login_shell_that_chats(device: ShellDevice, tmp_path: Path, models: dict[str, ModelUnderTest]) -> None:
+    """A greeting on standard output, as from a careless .bashrc, garbles every answer."""
+    with (tmp_path / "sshd_config").open("a") as config:
+        config.write("ForceCommand echo 'Welcome to $(reboot)'; eval \"$SSH_ORIGINAL_COMMAND\"\n")
+    with pytest.raises(DeviceUnavailableError, match=r"answered 'Welcome to \$\(reboot\)' when asked what machine"):
+        device.measure(models, PLAN)
+    assert not device.probe().reachable

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import runtimes
 from device_bench import ModelUnderTest, Plan
 from device_bench.errors import DeviceUnavailableError, MeasurementError
 from device_bench.remote import Transport, machine, measure_remotely
 from device_bench.remote.hello import hello
 from device_bench.remote.lock import locked
 from device_bench.results import parse
+from runtimes.toolchain import build_program
 
 Models = dict[str, ModelUnderTest]
 OTHER = '{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}'
@@ -188,3 +190,64 @@ def test_a_profile_is_brought_back_for_every_node(shell: Transport, models: Mode
         assert profile[0].ms >= 0
     assert parse(results.to_json().encode()).benchmark("dense").profile == results.benchmark("dense").profile
     assert measure_remotely(shell, models, QUICK).results.benchmark("dense").profile == ()
+
+
+JUMPING = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+__attribute__((visibility("default"))) int clock_gettime(clockid_t which, struct timespec* out) {
+  static unsigned calls;
+  const int failed = (int)syscall(SYS_clock_gettime, which, out);
+  const unsigned call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+  if (!failed && which == CLOCK_REALTIME) out->tv_sec += call % 2 ? 86400 : -86400;
+  if (!failed && which == CLOCK_MONOTONIC && call % 25 == 0) out->tv_sec -= JUMP_S;
+  return failed;
+}
+"""
+JUMP_S = 1000
+
+
+def test_a_clock_that_jumps(shell: Transport, models: Models, tmp_path: Path) -> None:
+    """Every program on the device sees a clock that is set back now and then, and a wall clock that lies by a day."""
+    (tmp_path / "jumping.c").write_text(JUMPING)
+    flags = ("-shared", "-fPIC", f"-DJUMP_S={JUMP_S}")
+    preload = build_program(runtimes.host_platform(), [tmp_path / "jumping.c"], tmp_path / "jumping.so", flags)
+    command = ("sh", "-c", f'export LD_PRELOAD={shlex.quote(str(preload))}; eval "$1"', "sh")
+    measurement = measure_remotely(replace(shell, command=command), models, QUICK)
+    assert "clock went back" in measurement.warnings[0]
+    for benchmark in measurement.results.benchmarks:
+        assert len(benchmark.samples) == 30
+        assert min(benchmark.samples) > 0
+        assert min(benchmark.timestamps_s) >= 0
+        assert measurement.summary(benchmark.name).p50 < JUMP_S * 1000 / 2
+
+
+def test_what_a_lost_run_left_is_taken_over_by_the_next_from_here(
+    shell: Transport, models: Models, tmp_path: Path
+) -> None:
+    """The connection breaks for good in the middle: the lock, the run's folder and half a file stay behind."""
+    measure_remotely(shell, models, QUICK)
+    here = hello(shell)
+    command = ("sh", "-c", f'test -e {shlex.quote(str(tmp_path / "cut"))} && exit 255; eval "$1"', "sh")
+    with pytest.raises(KeyboardInterrupt), locked(replace(shell, command=command), here, 1000.0) as token:
+        (Path(shell.base) / "objects" / f"{'0' * 64}.{token}").touch()
+        (Path(shell.base) / "runs" / token / "profile_x.json").touch()
+        with pytest.raises(DeviceUnavailableError, match="in use by another run"):
+            measure_remotely(shell, models, QUICK)
+        (tmp_path / "cut").touch()
+        raise KeyboardInterrupt
+    assert (Path(shell.base) / "lock").is_symlink()
+    measure_remotely(shell, models, QUICK)
+    assert list((Path(shell.base) / "runs").iterdir()) == []
+    assert [path for path in (Path(shell.base) / "objects").iterdir() if "." in path.name] == []
+
+
+def test_the_lock_of_a_run_elsewhere_holds(shell: Transport, models: Models) -> None:
+    """The same lock, met by a machine that did not take it."""
+    here = hello(shell)
+    text = f"{'a' * 16}.{here.boot}.{here.uptime_s + 500}"
+    (Path(shell.base) / "lock").symlink_to(text)
+    with pytest.raises(DeviceUnavailableError, match="in use by another run"):
+        measure_remotely(shell, models, QUICK)
