@@ -16,6 +16,10 @@ class PruneConfig(BaseModel):
         method: a name of `chita_edge.prune_methods.METHODS`.
         structure: a name of `chita_edge.pruning.PATTERNS`.
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
+        cost_sparsity: with allocation ``flops`` or ``latency``, the share of the cost that goes; that of the weights
+            when None.
+        cost_table: with allocation ``latency``, for each prunable weight's name (density, cost) pairs of ascending
+            density; between them the cost is linear.
         stages: of gradients and choice, at rising sparsity; the method's own number when None.
         schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the stages.
         ridge: λ, in units of the mean diagonal of the empirical Fisher.
@@ -37,6 +41,8 @@ class PruneConfig(BaseModel):
     method: str = "default"
     structure: str = "unstructured"
     allocation: str = "global"
+    cost_sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    cost_table: dict[str, tuple[tuple[float, float], ...]] | None = None
     stages: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

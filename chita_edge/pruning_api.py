@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration import per_sample_gradients
+from chita_edge.errors import UsageError
+from chita_edge.layer_work import multiplications
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.pruning import Constraint, Layer, Problem, get_allocation, get_pattern, get_solver
+from chita_edge.pruning import Constraint, Layer, LayerFacts, Problem, get_allocation, get_pattern, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
@@ -71,7 +73,8 @@ def prune(
         with _timed(seconds, "solve"):
             layers = tuple(Layer(name, parameters[name].detach().clone(), gradients.blocks[name]) for name in names)
             problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
-            constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, sparsity))
+            facts = _facts(dense, pruned, names, config, calibration.images[:1])
+            constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, sparsity, facts))
             solution = solver.solve(problem, constraint, progress)
         masks = _apply(problem, solution, parameters)
 
@@ -121,6 +124,23 @@ def mean_curvature(layers: Sequence[Layer]) -> float:
     """Mean diagonal of the empirical Fisher n⁻¹AᵀA: the scale of the curvature, and the unit of the ridge."""
     squares = sum(float(layer.gradients.square().sum(dtype=torch.float64)) for layer in layers)
     return squares / max(1, sum(layer.gradients.numel() for layer in layers))
+
+
+def _facts(
+    dense: nn.Module, pruned: nn.Module, names: Sequence[str], config: PruneConfig, image: torch.Tensor
+) -> LayerFacts:
+    """What allocations may ask about the layers."""
+    table = config.cost_table
+    if table is not None and set(table) != set(names):
+        unlike = ", ".join(sorted(set(table) ^ set(names))[:3])
+        raise UsageError(f"The cost table has to name exactly the prunable weights; it differs by {unlike}.")
+    parameters = dict(pruned.named_parameters())
+    return LayerFacts(
+        weights=tuple(parameters[name].detach() for name in names),
+        macs=tuple(multiplications(dense, names, image).values()),
+        cost_points=None if table is None else tuple(table[name] for name in names),
+        cost_sparsity=config.cost_sparsity,
+    )
 
 
 def _apply(problem: Problem, solution: Solution, parameters: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:

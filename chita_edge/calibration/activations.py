@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError
-from chita_edge.calibration.layer_gradients import unfold_input
+from chita_edge.calibration.position_columns import position_columns, position_count
+from chita_edge.pruning.gram import bfloat16_pays
 
 if TYPE_CHECKING:
     from torch import nn
+
+_LEAST_COLUMNS = 64
+_LEAST_POSITIONS = 1024
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,12 @@ def input_moments(
     *,
     centred: bool = False,
     batch_size: int = 50,
+    positions: int = 1 << 17,
 ) -> InputMoments:
     """Moments of one layer's inputs.
+
+    Neighbouring output positions see nearly the same inputs: where there are more than enough, each batch contributes
+    every so many of them, from a start of its own.
 
     Args:
         name: of the layer's weight, for messages.
@@ -48,7 +56,8 @@ def input_moments(
         inputs: what the pruned network gives the layer, batch first.
         dense_inputs: what the dense network gives it for the same images.
         centred: subtract the means first.
-        batch_size: images unfolded at a time.
+        batch_size: images whose columns are formed at a time.
+        positions: about so many positions are enough, over all images; 64 a column of the layer are always used.
 
     Raises:
         NonFiniteCalibrationError: an input is NaN or infinite.
@@ -56,23 +65,36 @@ def input_moments(
     """
     if getattr(layer, "groups", 1) != 1:
         raise CalibrationError(f"{name} belongs to a grouped convolution, which cannot be refitted. Keep it dense.")
-
-    def columns(tensor: torch.Tensor, start: int) -> torch.Tensor:
-        return unfold_input(layer, tensor[start : start + batch_size])[:, 0].transpose(0, 1).flatten(1)
-
-    starts = range(0, len(inputs), batch_size)
-    positions = sum(columns(inputs, start).shape[1] for start in starts)
-    mean, dense_mean = (
-        torch.stack([columns(tensor, start).sum(1) for start in starts]).sum(0) / positions
-        for tensor in (inputs, dense_inputs)
-    )
-    gram = cross = torch.zeros(())
-    for start in starts:
-        x, reference = columns(inputs, start), columns(dense_inputs, start)
-        if centred:  # before the product: subtracting the means' product afterwards cancels
-            x, reference = x - mean[:, None], reference - dense_mean[:, None]
-        gram = gram + x @ x.T
-        cross = cross + reference @ x.T
+    available = position_count(layer, inputs)
+    columns_of_weight = layer.weight[0].numel()  # type: ignore[index]
+    step = max(1, available * len(inputs) // max(positions, 64 * columns_of_weight))
+    step = min(step - (step % 2 == 0), available)  # odd, so that it does not stay on the same columns of an image
+    gram = cross = shift = dense_shift = total = dense_total = torch.zeros(())
+    used = 0
+    for number, start in enumerate(range(0, len(inputs), batch_size)):
+        x, reference = (
+            position_columns(layer, tensor[start : start + batch_size], number % step, step)
+            for tensor in (inputs, dense_inputs)
+        )
+        if centred and not start:  # near the mean: taken off before the product, so that little cancels afterwards
+            shift, dense_shift = x.mean(1), reference.mean(1)
+        x, reference = x - shift[..., None], reference - dense_shift[..., None]
+        total, dense_total = total + x.sum(1), dense_total + reference.sum(1)
+        used += x.shape[1]
+        square, mixed = _products(x, reference)
+        gram, cross = gram + square, cross + mixed
     if not bool(torch.isfinite(gram).all() and torch.isfinite(cross).all()):
         raise NonFiniteCalibrationError(f"The inputs of {name} are not finite for the calibration images.")
-    return InputMoments(gram / positions, cross / positions, mean, dense_mean)
+    rest, dense_rest = total / used, dense_total / used
+    gram, cross = gram / used, cross / used
+    if centred:
+        gram, cross = gram - torch.outer(rest, rest), cross - torch.outer(dense_rest, rest)
+    return InputMoments(gram, cross, shift + rest, dense_shift + dense_rest)
+
+
+def _products(x: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """X xᵀ and x̄ xᵀ, in bfloat16 where the processor gains by it: positions by the thousand average its rounding."""
+    if bfloat16_pays() and len(x) >= _LEAST_COLUMNS and x.shape[1] >= _LEAST_POSITIONS:
+        x, reference = x.bfloat16(), reference.bfloat16()
+        return (x @ x.T).float(), (reference @ x.T).float()
+    return x @ x.T, reference @ x.T

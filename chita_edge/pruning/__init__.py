@@ -1,6 +1,6 @@
 """The mathematics of pruning: tensors in, tensors out; knows neither networks nor data sets."""
 
-from chita_edge.pruning.allocation import ALLOCATIONS, Constraint, get_allocation
+from chita_edge.pruning.allocation import ALLOCATIONS, Constraint, LayerFacts, get_allocation
 from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.errors import InfeasibleBudgetError, NonFiniteProblemError, PruningError, UnknownNameError
 from chita_edge.pruning.patterns import PATTERNS, Pattern, get_pattern
@@ -15,6 +15,7 @@ __all__ = [
     "Constraint",
     "InfeasibleBudgetError",
     "Layer",
+    "LayerFacts",
     "NonFiniteProblemError",
     "Pattern",
     "Problem",

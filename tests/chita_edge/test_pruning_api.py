@@ -11,6 +11,7 @@ from torch import nn
 from chita_edge.calibration import NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import ChitaEdgeError, UsageError
+from chita_edge.layer_work import multiplications
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
@@ -135,3 +136,19 @@ def test_interruption_leaves_the_network_as_it_was() -> None:
     with pytest.raises(KeyboardInterrupt):
         prune(net, calibration(), progress=interrupt)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_budgets_of_multiplications_and_of_a_cost_table() -> None:
+    net, data = network(), calibration()
+    names = pointwise_and_linear(net)
+    macs = multiplications(net, names, data.images[:1])
+    options = PruneConfig(
+        method="magnitude", sparsity=0.5, allocation="flops", cost_sparsity=0.8, recalibration_views=0
+    )
+    masks = prune(net, data, options).masks
+    assert sum(macs[name] * float(mask.float().mean()) for name, mask in masks.items()) <= 0.2 * sum(macs.values())
+    table = {name: ((0.0, 0.0), (1.0, float(count))) for name, count in macs.items()}
+    other = prune(net, data, options.model_copy(update={"allocation": "latency", "cost_table": table})).masks
+    assert all(torch.equal(mask, other[name]) for name, mask in masks.items())
+    with pytest.raises(UsageError, match="name exactly the prunable weights"):
+        prune(net, data, options.model_copy(update={"cost_table": {"fc.weight": ((1.0, 1.0),)}}))

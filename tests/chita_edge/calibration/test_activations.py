@@ -53,3 +53,18 @@ def test_refuses_grouped_layers_and_values_that_are_not_finite() -> None:
         input_moments("w", nn.Conv2d(4, 4, 1, groups=2), torch.ones(1, 4, 2, 2), torch.ones(1, 4, 2, 2))
     with pytest.raises(NonFiniteCalibrationError, match="inputs of w are not finite"):
         input_moments("w", nn.Linear(2, 1), torch.full((1, 2), torch.nan), torch.ones(1, 2))
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_some_of_the_positions_are_enough(centred: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(60, 8, 18, 18, generator=rng)
+    inputs = 1 + torch.nn.functional.avg_pool2d(noise, 3, 1)
+    layer = nn.Conv2d(8, 3, 3, padding=1)
+    everything, some = (
+        input_moments("w", layer, inputs, inputs + 0.1 * noise[:, :, 1:-1, 1:-1], centred=centred, positions=positions)
+        for positions in (1 << 20, 1)
+    )
+    for field in ("gram", "cross", "mean", "dense_mean"):
+        whole, part = getattr(everything, field), getattr(some, field)
+        assert float((whole - part).norm()) < 0.1 * float(whole.norm())
