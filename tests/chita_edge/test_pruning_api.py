@@ -141,7 +141,7 @@ def test_interruption_leaves_the_network_as_it_was() -> None:
 def test_budgets_of_multiplications_and_of_a_cost_table() -> None:
     net, data = network(), calibration()
     names = pointwise_and_linear(net)
-    macs = multiplications(net, names, data.images[:1])
+    macs = multiplications(net.eval(), names, data.images[:1])
     options = PruneConfig(
         method="magnitude", sparsity=0.5, allocation="flops", cost_sparsity=0.8, recalibration_views=0
     )
