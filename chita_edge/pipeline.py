@@ -8,7 +8,6 @@ from pathlib import Path
 import device_bench
 import exporters
 import runtimes
-from chita_edge import datasets
 from chita_edge.agreement import check_agreement
 from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.bundle import check_target, write_bundle
@@ -17,10 +16,11 @@ from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
 from chita_edge.errors import UsageError
 from chita_edge.export_decision import decide_for
+from chita_edge.inputs import load_inputs
 from chita_edge.judging import accuracy
 from chita_edge.latency import summarise
 from chita_edge.measuring import measure_bundle, measure_pair
-from chita_edge.models import get_model, load_weights
+from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
@@ -34,12 +34,14 @@ def build(
     folder: Path,
     *,
     weights: Path | None = None,
+    data: Path | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> BuildResult:
     """Build the bundle `folder`: a pruned network as sparse ONNX, kernels, baseline, and what was measured.
 
-    `weights` is a state dict to prune instead of the embedded one. An existing bundle is replaced with `force` only,
+    `weights` is a state dict to prune instead of the embedded one, `data` an npz file with images instead of the
+    embedded ones (see `chita_edge.datasets.load_user_data`). An existing bundle is replaced with `force` only,
     and only once the new one is complete. Raises an error of one of our packages, with a sentence, when anything is
     wrong; nothing is left behind then.
     """
@@ -49,14 +51,12 @@ def build(
     check_target(folder, force)
 
     # 2. Load the network and the data that it was trained on.
-    source = weights or entry.embedded_weights
-    if entry.dataset is None or source is None:
-        raise UsageError(f"The model {entry.name!r} comes without trained weights and data, so it cannot be pruned.")
-    model = entry.architecture().eval()
-    load_weights(model, source)
-    data = datasets.load(entry.dataset)
-    calibration = data.calibration(config.calibration_images, config.seed)
-    test = data.test()
+    inputs = load_inputs(
+        entry, weights=weights, data=data, calibration_images=config.calibration_images, seed=config.seed
+    )
+    model, test = inputs.model, inputs.validation
+    if inputs.labels is None or test is None:
+        raise UsageError(f"A bundle says how accurate it is: {data} needs y_calib, x_val and y_val.")
 
     # 3. Calibrate, prune, tune.
     choice = PruneConfig(
@@ -66,7 +66,7 @@ def build(
         allocation=config.allocation,
         seed=config.seed,
     )
-    pruned = prune(model, calibration, choice, prunable=entry.prunable(model), progress=progress)
+    pruned = prune(model, inputs.calibration, choice, prunable=entry.prunable(model), progress=progress)
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.

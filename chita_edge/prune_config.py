@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,14 @@ class PruneConfig(BaseModel):
         memory_budget_bytes: gradients that exceed it go to files.
         scratch_dir: the files' folder; the system's temporary folder when None.
         recalibration_views: passes over the calibration images for the batch-norm statistics; none when 0.
+        distill_epochs: passes over the calibration images in which the pruned network learns the dense one's answers,
+            without labels, its zeros fixed; none when 0.
+        distill_seconds: time after which the distillation ends, if it has not ended before.
+        distill_optimiser: "adam" or "sgd".
+        distill_rate: learning rate at the start of the distillation; the optimiser's own when None.
+        distill_temperature: by which both networks' logits are divided in its loss.
+        gradual_steps: times that pruning and distillation alternate, at sparsities along `schedule`; the epochs, and
+            the seconds, are shared among them.
         seed: of everything random.
 
     """
@@ -54,4 +62,10 @@ class PruneConfig(BaseModel):
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     scratch_dir: Path | None = None
     recalibration_views: Annotated[int, Field(ge=0, le=100)] = 2
+    distill_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
+    distill_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    distill_optimiser: Literal["adam", "sgd"] = "adam"
+    distill_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    gradual_steps: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

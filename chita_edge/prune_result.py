@@ -33,6 +33,7 @@ class PruneFigures:
         samples: calibration images used.
         seconds: wall-clock time of each stage by name.
         layers: in the order of the network.
+        distilled_epochs: of the fine-tuning that followed.
 
     """
 
@@ -44,6 +45,7 @@ class PruneFigures:
     samples: int
     seconds: dict[str, float]
     layers: tuple[LayerFigures, ...]
+    distilled_epochs: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration import per_sample_gradients
+from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_work import multiplications
 from chita_edge.models.prunable import pointwise_and_linear
@@ -24,6 +25,7 @@ from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from torch import nn
 
@@ -39,6 +41,7 @@ def prune(
     *,
     prunable: Sequence[str] | None = None,
     gradients: GradientMatrix | None = None,
+    state_dir: Path | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Prune a copy of a network; the network itself is left untouched.
@@ -49,14 +52,23 @@ def prune(
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
-        progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct" and
-            "batch norm".
+        state_dir: a folder in which the last state of the distillation is kept, so that the same call goes on from
+            there after a kill, to the same result.
+        progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct",
+            "batch norm" and "distill".
 
     Raises:
         ChitaEdgeError: an unknown method, structure, allocation or schedule; a budget that cannot be met; a weight,
             image or gradient that is not finite; a layer that cannot be pruned; no room for the gradients.
     """
     config = config or PruneConfig()
+    if config.distill_epochs:
+
+        def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
+            known = gradients if model_now is model else None
+            return prune(model_now, calibration, options, prunable=prunable, gradients=known, progress=progress)
+
+        return prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)

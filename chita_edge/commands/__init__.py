@@ -10,6 +10,7 @@ from chita_edge.commands.compare import compare
 from chita_edge.commands.devices import devices
 from chita_edge.commands.inspect import inspect
 from chita_edge.commands.models import models
+from chita_edge.commands.prune import prune
 from chita_edge.commands.report import report
 from chita_edge.commands.verify import verify
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # A verb is one module here and one line in this list.
 COMMANDS: Final[tuple[click.Command, ...]] = (
     build,
+    prune,
     bench,
     compare,
     devices,

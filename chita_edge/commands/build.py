@@ -18,6 +18,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option("--structure", help="Sparsity pattern. Default unstructured.")
 @click.option("--allocation", help="Budget over layers: balanced (default), global, uniform, erk.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict to prune instead of the embedded one.")
+@click.option("--data", type=click.Path(path_type=Path), help="npz to use instead: x_calib, y_calib, x_val, y_val.")
 @click.option("--calibration-images", type=int, help="Labelled images that the pruner sees.")
 @click.option("--seed", type=int, help="Draws the calibration images. Default 0.")
 @click.option("--threads", type=int, help="Threads of the measurement. Default 1.")
@@ -30,6 +31,7 @@ def build(
     model: str,
     target: str,
     weights: Path | None,
+    data: Path | None,
     out: Path | None,
     force: bool,
     config_file: Path | None,
@@ -48,7 +50,7 @@ def build(
     config = validated(BuildConfig, {**from_file, **given, "model": model, "target": target})
     folder = out or Path(f"{model}-{target}")
     with ProgressBars() as progress:
-        result = pipeline.build(config, folder, weights=weights, force=force, progress=progress)
+        result = pipeline.build(config, folder, weights=weights, data=data, force=force, progress=progress)
     if as_json:
         print_json(result.to_json())
     else:

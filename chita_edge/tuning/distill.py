@@ -96,7 +96,7 @@ class _Run:
             network.requires_grad_(trains)
         self.parameters: dict[str, nn.Parameter] = dict(self.student.named_parameters())
         self.masks = {name: mask.to(self.parameters[name]) for name, mask in masks.items()}
-        rate = recipe.learning_rate
+        rate = recipe.rate(0)
         self.optimiser: torch.optim.Optimizer = (
             torch.optim.SGD(self.parameters.values(), lr=rate, momentum=0.9, nesterov=True)
             if recipe.optimiser == "sgd"

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+RATES = {"sgd": 1e-3, "adam": 1e-3}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,7 +18,7 @@ class Recipe:
         seconds: end earlier, with the learning rate come down to 0 all the same; a limit makes the result depend on the
             machine's speed. None: all epochs.
         optimiser: "sgd" (Nesterov momentum 0.9) or "adam".
-        learning_rate: at the start; falls to 0 along a cosine.
+        learning_rate: at the start; falls to 0 along a cosine. The optimiser's own in `RATES` when None.
         temperature: T of Hinton et al. 2015 (arXiv 1503.02531): both networks' logits are divided by it.
         batch_size: images a step.
         max_shift: of the views, as a share of an image's side.
@@ -28,7 +30,7 @@ class Recipe:
     epochs: int
     seconds: float | None = None
     optimiser: Literal["sgd", "adam"] = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     temperature: float = 2.0
     batch_size: int = 50
     max_shift: float = 0.125
@@ -37,4 +39,5 @@ class Recipe:
 
     def rate(self, done: float) -> float:
         """Learning rate when the share `done` of the training is over."""
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        start = RATES[self.optimiser] if self.learning_rate is None else self.learning_rate
+        return start * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

@@ -1,0 +1,90 @@
+"""Pruning and distillation in turns: once each, or gradually, at rising sparsity."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from chita_edge.errors import UsageError
+from chita_edge.progress import Progress, silent
+from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_result import PruneResult
+from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.tuning import Recipe, distill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def prune_and_distill(
+    prune_once: Callable[[nn.Module, PruneConfig], PruneResult],
+    model: nn.Module,
+    images: torch.Tensor,
+    config: PruneConfig,
+    state_dir: Path | None = None,
+    progress: Progress = silent,
+) -> PruneResult:
+    """Alternate pruning and masked fine-tuning `config.gradual_steps` times; the teacher is always `model`.
+
+    With more than one step a network is pruned a little, learns, is pruned a little more, and so on, as in the gradual
+    pruning of CHITA++ (Benbaki et al. 2023, section 4); each step chooses among all weights again.
+
+    Args:
+        prune_once: prunes a copy of a network, without distillation.
+        model: the dense network; not changed.
+        images: to learn on.
+        config: how.
+        state_dir: folder for checkpoints; the same call goes on from the last one there.
+        progress: called with the stages of `prune_once` and with "distill".
+
+    Raises:
+        ChitaEdgeError: what pruning or distillation raises; more than one step where pruning removes whole tensors.
+    """
+    network, seconds, epochs = model, dict[str, float](), 0
+    steps = config.gradual_steps
+    for step, sparsity in enumerate(stage_sparsities(config.schedule, config.sparsity, steps), start=1):
+        options = {"sparsity": sparsity, "distill_epochs": 0, "gradual_steps": 1}
+        result = prune_once(network, config.model_copy(update=options))
+        if steps > 1 and _shapes(result.model) != _shapes(model):
+            raise UsageError(
+                f"The structure {config.structure!r} makes tensors smaller and cannot be reached in steps; use one."
+            )
+        if state_dir is not None:
+            state_dir.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        tuned = distill(
+            result.model,
+            model,
+            images,
+            result.masks,
+            _recipe(config, step),
+            checkpoint=None if state_dir is None else state_dir / f"distill-{step}.safetensors",
+            progress=progress,
+        )
+        network, epochs = tuned.model, epochs + tuned.epochs
+        for stage, spent in (*result.figures.seconds.items(), ("distill", time.perf_counter() - started)):
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    return PruneResult(network, result.masks, replace(result.figures, seconds=seconds, distilled_epochs=epochs))
+
+
+def _recipe(config: PruneConfig, step: int) -> Recipe:
+    """The share of one step; the last one has what a whole division leaves over."""
+    steps = config.gradual_steps
+    share, rest = divmod(config.distill_epochs, steps)
+    return Recipe(
+        epochs=share + (rest if step == steps else 0),
+        seconds=None if config.distill_seconds is None else config.distill_seconds / steps,
+        optimiser=config.distill_optimiser,
+        learning_rate=config.distill_rate,
+        temperature=config.distill_temperature,
+        seed=config.seed,
+    )
+
+
+def _shapes(model: nn.Module) -> list[torch.Size]:
+    return [tensor.shape for tensor in model.state_dict().values()]

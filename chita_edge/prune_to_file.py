@@ -1,0 +1,138 @@
+"""`chita-edge prune`: from a weights file and images to a weights file with zeros in it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from chita_edge.atomic_file import check_free, write_file
+from chita_edge.datasets import LabelledImages
+from chita_edge.errors import UsageError
+from chita_edge.inputs import load_inputs
+from chita_edge.models import get_model
+from chita_edge.progress import Progress, silent
+from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_methods import METHODS, get_method
+from chita_edge.prune_result import PruneFigures
+from chita_edge.pruning_api import prune
+
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of the validation images that a network classifies as labelled, before and after."""
+
+    dense: float
+    pruned: float
+
+
+@dataclass(frozen=True)
+class PrunedFile:
+    """What `prune_to_file` did; `accuracy` is None where the data hold no validation images."""
+
+    model: str
+    out: Path
+    calibration_images: int
+    figures: PruneFigures
+    accuracy: Accuracy | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, numbers and strings."""
+        return {
+            "model": self.model,
+            "out": str(self.out),
+            "calibration_images": self.calibration_images,
+            **self.figures.to_json(),
+            "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+        }
+
+
+def recommended(method: str) -> dict[str, Any]:
+    """Options of PruneConfig where a user names none: four views, and the gradients of all images drawn.
+
+    A method that takes gradients anew in every stage gets along with the default number of them.
+    """
+    staged = method in METHODS and METHODS[method].stages > 1
+    return {"recalibration_views": 4} | ({} if staged else {"gradient_samples": None})
+
+
+def prune_to_file(
+    model: str,
+    out: Path,
+    config: PruneConfig,
+    *,
+    weights: Path | None = None,
+    data: Path | None = None,
+    calibration_images: int | None = None,
+    force: bool = False,
+    state_dir: Path | None = None,
+    progress: Progress = silent,
+) -> PrunedFile:
+    """Prune a registered network and write its state dict, with the network's own keys, to `out`.
+
+    Args:
+        model: name of the network.
+        out: a torch file, or a safetensors file if it is called so; written in one step at the end.
+        config: how to prune.
+        weights: state dict of the trained network; the embedded one when None.
+        data: npz with images, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
+        calibration_images: how many to draw; 1,000, or all of fewer, when None.
+        force: replace `out`.
+        state_dir: folder that keeps finished work; the same call goes on from there.
+        progress: told of every stage.
+
+    Raises:
+        UsageError: `out` exists, a name is unknown, or the method needs labels that the data do not hold.
+        ChitaEdgeError: a file cannot be read or written, or `prune` fails.
+    """
+    entry = get_model(model)
+    method = get_method(config.method)
+    check_free(out, force)
+    inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
+    if inputs.labels is None and method.solver != "magnitude":
+        raise UsageError(
+            f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, or "
+            "use --method reconstruct, which needs none."
+        )
+    before = _accuracy(inputs.model, inputs.validation, "accuracy before", progress)
+    result = prune(
+        inputs.model,
+        inputs.calibration,
+        config,
+        prunable=entry.prunable(inputs.model),
+        state_dir=state_dir,
+        progress=progress,
+    )
+    after = _accuracy(result.model, inputs.validation, "accuracy after", progress)
+    write_file(out, _state_dict_file(result.model, out), force)
+    judged = None if before is None or after is None else Accuracy(before, after)
+    return PrunedFile(model, out, len(inputs.images), result.figures, judged)
+
+
+def _accuracy(model: nn.Module, data: LabelledImages | None, stage: str, progress: Progress) -> float | None:
+    if data is None:
+        return None
+    right = 0
+    progress(stage, 0, len(data))
+    with torch.inference_mode():
+        for start in range(0, len(data), _BATCH):
+            predicted = model(data.images[start : start + _BATCH]).argmax(1)
+            right += int((predicted == data.labels[start : start + _BATCH]).sum())
+            progress(stage, min(start + _BATCH, len(data)), len(data))
+    return right / len(data)
+
+
+def _state_dict_file(model: nn.Module, path: Path) -> bytes:
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if path.suffix == ".safetensors":
+        return bytes(safetensors.torch.save(state))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,90 @@
+"""`chita-edge prune` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import Run
+
+from chita_edge.models import get_model
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    torch.manual_seed(0)
+    torch.save(get_model("resnet20_cifar").architecture().state_dict(), tmp_path / "dense.pt")
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (6, 32, 32, 3), np.uint8), rng.integers(0, 10, 6)
+    np.savez(tmp_path / "data.npz", x_calib=x, y_calib=y, x_val=x, y_val=y)
+    np.savez(tmp_path / "unjudged.npz", x=x, y=y)
+    return ["--weights", "dense.pt", "--out", "sparse.pt"]
+
+
+def test_json_tells_all_there_is(tmp_path: Path, files: list[str], chita_edge: Run) -> None:
+    done = chita_edge(
+        "prune", "resnet20_cifar", *files, "--data", "data.npz", "--method", "chita_bso", "--sparsity", "0.5",
+        "--structure", "1x4", "--seed", "3", "--distill-epochs", "1", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["sparsity"] == pytest.approx(0.5, abs=0.001)
+    assert (told["method"], told["structure"], told["distilled_epochs"]) == ("chita_bso", "1x4", 1)
+    assert {"gradients", "solve", "distill"} <= told["seconds"].keys()
+    assert set(told["accuracy"]) == {"dense", "pruned"}
+    assert isinstance(told["objective"], float)
+    assert "distill: done" in done.stderr
+    assert set(torch.load("sparse.pt", weights_only=True)) == set(torch.load("dense.pt", weights_only=True))
+
+
+def test_unmeasured_accuracy_is_called_that(files: list[str], chita_edge: Run) -> None:
+    done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--method", "magnitude")
+    assert done.returncode == 0, done.stderr
+    assert "Accuracy: not measured" in done.stdout
+    assert "layer3.2.conv2.weight" in done.stdout
+
+
+def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_edge: Run) -> None:
+    (tmp_path / "prune.toml").write_text('method = "magnitude"\nsparsity = 0.6\nridge = -1\n')
+    common = ["prune", "resnet20_cifar", *files, "--data", "data.npz", "--config", "prune.toml"]
+    assert "Option 'ridge' cannot be -1" in chita_edge(*common).stderr
+    (tmp_path / "prune.toml").write_text('method = "magnitude"\nsparsity = 0.6\nrecalibration_views = 0\n')
+    assert json.loads(chita_edge(*common, "--sparsity", "0.7", "--json").stdout)["sparsity"] == pytest.approx(0.7, abs=1e-4)
+    (tmp_path / "prune.toml").write_text("sparsty = 0.6\n")
+    assert "There is no option 'sparsty'" in chita_edge(*common, "--force").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["prune", "resnet20", "--out", "o.pt"], 2, "There is no model 'resnet20'"),
+        (["prune", "resnet20_cifar"], 2, "Missing option '--out'"),
+        (["prune", "resnet20_cifar", "--out", "o.pt"], 2, "needs --weights FILE"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt"], 2, "needs --data FILE.npz"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--sparsity", "1"], 2, "Option 'sparsity' cannot be 1.0"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--method", "guess"], 2, "no pruning method 'guess'"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--distill-epochs", "-1"], 2, "'distill_epochs' cannot be -1"),
+        (["prune", "resnet20_cifar", "--out", "nowhere/o.pt"], 2, "The folder of nowhere/o.pt does not exist"),
+        (["prune", "resnet20_cifar", "--out", "dense.pt"], 2, "--force"),
+        (
+            ["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "data.npz", "--data", "data.npz"],
+            1,
+            "file data.npz",
+        ),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt", "--data", "dense.pt"], 1, "dense.pt"),
+        (["prune", "resnet50", "--out", "o.pt", "--weights", "dense.pt", "--data", "data.npz"], 1, "does not match"),
+    ],
+)
+def test_what_can_go_wrong_is_a_sentence(
+    tmp_path: Path, files: list[str], chita_edge: Run, arguments: list[str], code: int, sentence: str
+) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    done = chita_edge(*arguments)
+    assert sentence in done.stderr
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} == before

@@ -1,0 +1,94 @@
+"""Pruning and distillation in turns, through `chita_edge.prune`."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from chita_edge import PruneConfig, prune
+from chita_edge.datasets import LabelledImages
+from chita_edge.tuning import divergence, recalibrate_batch_norm
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 4),
+    )  # fmt: skip
+    recalibrate_batch_norm(net, calibration().images)
+    return net.eval()
+
+
+def calibration() -> LabelledImages:
+    rng = torch.Generator().manual_seed(1)
+    return LabelledImages(torch.randn(60, 1, 8, 8, generator=rng), torch.randint(0, 4, (60,), generator=rng))
+
+
+def config(**options: object) -> PruneConfig:
+    return PruneConfig(**{"sparsity": 0.7, "method": "magnitude", "distill_epochs": 4, **options})  # type: ignore[arg-type]
+
+
+def test_a_distilled_network_is_closer_and_as_sparse() -> None:
+    net = network()
+    before = copy.deepcopy(net.state_dict())
+    plain, tuned = (prune(net, calibration(), config(distill_epochs=epochs)) for epochs in (0, 6))
+    images = calibration().images
+    assert divergence(tuned.model, net, images) < divergence(plain.model, net, images)
+    assert tuned.masks.keys() == plain.masks.keys()
+    for name, mask in tuned.masks.items():
+        assert torch.equal(mask, plain.masks[name])
+        assert not tuned.model.get_parameter(name).detach()[~mask].any()
+    assert (tuned.figures.distilled_epochs, plain.figures.distilled_epochs) == (6, 0)
+    assert "distill" in tuned.figures.seconds
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_gradual_steps_share_the_epochs_and_end_at_the_sparsity() -> None:
+    told: list[tuple[str, int, int]] = []
+    net = network()
+    result = prune(
+        net, calibration(), config(distill_epochs=7, gradual_steps=3, schedule="linear"),
+        progress=lambda *said: told.append(said),
+    )  # fmt: skip
+    assert result.figures.distilled_epochs == 7
+    assert result.figures.sparsity == pytest.approx(0.7, abs=0.01)
+    kept = sum(int(mask.sum()) for mask in result.masks.values())
+    assert sum(int((result.model.get_parameter(name) != 0).sum()) for name in result.masks) <= kept
+    starts = [total for stage, done, total in told if (stage, done) == ("distill", 0)]
+    assert starts == [4, 4, 6]  # two steps of up to 50 images an epoch; 2, 2 and 3 epochs
+
+
+def test_the_same_call_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    options = config(gradual_steps=2, schedule="linear")
+    stages = 0
+
+    def killer(stage: str, done: int, total: int) -> None:
+        nonlocal stages
+        stages += (stage, done) == ("distill", 0)
+        if stages == 2 and (stage, done) == ("distill", 3):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        prune(network(), calibration(), options, state_dir=tmp_path / "state", progress=killer)
+    told: list[tuple[str, int, int]] = []
+    resumed = prune(
+        network(), calibration(), options, state_dir=tmp_path / "state", progress=lambda *said: told.append(said)
+    )
+    whole = prune(network(), calibration(), options)
+    assert [done for stage, done, _ in told if stage == "distill"] == [4, 2, 3, 4]
+    state = whole.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in resumed.model.state_dict().items())
+
+
+def test_the_distillation_can_be_sgd() -> None:
+    adam, sgd = (prune(network(), calibration(), config(distill_optimiser=name)) for name in ("adam", "sgd"))
+    assert not torch.equal(adam.model[0].weight, sgd.model[0].weight)
+    assert sgd.figures.distilled_epochs == 4
