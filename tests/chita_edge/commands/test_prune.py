@@ -52,7 +52,8 @@ def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_ed
     common = ["prune", "resnet20_cifar", *files, "--data", "data.npz", "--config", "prune.toml"]
     assert "Option 'ridge' cannot be -1" in chita_edge(*common).stderr
     (tmp_path / "prune.toml").write_text('method = "magnitude"\nsparsity = 0.6\nrecalibration_views = 0\n')
-    assert json.loads(chita_edge(*common, "--sparsity", "0.7", "--json").stdout)["sparsity"] == pytest.approx(0.7, abs=1e-4)
+    told = json.loads(chita_edge(*common, "--sparsity", "0.7", "--json").stdout)
+    assert told["sparsity"] == pytest.approx(0.7, abs=1e-4)
     (tmp_path / "prune.toml").write_text("sparsty = 0.6\n")
     assert "There is no option 'sparsty'" in chita_edge(*common, "--force").stderr
 
