@@ -66,6 +66,6 @@ class PruneConfig(BaseModel):
     distill_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     distill_optimiser: Literal["adam", "sgd"] = "adam"
     distill_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     gradual_steps: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

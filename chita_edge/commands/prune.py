@@ -9,7 +9,7 @@ import click
 
 from chita_edge.commands.json_output import json_option, print_json
 
-_DISTILL_EPOCHS = 30
+_DISTILL_EPOCHS = 20
 
 
 @click.command()

@@ -31,7 +31,7 @@ class Recipe:
     seconds: float | None = None
     optimiser: Literal["sgd", "adam"] = "adam"
     learning_rate: float | None = None
-    temperature: float = 2.0
+    temperature: float = 4.0
     batch_size: int = 50
     max_shift: float = 0.125
     precision: Literal["auto", "bfloat16", "float32"] = "auto"

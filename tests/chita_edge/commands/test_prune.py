@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -88,4 +90,31 @@ def test_what_can_go_wrong_is_a_sentence(
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted; nothing was written."),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "could not be written (No space left on device)"),
+    ],
+)
+def test_an_end_before_the_end_leaves_no_file(
+    tmp_path: Path,
+    files: list[str],
+    chita_edge: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: BaseException,
+    code: int,
+    sentence: str,
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise failure
+
+    before = {path.name for path in tmp_path.iterdir()}
+    monkeypatch.setattr(os, "fsync", fail)
+    done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--method", "magnitude")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == before
