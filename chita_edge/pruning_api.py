@@ -15,6 +15,7 @@ from chita_edge.errors import UsageError
 from chita_edge.layer_work import multiplications
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
+from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
@@ -69,6 +70,8 @@ def prune(
             return prune(model_now, calibration, options, prunable=prunable, gradients=known, progress=progress)
 
         return prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
+    if config.structure in CHANNEL_STRUCTURES:
+        return prune_channels(model, calibration, config, prunable=prunable, progress=progress)
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)

@@ -1,4 +1,4 @@
-"""Set channels of a group to zero, and find those that nobody reads."""
+"""Set channels of a group to zero, scale them, and find those that nobody reads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.shrinking.groups import ChannelGroup
+    from chita_edge.shrinking.sensitivity import Side
 
 
 def zero_channels(model: nn.Module, groups: Sequence[ChannelGroup], kept: Mapping[str, torch.Tensor]) -> None:
@@ -54,3 +55,40 @@ def read_channels(model: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str,
             used[0] = True
         read[group.name] = used
     return read
+
+
+def weight_masks(
+    model: nn.Module, groups: Sequence[ChannelGroup], kept: Mapping[str, torch.Tensor], names: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Bool masks, by name of the weight, of what `zero_channels` leaves of these weights."""
+    parameters = dict(model.named_parameters())
+    masks = {name: torch.ones(parameters[name].shape, dtype=torch.bool) for name in names}
+    for group in groups:
+        for member in group.members:
+            mask = masks.get(f"{member.layer}.weight")
+            if mask is not None and group.name in kept:
+                gone = member.channels[~kept[group.name][member.of]]
+                mask[(slice(None), gone) if member.role == "reads" else gone] = False
+    return masks
+
+
+def scale_channels(
+    model: nn.Module, groups: Sequence[ChannelGroup], factors: Mapping[str, torch.Tensor], side: Side
+) -> None:
+    """Multiply what is written to each channel, or the weights that read it, by its factor; changes ``model``.
+
+    Where a batch norm follows a layer that writes, its scale and shift are multiplied, so that new statistics do not
+    undo it.
+    """
+    with torch.no_grad():
+        for group in groups:
+            for member in group.having("writes" if side == "filter" else "reads"):
+                factor = factors[group.name][member.of]
+                layer = model.get_submodule(member.layer if member.norm is None else member.norm)
+                if member.role == "reads":
+                    weight = cast("torch.Tensor", layer.weight)
+                    weight[:, member.channels] *= factor.view(1, -1, *[1] * (weight.ndim - 2))
+                    continue
+                for parameter in (getattr(layer, name, None) for name in ("weight", "bias")):
+                    if parameter is not None:
+                        parameter[member.channels] *= factor.view(-1, *[1] * (parameter.ndim - 1))

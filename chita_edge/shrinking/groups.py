@@ -31,12 +31,14 @@ class Member:
         channels: int64 (m,), channels of the layer.
         of: int64 (m,), the channel of the group that each of them belongs to. Usually both are 0, 1, 2, …; a linear
             layer behind a flattened image reads each channel of the group at several places.
+        norm: name of the batch norm that alone reads what this member writes, if there is one.
     """
 
     layer: str
     role: Role
     channels: torch.Tensor
     of: torch.Tensor
+    norm: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ def _group(
 ) -> ChannelGroup | None:
     """Our view of one of torch-pruning's groups; None where it may not shrink."""
     places: dict[tuple[str, Role], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    norms: dict[str, str] = {}
     for item in raw:
         module = item.dep.target.module
         if module not in names:
@@ -110,11 +113,14 @@ def _group(
         channels, of = places[names[module], role]
         channels.extend(item.idxs)
         of.extend(item.root_idxs)
+        followers = [follower.module for follower in item.dep.target.outputs]
+        if role == "writes" and len(followers) == 1 and isinstance(followers[0], _BatchNorm):
+            norms[names[module]] = names[followers[0]]
     roles = {role for _, role in places}
     if not {"writes", "reads"} <= roles:
         return None
     members = tuple(
-        Member(layer, role, torch.tensor(channels), torch.tensor(of))
+        Member(layer, role, torch.tensor(channels), torch.tensor(of), norms.get(layer) if role == "writes" else None)
         for (layer, role), (channels, of) in places.items()
     )
     order = {name: number for number, name in enumerate(names.values())}

@@ -1,0 +1,158 @@
+"""Pruning whole channels: what `prune` does for the structures ``filter`` and ``channel``."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.progress import Progress, silent
+from chita_edge.prune_methods import get_method
+from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
+from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
+from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.reconstruction import reconstruct
+from chita_edge.shrinking import (
+    Side,
+    WeightsLeft,
+    channel_groups,
+    channel_layers,
+    choose_channels,
+    scale_channels,
+    weight_masks,
+    zero_channels,
+)
+from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chita_edge.datasets import LabelledImages
+    from chita_edge.prune_config import PruneConfig
+    from chita_edge.pruning import Layer
+    from chita_edge.shrinking import ChannelGroup
+
+CHANNEL_STRUCTURES = ("filter", "channel")
+
+
+def prune_channels(
+    model: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig,
+    *,
+    prunable: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> PruneResult:
+    """Set whole channels of a copy of a network to zero in every layer that shares them; `shrink` then removes them.
+
+    Channels are chosen in groups that depend on each other (`chita_edge.shrinking.channel_groups`) by the method's
+    solver on the quadratic of whole channels; the classes and the input's channels are in no group, and each group
+    keeps at least one. The structure says whose sensitivity counts, that of the filters that write a channel or of the
+    columns that read it. A layer that is not prunable still loses the channels it shares.
+
+    Args and errors: see `chita_edge.pruning_api.prune`; the sparsity counts the prunable weights that become zero.
+    """
+    method, side = get_method(config.method), cast("Side", config.structure)
+    solver, allocation = get_solver(method.solver), get_allocation(config.allocation)
+    sparsities = stage_sparsities(config.schedule, config.sparsity, config.stages or method.stages)
+    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
+    dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
+    groups = channel_groups(pruned, calibration.images[:1])
+    if not groups or not names:
+        raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
+    shapes = tuple(pruned.get_parameter(name).shape for name in names)
+    weights_left = WeightsLeft.of(pruned, groups, names)
+    seconds: dict[str, float] = {}
+    clock = _Clock(seconds)
+
+    for stage, sparsity in enumerate(sparsities):
+        layers = _layers(pruned, calibration, groups, side, config, stage, progress)
+        clock.spent("gradients")
+        curvature = sum(float(layer.gradients.square().sum()) for layer in layers)
+        curvature /= max(1, sum(layer.gradients.numel() for layer in layers))
+        problem = Problem(layers, config.ridge * curvature, float(config.first_order))
+        choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, progress)
+        zero_channels(pruned, groups, choice.kept)
+        if not method.reconstruct:
+            scale_channels(pruned, groups, choice.factors, side)
+        clock.spent("solve")
+
+    if method.reconstruct:
+        affected = _refitted(pruned, groups)
+        masks = weight_masks(pruned, groups, choice.kept, affected)
+        reconstruct(
+            pruned, dense, calibration.images, {}, masks, ridge=config.fit_ridge, search=False, progress=progress
+        )
+        zero_channels(pruned, groups, choice.kept)
+        clock.spent("reconstruct")
+    views, images = config.recalibration_views, calibration.images
+    if views and method.reconstruct:
+        pruned = recalibrated_if_closer(pruned, dense, images, views=views, seed=config.seed, progress=progress)
+    elif views:
+        recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
+    clock.spent("batch norm")
+
+    masks = weight_masks(pruned, groups, choice.kept, names)
+    figures = PruneFigures(
+        method=config.method,
+        structure=config.structure,
+        sparsity=1 - sum(int(mask.sum()) for mask in masks.values()) / sum(shape.numel() for shape in shapes),
+        objective=choice.solution.objective,
+        trace=choice.solution.trace,
+        samples=len(images),
+        seconds=seconds,
+        layers=tuple(
+            LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
+            for name, mask in masks.items()
+        ),
+    )
+    return PruneResult(pruned, masks, figures)
+
+
+def _layers(
+    model: nn.Module,
+    calibration: LabelledImages,
+    groups: Sequence[ChannelGroup],
+    side: Side,
+    config: PruneConfig,
+    stage: int,
+    progress: Progress,
+) -> tuple[Layer, ...]:
+    """The problem's layers; each stage takes the next images, round and round."""
+    total = len(calibration.images)
+    count = min(config.gradient_samples or total, total)
+    count -= count % config.samples_per_row
+    chosen = torch.arange(stage * count, (stage + 1) * count) % total
+    return channel_layers(
+        model,
+        groups,
+        calibration.images[chosen],
+        calibration.labels[chosen],
+        side,
+        batch_size=config.gradient_batch,
+        samples_per_row=config.samples_per_row,
+        progress=progress,
+    )
+
+
+def _refitted(model: nn.Module, groups: Sequence[ChannelGroup]) -> tuple[str, ...]:
+    """Weights of the layers that lose something and can be refitted: all that write or read a group."""
+    layers = {member.layer for group in groups for member in group.having("writes", "reads")}
+    return tuple(f"{name}.weight" for name, _ in model.named_modules() if name in layers)
+
+
+class _Clock:
+    """Adds up the time since it was last asked."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.perf_counter()
+
+    def spent(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
+        self._last = now
