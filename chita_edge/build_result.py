@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,7 +22,11 @@ class DenseSparse(Generic[Number]):
 
 @dataclass(frozen=True)
 class Layer:
-    """What became of one layer; `bytes` are those of its weights and bias in the file, `macs` those of one image."""
+    """What became of one layer; `bytes` are those of its weights and bias in the file, `macs` those of one image.
+
+    `shape` is that of the weight in the file, `dense_shape` that of the dense network's, larger where whole filters or
+    channels were removed; `sparsity` is the share of the dense network's weights that are zero or removed.
+    """
 
     name: str
     op: str
@@ -32,20 +37,26 @@ class Layer:
     reason: str
     bytes: DenseSparse[int]
     macs: DenseSparse[int]
+    dense_shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, report: LayerReport) -> Layer:
-        """A layer as the exporter reports it."""
+    def of(cls, report: LayerReport, dense: LayerReport) -> Layer:
+        """A layer as the exporter reports it, and the same layer of the dense network."""
+        smaller = report.shape != dense.shape
+        kept = (
+            f"{report.shape[0]} of {dense.shape[0]} filters and {report.shape[1]} of {dense.shape[1]} channels kept; "
+        )
         return cls(
             name=report.name,
             op=report.op,
             shape=report.shape,
-            sparsity=report.sparsity,
+            sparsity=1 - report.nnz / math.prod(dense.shape) if smaller else report.sparsity,
             nnz=report.nnz,
             format=report.format,
-            reason=report.reason,
-            bytes=DenseSparse(report.bytes_dense, report.bytes),
-            macs=DenseSparse(report.macs_dense, report.macs),
+            reason=kept + report.reason if smaller else report.reason,
+            bytes=DenseSparse(dense.bytes_dense, report.bytes),
+            macs=DenseSparse(dense.macs_dense, report.macs),
+            dense_shape=dense.shape,
         )
 
 

@@ -6,6 +6,11 @@ from exporters import Decide, Decision, LayerInfo
 from runtimes import LayerShape, Target
 
 
+def stay_dense(layer: LayerInfo) -> Decision:
+    """The rule of the baseline: no layer becomes sparse."""
+    return Decision(sparse=False, reason=f"{layer.name} belongs to the dense network")
+
+
 def decide_for(target: Target) -> Decide:
     """The rule that makes a layer sparse from the target's break-even on, and says so in words."""
 

@@ -15,15 +15,17 @@ from chita_edge.bundle_content import manifest_content, not_measured
 from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
 from chita_edge.errors import UsageError
-from chita_edge.export_decision import decide_for
+from chita_edge.export_decision import decide_for, stay_dense
 from chita_edge.inputs import load_inputs
 from chita_edge.judging import accuracy
 from chita_edge.latency import summarise
 from chita_edge.measuring import measure_bundle, measure_pair
 from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
+from chita_edge.prune_channels import CHANNEL_STRUCTURES
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
+from chita_edge.shrinking import shrink
 
 _SPARSE, _DENSE = "model.onnx", "model.dense.onnx"
 _BENCH = "bench/local.json"
@@ -67,14 +69,17 @@ def build(
         seed=config.seed,
     )
     pruned = prune(model, inputs.calibration, choice, prunable=entry.prunable(model), progress=progress)
+    # Whole filters and channels are removed for real; zeros of other structures stay in place.
+    network = shrink(pruned.model, test.images[:1]) if config.structure in CHANNEL_STRUCTURES else pruned.model
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
         dense, sparse = Path(scratch, _DENSE), Path(scratch, _SPARSE)
         progress("export", 0, 2)
-        exporters.save(exporters.to_onnx(model, test.images[:1]), dense)
+        baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
+        exporters.save(baseline.model, dense)
         progress("export", 1, 2)
-        exported = exporters.to_sparse(exporters.to_onnx(pruned.model, test.images[:1]), decide_for(target))
+        exported = exporters.to_sparse(exporters.to_onnx(network, test.images[:1]), decide_for(target))
         exporters.save(exported.model, sparse)
         progress("export", 2, 2)
 
@@ -101,7 +106,7 @@ def build(
             sparsity=pruned.figures.sparsity,
             accuracy=judged,
             size_bytes=DenseSparse(dense.stat().st_size, sparse.stat().st_size),
-            layers=tuple(Layer.of(report) for report in exported.layers),
+            layers=tuple(Layer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
             agreement=agreement,
             latency=summarise(measurement),
             not_measured=not_measured(target),

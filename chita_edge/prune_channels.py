@@ -81,11 +81,13 @@ def prune_channels(
             scale_channels(pruned, groups, choice.factors, side)
         clock.spent("solve")
 
+    # Masks also of the layers that lose channels without being prunable: what trains the network must keep those too.
+    affected = _refitted(pruned, groups)
+    masks = weight_masks(pruned, groups, choice.kept, (*names, *(name for name in affected if name not in names)))
     if method.reconstruct:
-        affected = _refitted(pruned, groups)
-        masks = weight_masks(pruned, groups, choice.kept, affected)
+        refitted = {name: masks[name] for name in affected}
         reconstruct(
-            pruned, dense, calibration.images, {}, masks, ridge=config.fit_ridge, search=False, progress=progress
+            pruned, dense, calibration.images, {}, refitted, ridge=config.fit_ridge, search=False, progress=progress
         )
         zero_channels(pruned, groups, choice.kept)
         clock.spent("reconstruct")
@@ -96,18 +98,17 @@ def prune_channels(
         recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
     clock.spent("batch norm")
 
-    masks = weight_masks(pruned, groups, choice.kept, names)
     figures = PruneFigures(
         method=config.method,
         structure=config.structure,
-        sparsity=1 - sum(int(mask.sum()) for mask in masks.values()) / sum(shape.numel() for shape in shapes),
+        sparsity=1 - sum(int(masks[name].sum()) for name in names) / sum(shape.numel() for shape in shapes),
         objective=choice.solution.objective,
         trace=choice.solution.trace,
         samples=len(images),
         seconds=seconds,
         layers=tuple(
-            LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
-            for name, mask in masks.items()
+            LayerFigures(name, tuple(shape), int(masks[name].sum()), 1 - float(masks[name].float().mean()))
+            for name, shape in zip(names, shapes, strict=True)
         ),
     )
     return PruneResult(pruned, masks, figures)

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chita_edge.build_result import BuildResult, Latency
+from chita_edge.build_result import BuildResult, Latency, Layer
 
 # Wide enough for every column where standard output is no terminal, so that a log can be searched line by line.
-_LOG_WIDTH = 160
+_LOG_WIDTH = 180
 
 
 def print_build(result: BuildResult) -> None:
@@ -59,7 +59,7 @@ def _layers(result: BuildResult) -> Table:
     for layer in result.layers:
         table.add_row(
             Text(layer.name),
-            "×".join(map(str, layer.shape)),
+            _shape(layer),
             f"{layer.sparsity:.1%}",
             f"{layer.bytes.sparse:,}",
             _share(layer.bytes.sparse, layer.bytes.dense),
@@ -91,14 +91,20 @@ def _totals(result: BuildResult) -> Table:
 def _remarks(result: BuildResult) -> list[str]:
     latency = result.latency
     worst = max(result.agreement.values())
+    removed = any(layer.shape != layer.dense_shape for layer in result.layers)
     return [
-        f"Sparsity: {result.sparsity:.2%} of the prunable weights are zero.",
+        f"Sparsity: {result.sparsity:.2%} of the prunable weights are {'removed' if removed else 'zero'}.",
         f"Checked: {', '.join(result.agreement)} agree with torch to {worst:.1e} of the largest logit.",
         f"Measured on {latency.device}: {latency.description}; {_speedup(latency)}",
         *(f"Warning: {warning}" for warning in latency.warnings),
         *(f"Not measured: {sentence}" for sentence in result.not_measured),
         f"Bundle: {result.bundle}",
     ]
+
+
+def _shape(layer: Layer) -> str:
+    shape, dense = ("×".join(map(str, shape)) for shape in (layer.shape, layer.dense_shape))
+    return shape if shape == dense else f"{shape} of {dense}"
 
 
 def _speedup(latency: Latency) -> str:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ RESULT = BuildResult(
             "80% zeros [pays]",
             DenseSparse(2176, 807),
             DenseSparse(1000, 200),
+            (32, 16, 1, 1),
         ),
     ),
     agreement={"stock ONNX Runtime": 1e-7},
@@ -70,3 +72,11 @@ def test_the_json_object_has_the_same_figures() -> None:
     assert printed["accuracy"] == {"dense": 0.931, "sparse": 0.928}
     assert printed["layers"][0]["bytes"] == {"dense": 2176, "sparse": 807}
     assert printed["bundle"] == "/somewhere/mobilenet-arm64"
+
+
+def test_smaller_layers_say_what_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = replace(RESULT.layers[0], shape=(16, 8, 1, 1), format="dense")
+    print_build(replace(RESULT, structure="filter", layers=(layer,)))
+    printed = capsys.readouterr().out
+    assert "16×8×1×1 of 32×16×1×1" in printed
+    assert "80.00% of the prunable weights are removed." in printed
