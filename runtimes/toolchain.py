@@ -77,6 +77,10 @@ PLATFORMS: Mapping[str, Platform] = {
 }
 
 
+# What only programs are built for, by a caller that knows that platform's C library.
+_PROGRAM_PLATFORMS = {"android-aarch64": Platform("android-aarch64", "aarch64-linux-android", ("-mcpu=generic",), {})}
+
+
 def get_platform(name: str) -> Platform:
     """The platform called `name`.
 
@@ -171,7 +175,8 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
         ToolchainError: unknown platform, no compiler, or the compiler's own message.
 
     """
-    chosen = get_platform(platform)
+    bare = _PROGRAM_PLATFORMS.get(platform)
+    chosen = bare or get_platform(platform)
     folder = Path(os.path.commonpath([source.resolve().parent for source in sources]))
     names = [str(source.resolve().relative_to(folder)) for source in sources]
     flags = ["-O2", "-std=gnu11", "-g0", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", *chosen.baseline]
@@ -179,7 +184,8 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
         program = Path(building).resolve() / output.name
-        _compiler(["-target", chosen.triple, *flags, *names, "-ldl", "-o", str(program)], folder, None)
+        libraries = [] if bare else ["-ldl"]
+        _compiler(["-target", chosen.triple, *flags, *names, *libraries, "-o", str(program)], folder, None)
         return program.replace(output)
 
 

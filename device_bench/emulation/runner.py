@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import runtimes
+from device_bench import android
 from device_bench.emulation import prepare
 from device_bench.emulation.emulator import Emulator
 from device_bench.errors import MeasurementError
@@ -42,8 +43,12 @@ def runner_program(folder: Path | None = None, platform: str = PLATFORM) -> Path
     """
     sources = sorted(SOURCES.glob("*.c"))
     abi = Path(runtimes.__file__).parent / "native" / "ort" / "abi.h"
-    output = _named_after_content(f"runner-{platform}", [*sorted(SOURCES.glob("*.[ch]")), abi], folder)
-    return output if output.is_file() else build_program(platform, sources, output)
+    system = sorted(Path(android.__file__).parent.rglob("*.*")) if platform == android.PLATFORM else []
+    files = [*sorted(SOURCES.glob("*.[ch]")), abi, *(path for path in system if path.suffix in (".c", ".h", ".py"))]
+    output = _named_after_content(f"runner-{platform}", files, folder)
+    if output.is_file():
+        return output
+    return android.build_android(sources, output) if system else build_program(platform, sources, output)
 
 
 def _named_after_content(name: str, files: list[Path], folder: Path | None) -> Path:

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Final
 
 import runtimes
+from device_bench.android import PLATFORM as ANDROID
 from device_bench.emulation import prepare
 from device_bench.emulation.runner import runner_program
 from device_bench.errors import DeviceUnavailableError, PlanError
 
 PLATFORMS: Final = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64", "arm64": "linux-aarch64"}
-_ABIS: Final = {"linux-aarch64": "arm64-v8a", "linux-x86_64": "x86_64"}
-_ELF: Final = {"linux-x86_64": 62, "linux-aarch64": 183}
+_ABIS: Final = {"linux-aarch64": "arm64-v8a", "android-aarch64": "arm64-v8a", "linux-x86_64": "x86_64"}
+_ELF: Final = {"linux-x86_64": 62, "linux-aarch64": 183, "android-aarch64": 183}
 # What the zip reader raises: a missing member, damage, encryption, a method that it does not know, sizes that lie.
 _NO_ZIP: Final = (KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 _MAX_AAR_BYTES = 1 << 30
 _MAX_LIBRARY_BYTES = 200 << 20
 
 
-def platform_of(machine: str, programs: int | None = None) -> str:
+def platform_of(machine: str, programs: int | None = None, android: bool = False) -> str:
     """The platform of a machine that ``uname -m`` calls so. DeviceUnavailableError if there are no kernels for it.
 
     ``programs`` is the ELF number of its own programs: a shell would take a program for another kind for a script.
@@ -37,7 +38,11 @@ def platform_of(machine: str, programs: int | None = None) -> str:
             f"The device calls itself {machine} and runs programs of another kind (ELF machine {programs}), as a "
             "64-bit kernel with 32-bit programs does; there are no kernels for those."
         )
-    return PLATFORMS[machine]
+    if not android:
+        return PLATFORMS[machine]
+    if PLATFORMS[machine] != "linux-aarch64":
+        raise DeviceUnavailableError(f"There is a runner for Android on 64-bit Arm only, not on {machine}.")
+    return ANDROID
 
 
 def runner(platform: str) -> Path:
@@ -46,8 +51,8 @@ def runner(platform: str) -> Path:
 
 
 def kernel_library(platform: str) -> Path:
-    """The kernel library of this installation for ``platform``."""
-    return runtimes.library(platform)
+    """The kernel library of this installation for ``platform``; it needs no C library, so Android loads Linux's."""
+    return runtimes.library("linux-aarch64" if platform == ANDROID else platform)
 
 
 def onnxruntime(platform: str, given: Path | None = None) -> Path:
@@ -64,6 +69,8 @@ def onnxruntime(platform: str, given: Path | None = None) -> Path:
             return found[0]
     if platform == "linux-aarch64":
         return prepare.onnxruntime_library()
+    if platform == ANDROID:
+        raise PlanError("ONNX Runtime for Android comes from the app: give its AAR or libonnxruntime.so with --ort.")
     raise DeviceUnavailableError(f"There is no ONNX Runtime for {platform} here; give one with --ort.")
 
 

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 _ASK = """uname -m
 { mkdir -p "$1/objects" "$1/runs" && cd "$1" && pwd; } || exit 73
-cat /proc/sys/kernel/random/boot_id
+cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo 00000000-0000-0000-0000-000000000000
 cat /proc/uptime
 od -An -tx1 -j4 -N16 /proc/self/exe 2>/dev/null
 echo
 cat /proc/cpuinfo
 echo ----
 cat /proc/device-tree/model 2>/dev/null
+echo ====
+test -e /system/bin/linker64 || exit 0
+echo android
+getprop ro.product.model
+getprop ro.soc.model
 exit 0
 """
 
@@ -32,7 +37,8 @@ exit 0
 class Hello:
     """What the device answered: its kind, the absolute folder, which start, seconds since then, its processor.
 
-    ``programs`` is the ELF number of what kind of machine its own programs are for, None if it did not tell.
+    ``programs`` is the ELF number of what kind of machine its own programs are for, None if it did not tell;
+    ``android`` says that its C library is Android's.
     """
 
     machine: str
@@ -42,6 +48,7 @@ class Hello:
     cpu: str | None
     isa: str | None
     programs: int | None = None
+    android: bool = False
 
 
 def machine(transport: Transport) -> str:
@@ -65,11 +72,13 @@ def hello(transport: Transport) -> Hello:
         lines = answer.errors.strip().splitlines()
         why = lines[-1][:200].rstrip(".") if lines else "it does not say why"
         raise DeviceUnavailableError(f"{transport.base} on {transport.name} cannot be used: {why}.")
-    cpuinfo, _, board = rest.partition("----\n")
-    cpu, isa = _processor(kind, cpuinfo, board)
-    head = bytes.fromhex(found[4])
-    programs = int.from_bytes(head[14:16], "little") if len(head) == 16 else None
-    return Hello(kind, found[1], found[2], int(found[3]), cpu, isa, programs)
+    cpuinfo, _, rest = rest.partition("----\n")
+    board, _, system = rest.partition("====\n")
+    android, _, phone = system.partition("\n")
+    cpu, isa = _processor(kind, cpuinfo, board or " ".join(phone.split()))
+    elf = bytes.fromhex(found[4])
+    programs = int.from_bytes(elf[14:16], "little") if len(elf) == 16 else None
+    return Hello(kind, found[1], found[2], int(found[3]), cpu, isa, programs, android == "android")
 
 
 def _machine(transport: Transport, told: str) -> str:

@@ -46,7 +46,7 @@ def measure_remotely(
     the samples that had arrived.
     """
     device = hello(transport)
-    platform = files.platform_of(device.machine, device.programs)
+    platform = files.platform_of(device.machine, device.programs, device.android)
     arrays = [only_input(model.path, plan.seed) for model in models.values()]
     if len({array.shape for array in arrays}) != 1:
         raise MeasurementError("The models have inputs of different shapes; on a device they must agree.")
