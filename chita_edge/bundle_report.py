@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from chita_edge.bundle import add_measurements, verify_bundle
+from chita_edge.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.html_report import ReportRun, render_report
 from device_bench import Measurement, Results, load
 from device_bench.results import NANOSECONDS
+from device_bench.subjects import DENSE_FILE
 
 REPORT = "report.html"
 
 
-def report_run(label: str, results: Results) -> ReportRun:
-    """One measurement as the report shows it."""
+def report_run(label: str, results: Results, layers: Collection[str] = (), aliases: Aliases | None = None) -> ReportRun:
+    """One measurement as the report shows it; `layers` and `aliases` are for `chita_edge.layer_times`."""
     measurement, context = Measurement(results), results.context
     counted = any(benchmark.time_unit not in NANOSECONDS for benchmark in results.benchmarks)
     scale = {benchmark.name: NANOSECONDS.get(benchmark.time_unit, 1e6) / 1e6 for benchmark in results.benchmarks}
@@ -34,13 +36,21 @@ def report_run(label: str, results: Results) -> ReportRun:
         unit="instructions" if counted else "ms",
         speedup=speedup,
         warnings=() if counted else measurement.warnings,
+        layer_ms=layer_times(results, layers, aliases or {}),
     )
 
 
-def report_page(manifest: Mapping[str, object], runs: Mapping[str, Results]) -> str:
-    """The page for a manifest's content and results by label, newest first by their date."""
+def report_page(manifest: Mapping[str, object], runs: Mapping[str, Results], dense: Path) -> str:
+    """The page for a manifest's content and results by label, newest first by their date.
+
+    `dense` is the dense file, in which the nodes of a profile are looked up.
+    """
+    aliases = node_layers(dense) if any(entry.profile for run in runs.values() for entry in run.benchmarks) else {}
+    layers = manifest.get("layers")
+    named = [layer for layer in layers if isinstance(layer, Mapping)] if isinstance(layers, list | tuple) else []
+    names = {str(layer.get("name")) for layer in named}
     newest_first = sorted(runs.items(), key=lambda entry: entry[1].context.date or "", reverse=True)
-    return render_report(manifest, [report_run(label, results) for label, results in newest_first])
+    return render_report(manifest, [report_run(label, run, names, aliases) for label, run in newest_first])
 
 
 def write_report(folder: Path, runs: Sequence[Path] = ()) -> Path:
@@ -52,7 +62,8 @@ def write_report(folder: Path, runs: Sequence[Path] = ()) -> Path:
     manifest = verify_bundle(folder)
     taken = {f"bench/{path.name}": load(path) for path in runs}
     kept = {f"bench/{path.name}": load(path) for path in history(folder)}
-    page = report_page(manifest.content, {Path(name).stem: results for name, results in {**kept, **taken}.items()})
+    runs_by_label = {Path(name).stem: results for name, results in {**kept, **taken}.items()}
+    page = report_page(manifest.content, runs_by_label, folder / DENSE_FILE)
     added = {name: results.to_json().encode() for name, results in taken.items()}
     add_measurements(folder, {**added, REPORT: page.encode()})
     return folder / REPORT

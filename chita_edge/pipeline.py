@@ -93,7 +93,7 @@ def build(
         )
 
         # 7. Measure both on this machine, in turns.
-        plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed)
+        plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed, profile=True)
         measurement = measure_pair(dense, sparse, plan, "local", progress)
 
         # 8. Bundle.
@@ -119,7 +119,7 @@ def build(
             content,
             measurements={
                 _BENCH: measurement.to_json().encode(),
-                REPORT: report_page(content, {"local": measurement.results}).encode(),
+                REPORT: report_page(content, {"local": measurement.results}, dense).encode(),
             },
             force=force,
         )

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-_WIDTH, _HEIGHT, _AXIS, _BINS = 420, 150, 26, 48
+_WIDTH, _HEIGHT, _AXIS, _LINE, _BINS = 420, 170, 26, 17, 48
 COLOURS = ("#7a8599", "#0b7a75", "#b3541e", "#5b4b8a")
 
 
@@ -28,12 +28,14 @@ def distributions(series: Mapping[str, Sequence[float]], unit: str = "ms") -> st
         name: np.histogram(np.clip(samples, low, high), edges)[0] / len(samples) for name, samples in series.items()
     }
     tallest = max(float(count.max()) for count in counts.values())
-    plot = _HEIGHT - _AXIS
+    plot, head = _HEIGHT - _AXIS, _LINE * len(series)
     parts = []
-    for (name, samples), colour in zip(series.items(), COLOURS * (1 + len(series) // len(COLOURS)), strict=False):
+    for row, ((name, samples), colour) in enumerate(
+        zip(series.items(), COLOURS * (1 + len(series) // len(COLOURS)), strict=False)
+    ):
         for bin_number, share in enumerate(counts[name]):
             if share:
-                bar = float(share) / tallest * (plot - 18)
+                bar = float(share) / tallest * max(plot - head - 4, 20)
                 x, width = _WIDTH * bin_number / _BINS, _WIDTH / _BINS
                 parts.append(
                     f'<rect x="{x:.1f}" y="{plot - bar:.1f}" width="{width:.1f}" height="{bar:.1f}" '
@@ -41,11 +43,11 @@ def distributions(series: Mapping[str, Sequence[float]], unit: str = "ms") -> st
                 )
         middle = float(np.median(samples))
         x = min(max((middle - low) / (high - low), 0.0), 1.0) * _WIDTH
-        anchor = "start" if x < _WIDTH / 2 else "end"
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{plot}" stroke="{colour}" stroke-width="2"/>')
-        parts.append(
-            f'<text x="{x:.1f}" y="11" text-anchor="{anchor}" fill="{colour}">{escape(name)} {middle:.3g} {unit}</text>'
-        )
+        y = _LINE * (row + 1) - 4  # a line of its own for each name, so that close medians stay readable
+        anchor, gap = ("start", 4) if x < _WIDTH / 2 else ("end", -4)
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 10}" y2="{plot}" stroke="{colour}" stroke-width="2"/>')
+        label = f"{escape(name)} {middle:.3g} {unit}"
+        parts.append(f'<text x="{x + gap:.1f}" y="{y}" text-anchor="{anchor}" fill="{colour}">{label}</text>')
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         anchor = {0.0: "start", 1.0: "end"}.get(share, "middle")
         place = f'x="{share * _WIDTH:.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}"'
@@ -54,4 +56,33 @@ def distributions(series: Mapping[str, Sequence[float]], unit: str = "ms") -> st
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="latency distributions of {names} in {unit}">'
         f'<line x1="0" x2="{_WIDTH}" y1="{plot}" y2="{plot}" stroke="currentColor"/>{"".join(parts)}</svg>'
+    )
+
+
+def trend(series: Mapping[str, Sequence[float]], unit: str = "ms") -> str:
+    """Medians of runs over time as a line for each model, from zero up; empty for less than two runs."""
+    longest = max((len(values) for values in series.values()), default=0)
+    if longest < 2:
+        return ""
+    top = max(max(values) for values in series.values() if len(values))
+    plot = _HEIGHT - _AXIS
+    parts = []
+    for (name, values), colour in zip(series.items(), COLOURS * (1 + len(series) // len(COLOURS)), strict=False):
+        if not len(values):
+            continue
+        spots = [
+            (6 + (_WIDTH - 12) * at / (longest - 1), plot - value / top * (plot - 18))
+            for at, value in enumerate(values)
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in spots]
+        x, y = spots[-1]
+        label = f"{escape(name)} {values[-1]:.3g} {unit}"
+        parts.append(f'<text x="{x:.1f}" y="{y - 7:.1f}" text-anchor="end" fill="{colour}">{label}</text>')
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="median of {longest} runs, oldest first">'
+        f'<line x1="0" x2="{_WIDTH}" y1="{plot}" y2="{plot}" stroke="currentColor"/>{"".join(parts)}'
+        f'<text x="0" y="{_HEIGHT - 8}" fill="currentColor">oldest run</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 8}" text-anchor="end" fill="currentColor">newest</text></svg>'
     )

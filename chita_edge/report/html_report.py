@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from chita_edge.report.html_charts import distributions
+from chita_edge.report.html_charts import distributions, trend
+from chita_edge.report.html_layers import LayerMilliseconds, layers_table
+from chita_edge.report.html_text import Table, mapping, megabytes, percent
 
-_NOTHING = "–"
+_HISTORY = ("run", "device", "date", "model", "p50", "p90", "min", "samples", "speedup")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ReportRun:
     speedup: tuple[float, float, float] | None = None
     """Estimate, low and high of dense over sparse."""
     warnings: Sequence[str] = ()
+    layer_ms: LayerMilliseconds | None = None
 
 
 def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str:
@@ -43,9 +45,9 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    config = _table(manifest.get("config"))
-    layers = manifest.get("layers")
-    versions = _table(manifest.get("versions"))
+    config = mapping(manifest.get("config"))
+    times = next((run.layer_ms for run in runs if run.layer_ms), None)
+    versions = mapping(manifest.get("versions"))
     return environment.get_template("report.html.j2").render(
         title=f"{config.get('model', 'network')} for {config.get('target', 'devices')}",
         subtitle=", ".join(f"{key} {value}" for key, value in sorted(config.items()) if key not in ("model", "target")),
@@ -61,23 +63,48 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
             }
             for run in runs
         ],
-        history=[row for run in runs for row in _history(run)],
-        layers=[_layer(layer) for layer in layers if isinstance(layer, Mapping)] if isinstance(layers, list) else [],
+        history=Table(_HISTORY, [row for run in runs for row in _history(run)], words=("run", "device")),
+        trend=Markup(trend(_trend(runs))),  # noqa: S704 (its words are escaped there)
+        layers=layers_table(manifest.get("layers"), times),
+        times=_about(times),
         versions=", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     )
 
 
 def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dict[str, str]]:
-    accuracy, size = _table(manifest.get("accuracy")), _table(manifest.get("size_bytes"))
+    accuracy, size = mapping(manifest.get("accuracy")), mapping(manifest.get("size_bytes"))
     figures = [
-        _figure("sparsity", _percent(manifest.get("sparsity"), 0), "of the prunable weights are zero"),
-        _figure("accuracy", _percent(accuracy.get("sparse"), 2), f"dense {_percent(accuracy.get('dense'), 2)}"),
-        _figure("file", _bytes(size.get("sparse")), f"dense {_bytes(size.get('dense'))}"),
+        _figure("sparsity", percent(manifest.get("sparsity"), 0), "of the prunable weights are zero"),
+        _figure("accuracy", percent(accuracy.get("sparse"), 2), f"dense {percent(accuracy.get('dense'), 2)}"),
+        _figure("file", megabytes(size.get("sparse")), f"dense {megabytes(size.get('dense'))}"),
     ]
+    if runs and {"dense", "sparse"} <= set(runs[0].samples):
+        dense, sparse = (float(np.median(runs[0].samples[name])) for name in ("dense", "sparse"))
+        what = "latency" if runs[0].unit == "ms" else runs[0].unit
+        figures.append(_figure(what, f"{sparse:.4g} {runs[0].unit}", f"dense {dense:.4g}, p50 on {runs[0].device}"))
     if runs and runs[0].speedup:
         estimate, low, high = runs[0].speedup
         figures.append(_figure("speedup", f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {runs[0].device}"))
     return figures
+
+
+def _about(times: LayerMilliseconds | None) -> str:
+    if times is None:
+        return ""
+    return (
+        f"Milliseconds of each layer, dense → sparse, are from a profiled session on {times.device}. Profiling slows "
+        "every node down, so they say where the time goes and add up to more than the latency above."
+    )
+
+
+def _trend(runs: Sequence[ReportRun]) -> dict[str, list[float]]:
+    """The medians of the newest run's device over time, oldest first, for each of its models."""
+    if not runs:
+        return {}
+    alike = [run for run in reversed(runs) if (run.device, run.unit) == (runs[0].device, runs[0].unit)]
+    return {
+        name: [float(np.median(run.samples[name])) for run in alike if name in run.samples] for name in runs[0].samples
+    }
 
 
 def _figure(name: str, value: str, note: str) -> dict[str, str]:
@@ -90,41 +117,5 @@ def _history(run: ReportRun) -> list[list[str]]:
         p50, p90 = np.quantile(np.asarray(samples, dtype=np.float64), (0.5, 0.9))
         speedup = f"{run.speedup[0]:.2f}×" if run.speedup and name == "sparse" else ""
         figures = [f"{value:.4g} {run.unit}" for value in (p50, p90, min(samples))]
-        rows.append([run.label, run.device, name, *figures, str(len(samples)), speedup])
+        rows.append([run.label, run.device, run.date[:10], name, *figures, str(len(samples)), speedup])
     return rows
-
-
-def _layer(layer: Mapping[str, Any]) -> dict[str, str]:
-    sparsity, shape = layer.get("sparsity"), layer.get("shape")
-    share = float(sparsity) if isinstance(sparsity, int | float) and isfinite(sparsity) else 0.0
-    sizes, macs = _table(layer.get("bytes")), _table(layer.get("macs"))
-    return {
-        "name": str(layer.get("name", _NOTHING)),
-        "shape": "×".join(str(size) for size in shape) if isinstance(shape, list) else _NOTHING,
-        "share": f"{100 * min(max(share, 0.0), 1.0):.0f}",
-        "sparsity": _percent(sparsity, 0),
-        "format": str(layer.get("format", _NOTHING)),
-        "bytes": f"{_count(sizes.get('dense'))} → {_count(sizes.get('sparse'))}",
-        "macs": f"{_count(macs.get('dense'))} → {_count(macs.get('sparse'))}",
-        "reason": str(layer.get("reason", "")),
-    }
-
-
-def _table(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _percent(value: Any, digits: int) -> str:
-    return f"{100 * value:.{digits}f} %" if _is_number(value) else _NOTHING
-
-
-def _count(value: Any) -> str:
-    return f"{value:,}".replace(",", " ") if _is_number(value) else _NOTHING
-
-
-def _bytes(value: Any) -> str:
-    return f"{value / 1e6:.2f} MB" if _is_number(value) else _NOTHING

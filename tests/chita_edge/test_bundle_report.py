@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import html
+import json
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,8 @@ import pytest
 from chita_edge.bundle import verify_bundle, write_bundle
 from chita_edge.bundle_report import write_report
 from chita_edge.errors import BundleTamperedError
+from chita_edge.report.html_layers import LayerMilliseconds
+from chita_edge.report.html_report import ReportRun, render_report
 from device_bench.errors import ResultsError
 from device_bench.results import Benchmark, Context, Results, save
 
@@ -58,23 +64,83 @@ def test_a_bundle_that_was_changed_or_a_run_that_is_none_changes_nothing(bundle:
         write_report(bundle)
 
 
-def test_headless_chromium_shows_it_without_a_complaint(bundle: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not browser:
+@pytest.fixture
+def browser(tmp_path: Path) -> Callable[[Path], subprocess.CompletedProcess[str]]:
+    """Opens a page in headless Chromium: the finished document is on stdout, the console on stderr."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
         pytest.skip("there is no browser here: apt-get install --no-install-recommends chromium")
-    page = write_report(bundle)
-    noisy = tmp_path / "noisy.html"  # what the console would say if the page did load something
-    noisy.write_text(page.read_text().replace("</h1>", "</h1><img src='http://localhost/x.png'>", 1))
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    options += ["--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path}/profile", "--window-size=390,844"]
+    options += ["--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path}/profile", "--window-size=800,844"]
     options += ["--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom"]
 
     def opened(path: Path) -> subprocess.CompletedProcess[str]:
-        command = [browser, *options, path.as_uri()]
+        command = [program, *options, path.as_uri()]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
-    done = opened(page)
+    return opened
+
+
+Opened = Callable[[Path], subprocess.CompletedProcess[str]]
+
+
+def test_headless_chromium_shows_it_without_a_complaint(bundle: Path, tmp_path: Path, browser: Opened) -> None:
+    page = write_report(bundle)
+    done = browser(page)
     assert "<h1>mobilenet for arm64</h1>" in done.stdout
     assert "<svg" in done.stdout
     assert "CONSOLE" not in done.stderr
-    assert "CONSOLE" in opened(noisy).stderr
+    noisy = tmp_path / "noisy.html"  # what the console would say if the page did load something
+    noisy.write_text(page.read_text().replace("</h1>", "</h1><img src='http://localhost/x.png'>", 1))
+    assert "CONSOLE" in browser(noisy).stderr
+
+
+MEASURE = """<!doctype html><iframe style="width: 360px; height: 740px; border: 0"></iframe><pre></pre><script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {
+  const inside = frame.contentDocument, root = inside.documentElement;
+  const wide = [...inside.querySelectorAll("*")].filter(
+    (part) => part.getBoundingClientRect().right > root.clientWidth + 0.5 || (part.tagName != "svg"
+      && part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display != "inline"));
+  document.querySelector("pre").textContent = JSON.stringify({
+    viewport: root.clientWidth, page: root.scrollWidth, wide: wide.map((part) => part.outerHTML.slice(0, 80)),
+    layers: inside.body.innerText.includes("features.1.1.0"), ms: inside.body.innerText.includes("0.250 → 0.125"),
+    scripts: inside.scripts.length,
+  });
+};
+frame.srcdoc = PAGE;
+</script>"""
+
+
+def test_a_phone_of_360_pixels_needs_no_scrolling_sideways(tmp_path: Path, browser: Opened) -> None:
+    hostile = "</script><script>alert(1)</script>" + "x" * 120
+    times = LayerMilliseconds("local", {"features.1.1.0": 0.25}, {"features.1.1.0": 0.125}, 0.1, 0.1)
+    layer = {
+        "name": "features.1.1.0",
+        "shape": [1024, 1024, 1, 1],
+        "sparsity": 0.8,
+        "format": "csr",
+        "reason": "80 % zeros, and this layer pays from 62 % up on the target according to the table of break-evens",
+        "bytes": {"dense": 4_198_400, "sparse": 1_049_000},
+        "macs": {"dense": 1_179_648_000, "sparse": 235_008_000},
+    }
+    manifest = {
+        "config": {"model": "mobilenet", "target": "arm64", "calibration_images": 1000, "method": "chita_bso"},
+        "sparsity": 0.8,
+        "accuracy": {"dense": 0.9358, "sparse": 0.9321},
+        "size_bytes": {"dense": 3_283_211, "sparse": 995_309},
+        "layers": [layer, {**layer, "name": hostile, "reason": hostile}],
+        "not_measured": ["latency on arm64; to measure it, copy this bundle to a device"],
+        "versions": {"onnxruntime": "1.31.1", "torch": "2.13.0", "numpy": "2.4.0", hostile: "1"},
+    }
+    samples = {"dense": [2.0, 2.1, 2.2], "sparse": [1.0, 1.1, 1.2]}
+    date = "2026-01-01T00:00:00+00:00"
+    runs = [ReportRun(name, name, date, name, samples, warnings=(name,), layer_ms=times) for name in ("local", hostile)]
+    runs.append(ReportRun("local-2", "local", date, "", samples))
+    page = json.dumps(render_report(manifest, runs)).replace("</", "<\\/")
+    (tmp_path / "phone.html").write_text(MEASURE.replace("PAGE", page))
+    done = browser(tmp_path / "phone.html")
+    found = json.loads(html.unescape(re.findall(r"<pre>(.*?)</pre>", done.stdout)[-1]))
+    assert found.pop("page") <= found.pop("viewport") <= 360
+    assert found == {"wide": [], "layers": True, "ms": True, "scripts": 0}
+    assert "CONSOLE" not in done.stderr

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from chita_edge.report.html_charts import distributions
+from chita_edge.report.html_charts import distributions, trend
+from chita_edge.report.html_layers import LayerMilliseconds
 from chita_edge.report.html_report import ReportRun, render_report
+from chita_edge.report.html_text import count
 
 MANIFEST = {
     "config": {"model": "mobilenet", "target": "arm64", "seed": 0},
@@ -70,7 +73,7 @@ def test_everything_is_there_and_nothing_is_loaded() -> None:
     page = Page(text)
     for words in ("mobilenet for arm64", "93.21 %", "dense 93.58 %", "1.00 MB", "80 %", "2.00×", "features.1.1.0"):
         assert words in page.words
-    for words in ("1 179 648 → 235 008", "Not measured: latency on arm64", "2 of 2 cores busy", "torch 2.13.0", "avx2"):
+    for words in ("1.18 M → 235 k", "Not measured: latency on arm64", "2 of 2 cores busy", "torch 2.13.0", "avx2"):
         assert words in page.words
     for tag, name, value in page.attributes:
         assert name not in ("src", "onload", "onclick")
@@ -90,7 +93,7 @@ def test_hostile_words_are_shown_not_run() -> None:
         "versions": {evil: evil},
     }
     page = Page(render_report(manifest, [run]))
-    harmless = "html meta link div p svg line rect text small td th span i"
+    harmless = "html meta link div p svg line rect text small td th tr span i"
     assert {tag for tag, _, _ in page.attributes} <= set(harmless.split())
     assert page.words.count("<script>alert(1)</script>") > 8
 
@@ -107,6 +110,31 @@ def test_what_a_manifest_lacks_is_shown_as_missing(manifest: dict[str, object]) 
     page = Page(render_report(manifest, []))
     assert "–" in page.words
     assert "Nothing was measured yet" in page.words
+
+
+def test_layers_have_a_column_for_time_where_it_was_profiled() -> None:
+    assert "MACsmswhy" not in Page(render_report(MANIFEST, [RUN])).words
+    times = LayerMilliseconds("local", {"features.1.1.0": 0.25}, {"features.1.1.0": 0.125}, 1.5, None)
+    page = Page(render_report(MANIFEST, [RUN, replace(RUN, layer_ms=times)]))
+    assert "MACsmswhy" in page.words
+    assert "0.250 → 0.125" in page.words
+    assert "1.500 → –" in page.words
+    assert "a profiled session on local" in page.words
+
+
+def test_counts_are_short() -> None:
+    told = {0: "0", 640: "640", 2176: "2.18 k", 99_999: "100 k", 1_179_648: "1.18 M", 5e12: "5000 G", None: "–"}
+    assert {value: count(value) for value in told} == told
+
+
+def test_the_trend_is_drawn_from_two_runs_on() -> None:
+    assert trend({}) == trend({"dense": [1.0], "sparse": [0.5]}) == ""
+    drawn = trend({"dense": [2.0, 1.0], "<b>": [1.0, 0.5]})
+    assert "median of 2 runs" in drawn
+    assert "&lt;b&gt; 0.5 ms" in drawn
+    heights = [float(y) for y in re.findall(r'cy="([0-9.]+)"', drawn)]
+    assert heights == sorted(heights[:2]) + sorted(heights[2:])
+    assert heights[1] == heights[2]  # 1 ms is as high in both lines, over an axis that begins at zero
 
 
 def test_distributions_of_any_samples_stay_in_the_picture() -> None:
