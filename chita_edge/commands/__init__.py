@@ -8,6 +8,7 @@ from chita_edge.commands.bench import bench
 from chita_edge.commands.build import build
 from chita_edge.commands.compare import compare
 from chita_edge.commands.devices import devices
+from chita_edge.commands.doctor import doctor
 from chita_edge.commands.inspect import inspect
 from chita_edge.commands.models import models
 from chita_edge.commands.prune import prune
@@ -28,6 +29,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     verify,
     inspect,
     models,
+    doctor,
 )
 
 __all__ = ["COMMANDS"]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from chita_edge.build_result import BuildResult, Latency, Layer
-
-# Wide enough for every column where standard output is no terminal, so that a log can be searched line by line.
-_LOG_WIDTH = 180
+from chita_edge.report.terminal import data_console
 
 
 def print_build(result: BuildResult) -> None:
     """Print the layers, the totals, and what was measured and what was not, on standard output."""
-    console = _console()
+    console = data_console()
     console.print(_layers(result))
     console.print(_totals(result))
     for line in _remarks(result):
@@ -23,7 +20,7 @@ def print_build(result: BuildResult) -> None:
 
 def print_latency(latency: Latency) -> None:
     """Print one measurement on standard output."""
-    console = _console()
+    console = data_console()
     described = f" ({latency.description})" if latency.description else ""
     counted = latency.unit != "ms"
     table = Table(title=f"{'Count' if counted else 'Latency'} on {latency.device}{described}", title_justify="left")
@@ -41,11 +38,6 @@ def print_latency(latency: Latency) -> None:
         console.print(Text(_speedup(latency)))
     for warning in latency.warnings:
         console.print(Text(f"Warning: {warning}"))
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 def _layers(result: BuildResult) -> Table:

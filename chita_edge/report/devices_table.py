@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chita_edge.report.terminal import data_console
 from device_bench.devices import DEVICES, get_device
 
 # Devices that are there without a name of the user's.
@@ -36,4 +36,4 @@ def print_devices(rows: list[dict[str, Any]]) -> None:
     words = {True: "yes", False: "no", None: "with an address"}
     for row in rows:
         table.add_row(row["device"], words[row["reachable"]], Text(row["detail"]))
-    Console(highlight=False).print(table)
+    data_console().print(table)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chita_edge.report.terminal import data_console
 from exporters import FileReport
-
-_LOG_WIDTH = 160
 
 
 def inspection_json(report: FileReport) -> dict[str, Any]:
@@ -22,9 +20,7 @@ def inspection_json(report: FileReport) -> dict[str, Any]:
 
 def print_inspection(report: FileReport) -> None:
     """Print a model file's layers and totals on standard output."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_LOG_WIDTH)
+    console = data_console()
     table = Table(title=Text(f"{report.path}: {report.bytes:,} bytes, opset {report.opset}"), title_justify="left")
     table.add_column("layer", overflow="fold")
     for heading in ("op", "shape", "format"):

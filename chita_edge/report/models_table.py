@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from chita_edge.models import ModelEntry
+from chita_edge.report.terminal import data_console
 
 
 def model_rows(entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
@@ -34,4 +34,4 @@ def print_models(entries: Iterable[ModelEntry]) -> None:
     for entry in entries:
         weights = f"embedded, {entry.dataset}" if entry.weights else "needs --weights FILE"
         table.add_row(entry.name, "×".join(map(str, entry.input_shape)), weights, entry.description)
-    Console(highlight=False).print(table)
+    data_console().print(table)

@@ -9,10 +9,18 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+_LOG_WIDTH = 180
+
 
 def log_console() -> Console:
     """Where progress and remarks go: standard error, so that standard output holds data alone."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def data_console() -> Console:
+    """Where tables go: standard output; where that is no terminal, so wide that a log can be searched line by line."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 class ProgressBars:

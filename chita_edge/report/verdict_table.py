@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chita_edge.report.terminal import data_console
 from device_bench.verdict import ModelVerdict, Verdict
-
-# Wide enough for a whole sentence where standard output is no terminal.
-_LOG_WIDTH = 200
 
 
 def print_verdict(verdict: Verdict) -> None:
     """Print a row a model, the notes, and the outcome as the last line, on standard output."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_LOG_WIDTH)
+    console = data_console()
     table = Table()
     for heading in ("model", "base", "new", "change", "interval", "outcome", "why"):
         numeric = heading in ("base", "new", "change", "interval")

@@ -1,0 +1,42 @@
+"""The list that `chita-edge doctor` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.table import Table
+from rich.text import Text
+
+from chita_edge.report.terminal import data_console
+
+
+class Finding(Protocol):
+    """What is printed of a thing that was looked for."""
+
+    @property
+    def name(self) -> str:
+        """What was looked for."""
+
+    @property
+    def works(self) -> bool:
+        """Whether it does."""
+
+    @property
+    def needed(self) -> bool:
+        """Whether the main job needs it."""
+
+    @property
+    def sentence(self) -> str:
+        """What was found."""
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print the findings as a table on standard output."""
+    table = Table()
+    for heading in ("", "works", "what was found"):
+        table.add_column(heading)
+    for finding in findings:
+        works = "yes" if finding.works else "NO, and it is needed" if finding.needed else "no"
+        table.add_row(finding.name, works, Text(finding.sentence))
+    data_console().print(table)
