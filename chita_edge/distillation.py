@@ -15,7 +15,7 @@ from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_result import PruneResult
 from chita_edge.pruning.schedules import stage_sparsities
-from chita_edge.tuning import Recipe, distill
+from chita_edge.tuning import Recipe, distill, divergence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,8 @@ def prune_and_distill(
     """Alternate pruning and masked fine-tuning `config.gradual_steps` times; the teacher is always `model`.
 
     With more than one step a network is pruned a little, learns, is pruned a little more, and so on, as in the gradual
-    pruning of CHITA++ (Benbaki et al. 2023, section 4); each step chooses among all weights again.
+    pruning of CHITA++ (Benbaki et al. 2023, section 4); each step chooses among all weights again. What learning has
+    not brought closer to the dense network, on these images, is not kept.
 
     Args:
         prune_once: prunes a copy of a network, without distillation.
@@ -66,7 +67,10 @@ def prune_and_distill(
             checkpoint=None if state_dir is None else state_dir / f"distill-{step}.safetensors",
             progress=progress,
         )
-        network, epochs = tuned.model, epochs + tuned.epochs
+        network = result.model
+        # A learning rate that is too large for a network shows here, and then nothing is better than that.
+        if tuned.epochs and divergence(tuned.model, model, images) < divergence(network, model, images):
+            network, epochs = tuned.model, epochs + tuned.epochs
         for stage, spent in (*result.figures.seconds.items(), ("distill", time.perf_counter() - started)):
             seconds[stage] = seconds.get(stage, 0.0) + spent
     return PruneResult(network, result.masks, replace(result.figures, seconds=seconds, distilled_epochs=epochs))

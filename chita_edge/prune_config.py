@@ -34,7 +34,7 @@ class PruneConfig(BaseModel):
         distill_epochs: passes over the calibration images in which the pruned network learns the dense one's answers,
             without labels, its zeros fixed; none when 0.
         distill_seconds: time after which the distillation ends, if it has not ended before.
-        distill_optimiser: "adam" or "sgd".
+        distill_optimiser: "sgd" or "adam".
         distill_rate: learning rate at the start of the distillation; the optimiser's own when None.
         distill_temperature: by which both networks' logits are divided in its loss.
         gradual_steps: times that pruning and distillation alternate, at sparsities along `schedule`; the epochs, and
@@ -64,8 +64,8 @@ class PruneConfig(BaseModel):
     recalibration_views: Annotated[int, Field(ge=0, le=100)] = 2
     distill_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
     distill_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    distill_optimiser: Literal["adam", "sgd"] = "adam"
+    distill_optimiser: Literal["sgd", "adam"] = "sgd"
     distill_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
+    distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     gradual_steps: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

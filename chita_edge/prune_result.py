@@ -33,7 +33,7 @@ class PruneFigures:
         samples: calibration images used.
         seconds: wall-clock time of each stage by name.
         layers: in the order of the network.
-        distilled_epochs: of the fine-tuning that followed.
+        distilled_epochs: of the fine-tuning that followed; 0 too if its result was no better and so not kept.
 
     """
 

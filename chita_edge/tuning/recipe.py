@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-RATES = {"sgd": 1e-3, "adam": 1e-3}
+RATES = {"sgd": 4e-3, "adam": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Recipe:
 
     epochs: int
     seconds: float | None = None
-    optimiser: Literal["sgd", "adam"] = "adam"
+    optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float | None = None
-    temperature: float = 4.0
+    temperature: float = 2.0
     batch_size: int = 50
     max_shift: float = 0.125
     precision: Literal["auto", "bfloat16", "float32"] = "auto"

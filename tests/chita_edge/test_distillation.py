@@ -88,7 +88,16 @@ def test_the_same_call_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in resumed.model.state_dict().items())
 
 
-def test_the_distillation_can_be_sgd() -> None:
+def test_a_network_that_did_not_learn_is_not_kept() -> None:
+    net = network()
+    options = {"distill_optimiser": "adam", "distill_rate": 10.0}
+    plain, spoilt = (prune(net, calibration(), config(distill_epochs=epochs, **options)) for epochs in (0, 2))
+    assert spoilt.figures.distilled_epochs == 0
+    state = plain.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in spoilt.model.state_dict().items())
+
+
+def test_the_distillation_can_be_adam() -> None:
     adam, sgd = (prune(network(), calibration(), config(distill_optimiser=name)) for name in ("adam", "sgd"))
     assert not torch.equal(adam.model[0].weight, sgd.model[0].weight)
     assert sgd.figures.distilled_epochs == 4
