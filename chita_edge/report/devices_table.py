@@ -11,7 +11,7 @@ from chita_edge.report.terminal import data_console
 from device_bench.devices import DEVICES, get_device
 
 # Devices that are there without a name of the user's.
-_KNOWN = ("local", "emulated:cortex-a53", "emulated:cortex-a76")
+_KNOWN = ("local", "emulated:cortex-a53", "emulated:cortex-a76", "estimate:cortex-a53", "estimate:cortex-a76")
 _ADDRESSED = {
     "ssh": "name a host, as in ssh:user@host",
     "adb": "name a serial number, as in adb:SERIAL (`adb devices` lists them)",

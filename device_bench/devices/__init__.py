@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from device_bench.devices.adb import adb_device
 from device_bench.devices.base import Availability, Device
 from device_bench.devices.emulated import EmulatedDevice
+from device_bench.devices.estimated import EstimatedDevice
 from device_bench.devices.local import LocalDevice
 from device_bench.devices.ssh import ssh_device
 from device_bench.errors import UnknownDeviceError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DEVICES: Final[Mapping[str, Callable[[str], Device]]] = {
     "local": LocalDevice,
     "emulated": EmulatedDevice,
+    "estimate": EstimatedDevice,
     "ssh": ssh_device,
     "adb": adb_device,
 }

@@ -56,6 +56,20 @@ def _named_after_content(name: str, files: list[Path], folder: Path | None) -> P
     return (folder or prepare.cache_folder()) / f"{name}-{digest[:16]}"
 
 
+def build_plugin(source: Path, folder: Path | None = None) -> Path:
+    """A plugin for qemu, compiled when its source has changed.
+
+    Raises:
+        ToolchainError: it could not be compiled.
+
+    """
+    plugin = _named_after_content(source.stem, [source], folder).with_suffix(".so")
+    if not plugin.is_file():
+        flags = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,undefs")
+        build_program(runtimes.host_platform(), [source], plugin, flags)
+    return plugin
+
+
 def count_instructions(
     device: Emulator,
     model: Path,
@@ -72,11 +86,7 @@ def count_instructions(
         MeasurementError: a run failed.
 
     """
-    source = Path(__file__).parent / "count.c"
-    plugin = _named_after_content("count", [source], folder).with_suffix(".so")
-    if not plugin.is_file():
-        flags = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,undefs")
-        build_program(runtimes.host_platform(), [source], plugin, flags)
+    plugin = build_plugin(Path(__file__).parent / "count.c", folder)
 
     def counted(runs: int) -> int:
         result = run_model(
