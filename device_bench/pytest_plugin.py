@@ -158,8 +158,8 @@ class Latency:
     def _record(self, measurement: Measurement) -> None:
         for benchmark in measurement.results.benchmarks:
             figures: dict[str, float]
-            if benchmark.time_unit == "instructions":
-                figures = {"instructions": int(benchmark.samples[0])}
+            if measurement.results.kind != "measured":
+                figures = {benchmark.time_unit: int(benchmark.samples[0])}
             else:
                 summary = measurement.summary(benchmark.name)
                 figures = {"p50_ms": round(summary.p50, 6), "p90_ms": round(summary.p90, 6), "samples": summary.samples}

@@ -18,12 +18,16 @@ def print_build(result: BuildResult) -> None:
         console.print(Text(line))
 
 
+_TITLES = {"instructions": "Count", "cycles": "Estimate"}
+
+
 def print_latency(latency: Latency) -> None:
     """Print one measurement on standard output."""
     console = data_console()
     described = f" ({latency.description})" if latency.description else ""
     counted = latency.unit != "ms"
-    table = Table(title=f"{'Count' if counted else 'Latency'} on {latency.device}{described}", title_justify="left")
+    title = f"{_TITLES.get(latency.unit, 'Latency')} on {latency.device}{described}"
+    table = Table(title=title, title_justify="left")
     for heading in ("", *(f"{figure} {latency.unit}" for figure in ("p50", "p90", "min"))):
         table.add_column(heading, justify="right" if heading else "left")
     for name in ("dense", "sparse"):
@@ -31,8 +35,9 @@ def print_latency(latency: Latency) -> None:
         table.add_row(name, *(f"{figure:,.0f}" if counted else f"{figure:.3f}" for figure in figures))
     console.print(table)
     if counted:
+        what = "an estimate" if latency.unit == "cycles" else "a count"
         console.print(
-            Text(f"Sparse needs 1/{latency.speedup:.2f} of dense's {latency.unit}; that is a count, not a time.")
+            Text(f"Sparse needs 1/{latency.speedup:.2f} of dense's {latency.unit}; that is {what}, not a time.")
         )
     else:
         console.print(Text(_speedup(latency)))
