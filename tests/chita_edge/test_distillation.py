@@ -11,6 +11,7 @@ from torch import nn
 
 from chita_edge import PruneConfig, prune
 from chita_edge.datasets import LabelledImages
+from chita_edge.shrinking import shrink
 from chita_edge.tuning import divergence, recalibrate_batch_norm
 
 
@@ -101,3 +102,18 @@ def test_the_distillation_can_be_adam() -> None:
     adam, sgd = (prune(network(), calibration(), config(distill_optimiser=name)) for name in ("adam", "sgd"))
     assert not torch.equal(adam.model[0].weight, sgd.model[0].weight)
     assert sgd.figures.distilled_epochs == 4
+
+
+@pytest.mark.parametrize("structure", ["filter", "channel"])
+def test_channels_that_are_gone_stay_gone(structure: str) -> None:
+    net, images = network(), calibration().images
+    plain, tuned = (
+        prune(net, calibration(), config(structure=structure, sparsity=0.4, distill_epochs=epochs)) for epochs in (0, 2)
+    )
+    assert tuned.figures.distilled_epochs == 2
+    smaller = [shrink(result.model, images[:1]) for result in (plain, tuned)]
+    sizes = [{name: tensor.shape for name, tensor in model.state_dict().items()} for model in smaller]
+    assert sizes[0] == sizes[1]
+    assert sizes[0]["3.weight"].numel() < 64
+    with torch.no_grad():
+        torch.testing.assert_close(smaller[1](images), tuned.model(images))
