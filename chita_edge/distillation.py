@@ -46,6 +46,8 @@ def prune_and_distill(
     Raises:
         ChitaEdgeError: what pruning or distillation raises; more than one step where pruning removes whole tensors.
     """
+    if state_dir is not None:
+        _make(state_dir)
     network, seconds, epochs = model, dict[str, float](), 0
     steps = config.gradual_steps
     for step, sparsity in enumerate(stage_sparsities(config.schedule, config.sparsity, steps), start=1):
@@ -55,8 +57,6 @@ def prune_and_distill(
             raise UsageError(
                 f"The structure {config.structure!r} makes tensors smaller and cannot be reached in steps; use one."
             )
-        if state_dir is not None:
-            state_dir.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         tuned = distill(
             result.model,
@@ -88,6 +88,14 @@ def _recipe(config: PruneConfig, step: int) -> Recipe:
         temperature=config.distill_temperature,
         seed=config.seed,
     )
+
+
+def _make(folder: Path) -> None:
+    """Before the pruning, so that nobody waits for that sentence."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder {folder} for unfinished work cannot be made: {error.strerror}.") from None
 
 
 def _shapes(model: nn.Module) -> list[torch.Size]:

@@ -78,6 +78,11 @@ def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_ed
             "file data.npz",
         ),
         (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt", "--data", "dense.pt"], 1, "dense.pt"),
+        (
+            "prune resnet20_cifar --out o.pt --weights dense.pt --data unjudged.npz --distill --resume dense.pt/x".split(),
+            2,
+            "The folder dense.pt/x for unfinished work cannot be made: Not a directory",
+        ),
         (["prune", "resnet50", "--out", "o.pt", "--weights", "dense.pt", "--data", "data.npz"], 1, "does not match"),
     ],
 )
