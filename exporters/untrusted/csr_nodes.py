@@ -12,7 +12,7 @@ from onnx import TensorProto
 from exporters.csr import validate
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import OPS, EdgeOp
-from exporters.untrusted.shapes import NodeView, Shape, window
+from exporters.untrusted.node_view import NodeView, Shape, window
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
 

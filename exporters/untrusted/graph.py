@@ -17,8 +17,9 @@ from onnx import TensorProto
 from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import DOMAIN
 from exporters.untrusted.csr_nodes import check_edge_weight, edge_output_shape
+from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.shape_values import VALUES, Numbers
-from exporters.untrusted.shapes import RULES, NodeView, Shape
+from exporters.untrusted.shapes import RULES
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, constant_tensor, node_name
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from onnx import TensorProto
 
-from exporters.untrusted.shapes import NodeView, shape_range
+from exporters.untrusted.node_view import NodeView
+from exporters.untrusted.shapes import shape_range
 
 Numbers = tuple[int, ...]
 
