@@ -26,6 +26,14 @@
 #define CE_NOINLINE static __attribute__((noinline))
 #define CE_UNROLL _Pragma("clang loop unroll(full)")
 
+/* Has the address computed once: on x86 a multiply-add whose memory operand has an index register counts as two
+ * instructions (measured: 2.75 instead of 3.6 a nanosecond). */
+#if defined(__x86_64__)
+#define CE_ONE_REGISTER(address) __asm__("" : "+r"(address))
+#else
+#define CE_ONE_REGISTER(address) (void)(address)
+#endif
+
 typedef float vf __attribute__((ext_vector_type(CE_LANES)));
 typedef float vf_unaligned __attribute__((ext_vector_type(CE_LANES), aligned(4)));
 

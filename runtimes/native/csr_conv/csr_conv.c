@@ -12,6 +12,7 @@
 CE_INLINE void multiply(const tile_t *tile, size_t at, vf *sum, const int vectors, const int windows) {
   const uint16_t index = tile->plan->index[at];
   const float *from = tile->inputs + (windows ? (size_t)tile->offset[index] : (size_t)index * (vectors * CE_LANES));
+  CE_ONE_REGISTER(from);
   const vf weight = ce_splat(tile->plan->values[at]);
   CE_UNROLL for (int v = 0; v < vectors; ++v) {
     const vf x = windows ? ce_load(from + v * CE_LANES) : *(const vf *)(from + v * CE_LANES);

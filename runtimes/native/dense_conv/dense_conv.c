@@ -10,7 +10,7 @@
 #if CE_REGISTERS == 32
 #define VECTORS 4
 #else
-#define VECTORS 3
+#define VECTORS 2 /* three, with their inputs and a weight, would take all 16 registers: one is then spilled for each tap */
 #endif
 
 typedef struct plan_t {
@@ -106,32 +106,30 @@ CE_INLINE void sum_block(const job_t *job, const int vectors) {
 
 static void sum_1(const job_t *job) { sum_block(job, 1); }
 static void sum_2(const job_t *job) { sum_block(job, 2); }
-static void sum_3(const job_t *job) { sum_block(job, 3); }
 #if VECTORS == 4
+static void sum_3(const job_t *job) { sum_block(job, 3); }
 static void sum_4(const job_t *job) { sum_block(job, 4); }
 #endif
 
 static void sum_row(const plan_t *plan, const ce_planes *p, job_t job, float *y) {
   static void (*const sum[])(const job_t *) = {
-      sum_1, sum_2, sum_3,
+      sum_1, sum_2,
 #if VECTORS == 4
-      sum_4,
+      sum_3, sum_4,
 #endif
   };
   const float *from = job.from;
-  for (int64_t at = 0; at < p->out_w;) {
-    const int64_t vectors = ce_min(VECTORS, ce_ceil_div(p->out_w - at, CE_LANES));
-    const int64_t count = ce_min(vectors * CE_LANES, p->out_w - at);
-    job.from = from + at;
-    job.tail = (int)(count - (vectors - 1) * CE_LANES);
-    for (int64_t out = 0; out < plan->g.out_channels; out += OUTS) {
-      job.weights = plan->weights + out * job.taps;
-      job.bias = plan->bias + out;
+  for (int64_t out = 0; out < plan->g.out_channels; out += OUTS) {
+    job.weights = plan->weights + out * job.taps;
+    job.bias = plan->bias + out;
+    job.outs = (int)ce_min(OUTS, plan->g.out_channels - out);
+    for (int64_t at = 0; at < p->out_w; at += VECTORS * CE_LANES) {
+      const int64_t count = ce_min(VECTORS * CE_LANES, p->out_w - at), vectors = ce_ceil_div(count, CE_LANES);
+      job.from = from + at;
       job.to = y + out * job.out_pixels + at;
-      job.outs = (int)ce_min(OUTS, plan->g.out_channels - out);
+      job.tail = (int)(count - (vectors - 1) * CE_LANES);
       sum[vectors - 1](&job);
     }
-    at += count;
   }
 }
 
