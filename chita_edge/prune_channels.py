@@ -13,6 +13,7 @@ from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
+from chita_edge.prune_stage import mean_curvature
 from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
@@ -72,9 +73,7 @@ def prune_channels(
     for stage, sparsity in enumerate(sparsities):
         layers = _layers(pruned, calibration, groups, side, config, stage, progress)
         clock.spent("gradients")
-        curvature = sum(float(layer.gradients.square().sum()) for layer in layers)
-        curvature /= max(1, sum(layer.gradients.numel() for layer in layers))
-        problem = Problem(layers, config.ridge * curvature, float(config.first_order))
+        problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
         choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, progress)
         zero_channels(pruned, groups, choice.kept)
         if not method.reconstruct:

@@ -25,9 +25,11 @@ class PruneConfig(BaseModel):
         ridge: λ, in units of the mean diagonal of the empirical Fisher.
         first_order: keep the first-order term of the quadratic.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
+        fit_images: so many calibration images refit the layers, whose inputs are then in memory; all when None.
         gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         gradient_batch: images a forward pass of the gradients.
+        gradient_storage: "float32", or "bfloat16" for half the disk space; of gradients in files.
         memory_budget_bytes: gradients that exceed it go to files.
         scratch_dir: the files' folder; the system's temporary folder when None.
         recalibration_views: passes over the calibration images for the batch-norm statistics; none when 0.
@@ -56,9 +58,11 @@ class PruneConfig(BaseModel):
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
+    fit_images: Annotated[int, Field(ge=1)] | None = None
     gradient_samples: Annotated[int, Field(ge=1)] | None = 500
     samples_per_row: Annotated[int, Field(ge=1)] = 1
     gradient_batch: Annotated[int, Field(ge=1)] = 25
+    gradient_storage: Literal["float32", "bfloat16"] = "float32"
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     scratch_dir: Path | None = None
     recalibration_views: Annotated[int, Field(ge=0, le=100)] = 2

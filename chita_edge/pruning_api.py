@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import time
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration import per_sample_gradients
+from chita_edge.calibration.ranks import leading
 from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_work import multiplications
@@ -19,9 +20,12 @@ from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.pruning import Constraint, Layer, LayerFacts, Problem, get_allocation, get_pattern, get_solver
+from chita_edge.prune_stage import Stages, stage_gradients, stage_images, timed
+from chita_edge.pruning import Constraint, LayerFacts, PruningError, get_allocation, get_pattern, get_solver
+from chita_edge.pruning.journal import FORGETFUL
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
+from chita_edge.resume import StateFolder, fingerprint
 from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration import GradientMatrix
+    from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.pruning import Solution
 
@@ -43,6 +48,7 @@ def prune(
     prunable: Sequence[str] | None = None,
     gradients: GradientMatrix | None = None,
     state_dir: Path | None = None,
+    ranks: Ranks | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Prune a copy of a network; the network itself is left untouched.
@@ -53,60 +59,128 @@ def prune(
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
-        state_dir: a folder in which the last state of the distillation is kept, so that the same call goes on from
-            there after a kill, to the same result.
+        state_dir: a folder in which finished batches of gradients, finished layers and the last state of the
+            distillation are kept, so that the same call goes on from there after a kill, to the same result. The
+            gradients are removed once they are not needed.
+        ranks: the other processes that prune the same network with the same arguments, see
+            `chita_edge.calibration.ranks_from_environment`; each takes the gradients of its share of the samples, and
+            all return the same.
         progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct",
             "batch norm" and "distill".
 
     Raises:
         ChitaEdgeError: an unknown method, structure, allocation or schedule; a budget that cannot be met; a weight,
-            image or gradient that is not finite; a layer that cannot be pruned; no room for the gradients.
+            image or gradient that is not finite; a layer that cannot be pruned; no room for the gradients; a
+            state folder that is damaged or another run's; another process that failed.
     """
     config = config or PruneConfig()
+    if state_dir is not None and gradients is not None:
+        raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
+    if state_dir is not None and ranks is not None:
+        state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     if config.distill_epochs:
+        step = count(1)
 
         def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
             known = gradients if model_now is model else None
-            return prune(model_now, calibration, options, prunable=prunable, gradients=known, progress=progress)
+            place = None if state_dir is None else state_dir / f"prune-{next(step)}"
+            return _prune(model_now, calibration, options, prunable, known, place, ranks, progress)
 
-        return prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
+        with leading(ranks):
+            result = prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
+            masks = result.masks if ranks is None else _share(ranks, result.model, result.masks)
+        return replace(result, masks=masks)
+    with leading(ranks):
+        return _prune(model, calibration, config, prunable, gradients, state_dir, ranks, progress)
+
+
+def _prune(
+    model: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig,
+    prunable: Sequence[str] | None,
+    gradients: GradientMatrix | None,
+    state_dir: Path | None,
+    ranks: Ranks | None,
+    progress: Progress,
+) -> PruneResult:
+    """The same without distillation; the state folder is this process's own."""
     if config.structure in CHANNEL_STRUCTURES:
+        if ranks is not None:
+            raise UsageError(f"The structure {config.structure!r} is found by one process; start it alone.")
         return prune_channels(model, calibration, config, prunable=prunable, progress=progress)
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)
     sparsities = stage_sparsities(config.schedule, config.sparsity, config.stages or method.stages)
     names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
+    if not names:
+        raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
     dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
     parameters = dict(pruned.named_parameters())
-    seconds: dict[str, float] = {}
+    shapes = tuple(parameters[name].shape for name in names)
 
-    for stage, sparsity in enumerate(sparsities):
-        with _timed(seconds, "gradients"):
-            if stage or gradients is None:
-                gradients = calibration_gradients(pruned, calibration, names, config, stage, progress)
-        with _timed(seconds, "solve"):
-            layers = tuple(Layer(name, parameters[name].detach().clone(), gradients.blocks[name]) for name in names)
-            problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
+    with _opened(state_dir, dense, calibration, names, config, ranks) as state:
+        stages = Stages(calibration, names, config, solver, state, ranks, progress)
+        seconds = stages.seconds
+        for stage, sparsity in enumerate(sparsities):
             facts = _facts(dense, pruned, names, config, calibration.images[:1])
-            constraint = Constraint(pattern, problem.shapes, allocation(problem.shapes, sparsity, facts))
-            solution = solver.solve(problem, constraint, progress)
-        masks = _apply(problem, solution, parameters)
+            constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
+            solution = stages.run(stage, pruned, constraint, None if stage else gradients)
+            masks = _apply(names, solution, parameters)
+        if ranks is None or ranks.leads:
+            masks = _finish(pruned, dense, calibration, config, constraint, masks, state, seconds, progress)
+        if ranks is not None:
+            masks = _share(ranks, pruned, masks)
+    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
 
+
+def _finish(
+    pruned: nn.Module,
+    dense: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig,
+    constraint: Constraint,
+    masks: dict[str, torch.Tensor],
+    state: StateFolder | None,
+    seconds: dict[str, float],
+    progress: Progress,
+) -> dict[str, torch.Tensor]:
+    """What follows the solver: refit the layers, recalibrate batch norm. Returns the masks."""
+    method, images = get_method(config.method), calibration.images
     if method.reconstruct:
-        with _timed(seconds, "reconstruct"):
-            counts = constraint.counts(solution.mask)
-            sets = {n: Constraint(pattern, (masks[n].shape,), kept) for n, kept in zip(names, counts, strict=True)}
+        with timed(seconds, "reconstruct"):
+            sets = {n: Constraint(constraint.pattern, (mask.shape,), int(mask.sum())) for n, mask in masks.items()}
+            journal = FORGETFUL if state is None else state.journal.under("reconstruct")
             masks = reconstruct(
-                pruned, dense, calibration.images, sets, masks, ridge=config.fit_ridge, progress=progress
+                pruned,
+                dense,
+                images[: config.fit_images],
+                sets,
+                masks,
+                ridge=config.fit_ridge,
+                journal=journal,
+                progress=progress,
             )
-    with _timed(seconds, "batch norm"):
-        views, images = config.recalibration_views, calibration.images
+    with timed(seconds, "batch norm"):
+        views = config.recalibration_views
         if views and method.reconstruct:
-            pruned = recalibrated_if_closer(pruned, dense, images, views=views, seed=config.seed, progress=progress)
+            recalibrated = recalibrated_if_closer(
+                pruned, dense, images, views=views, seed=config.seed, progress=progress
+            )
+            pruned.load_state_dict(recalibrated.state_dict())
         elif views:
             recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
-    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
+    return masks
+
+
+def _share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Give all ranks the leader's network and masks."""
+    state = model.state_dict()
+    mine = {**{f"state/{name}": tensor for name, tensor in state.items()}, **masks} if ranks.leads else None
+    found = ranks.hand_out(mine)
+    model.load_state_dict({name: found[f"state/{name}"] for name in state})
+    return {name: found[name] for name in masks}
 
 
 def calibration_gradients(
@@ -118,27 +192,32 @@ def calibration_gradients(
     progress: Progress = silent,
 ) -> GradientMatrix:
     """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
-    total = len(calibration.images)
-    count = min(config.gradient_samples or total, total)
-    count -= count % config.samples_per_row
-    chosen = torch.arange(stage * count, (stage + 1) * count) % total
-    return per_sample_gradients(
+    rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
+    return stage_gradients(model, calibration, names, config, stage, rows, progress=progress)
+
+
+@contextmanager
+def _opened(
+    path: Path | None,
+    model: nn.Module,
+    calibration: LabelledImages,
+    names: Sequence[str],
+    config: PruneConfig,
+    ranks: Ranks | None,
+) -> Iterator[StateFolder | None]:
+    """The state folder, if one is wanted."""
+    if path is None:
+        yield None
+        return
+    place = [] if ranks is None else [ranks.rank, ranks.size]
+    options = config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
+    known_by = fingerprint(
         model,
-        calibration.images[chosen],
-        calibration.labels[chosen],
-        names,
-        batch_size=config.gradient_batch,
-        samples_per_row=config.samples_per_row,
-        memory_budget_bytes=config.memory_budget_bytes,
-        scratch_dir=config.scratch_dir,
-        progress=progress,
+        {"images": calibration.images, "labels": calibration.labels},
+        {"config": options, "names": list(names), "rank": place},
     )
-
-
-def mean_curvature(layers: Sequence[Layer]) -> float:
-    """Mean diagonal of the empirical Fisher n⁻¹AᵀA: the scale of the curvature, and the unit of the ridge."""
-    squares = sum(float(layer.gradients.square().sum(dtype=torch.float64)) for layer in layers)
-    return squares / max(1, sum(layer.gradients.numel() for layer in layers))
+    with StateFolder(path, known_by) as state:
+        yield state
 
 
 def _facts(
@@ -158,13 +237,15 @@ def _facts(
     )
 
 
-def _apply(problem: Problem, solution: Solution, parameters: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+def _apply(names: Sequence[str], solution: Solution, parameters: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
     """Write the solution into the parameters; returns the masks."""
+    sizes = [parameters[name].numel() for name in names]
     masks = {}
     with torch.no_grad():
-        for layer, (start, stop) in zip(problem.layers, problem.bounds, strict=True):
-            parameters[layer.name].copy_(solution.weights[start:stop].view(layer.weight.shape))
-            masks[layer.name] = solution.mask[start:stop].view(layer.weight.shape).clone()
+        parts = torch.split(solution.weights, sizes), torch.split(solution.mask, sizes)
+        for name, weights, mask in zip(names, *parts, strict=True):
+            parameters[name].copy_(weights.view_as(parameters[name]))
+            masks[name] = mask.view(parameters[name].shape).clone()
     return masks
 
 
@@ -186,10 +267,3 @@ def _figures(
         seconds=seconds,
         layers=layers,
     )
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started

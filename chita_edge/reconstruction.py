@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from chita_edge.calibration.activations import input_moments
 from chita_edge.calibration.followers import following_batch_norms
-from chita_edge.calibration.walk import Walk, call_order
+from chita_edge.calibration.walk import Walks, call_order
 from chita_edge.progress import Progress, silent
+from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def reconstruct(
     *,
     ridge: float = 1e-2,
     search: bool = True,
+    batch_size: int = 50,
+    journal: Journal = FORGETFUL,
     progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Refit each pruned layer, in the network's order, to give the dense outputs from the pruned network's inputs.
@@ -41,11 +45,13 @@ def reconstruct(
     Args:
         pruned: the network whose weights and running means are replaced, in place; in evaluation mode.
         dense: the network it came from; in evaluation mode.
-        images: calibration images, all of them in memory at once in each layer.
+        images: calibration images; the inputs of one layer are in memory for all of them at once.
         constraints: for each weight to refit, its set: pattern and budget of this one layer.
         masks: for each, the mask to start from.
         ridge: pull towards the dense weights, in units of the mean squared input.
         search: look for a better support under the same budget; otherwise keep the masks.
+        batch_size: images a forward pass.
+        journal: where refitted layers are kept.
         progress: called with stage "reconstruct".
 
     Returns:
@@ -57,28 +63,52 @@ def reconstruct(
     names = call_order(dense, tuple(masks), images[:1])
     norms = following_batch_norms(pruned, names, images[:1])
     progress("reconstruct", 0, len(names))
-    with Walk(pruned, names, images) as walk, Walk(dense, names, images) as reference:
+    with Walks(pruned, names, images, batch_size) as walk, Walks(dense, names, images, batch_size) as reference:
         for number, name in enumerate(names):
             (_, inputs), (_, dense_inputs) = walk.next(), reference.next()  # type: ignore[misc]
             norm = norms.get(name)
-            layer = modules[name.removesuffix(".weight")]
-            moments = input_moments(name, layer, inputs, dense_inputs, centred=norm is not None)
-            weight = originals[name].detach().flatten(1)
-            fit = LayerFit(weight, moments.gram, moments.cross, ridge)
-            start = masks[name].flatten(1)
-            if search:
-                constraint = constraints[name]
-
-                def project(scores: torch.Tensor, constraint: Constraint = constraint) -> torch.Tensor:
-                    return constraint.project(scores.flatten()).view(scores.shape)
-
-                weights, support = search_support(fit, start, project)
-            else:
-                weights, support = solve_rows(fit, start), start
+            refit = partial(
+                _refit,
+                name,
+                modules[name.removesuffix(".weight")],
+                inputs,
+                dense_inputs,
+                originals[name].detach().flatten(1),
+                masks[name].flatten(1),
+                constraints[name] if search else None,
+                ridge=ridge,
+                centred=norm is not None,
+            )
+            refitted = journal.remember(name, refit)
             with torch.no_grad():
-                parameters[name].copy_(weights.view_as(parameters[name]))
+                parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
                 if norm is not None and norm.running_mean is not None:
-                    norm.running_mean += weights @ moments.mean - weight @ moments.dense_mean
-            found[name] = support.view(masks[name].shape)
+                    norm.running_mean += refitted["moved"]
+            found[name] = refitted["mask"].view(masks[name].shape)
             progress("reconstruct", number + 1, len(names))
     return {name: found[name] for name in masks}
+
+
+def _refit(
+    name: str,
+    layer: nn.Module,
+    inputs: list[torch.Tensor],
+    dense_inputs: list[torch.Tensor],
+    weight: torch.Tensor,
+    start: torch.Tensor,
+    constraint: Constraint | None,
+    *,
+    ridge: float,
+    centred: bool,
+) -> dict[str, torch.Tensor]:
+    """One layer's new weights and mask, (out, K), and by how much the mean of its outputs moves, (out,)."""
+    moments = input_moments(name, layer, inputs, dense_inputs, centred=centred)
+    fit = LayerFit(weight, moments.gram, moments.cross, ridge)
+    if constraint is None:
+        weights, support = solve_rows(fit, start), start
+    else:
+        weights, support = search_support(
+            fit, start, lambda scores: constraint.project(scores.flatten()).view(scores.shape)
+        )
+    moved = weights @ moments.mean - weight @ moments.dense_mean
+    return {"weights": weights, "mask": support, "moved": moved}

@@ -1,14 +1,19 @@
 """What pruning needs to know about a network's behaviour on calibration images."""
 
-from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError
+from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError, StateError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
 from chita_edge.calibration.per_sample import cross_entropy, per_sample_gradients
+from chita_edge.calibration.ranks import RankError, Ranks, ranks_from_environment
 
 __all__ = [
     "CalibrationError",
     "GradientMatrix",
     "NonFiniteCalibrationError",
+    "RankError",
+    "Ranks",
     "ScratchSpaceError",
+    "StateError",
     "cross_entropy",
     "per_sample_gradients",
+    "ranks_from_environment",
 ]

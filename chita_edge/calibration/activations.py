@@ -12,6 +12,8 @@ from chita_edge.calibration.position_columns import position_columns, position_c
 from chita_edge.pruning.gram import bfloat16_pays
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
 _LEAST_COLUMNS = 64
@@ -38,8 +40,8 @@ class InputMoments:
 def input_moments(
     name: str,
     layer: nn.Module,
-    inputs: torch.Tensor,
-    dense_inputs: torch.Tensor,
+    inputs: Sequence[torch.Tensor],
+    dense_inputs: Sequence[torch.Tensor],
     *,
     centred: bool = False,
     batch_size: int = 50,
@@ -53,8 +55,8 @@ def input_moments(
     Args:
         name: of the layer's weight, for messages.
         layer: ``nn.Linear`` or ungrouped ``nn.Conv2d``.
-        inputs: what the pruned network gives the layer, batch first.
-        dense_inputs: what the dense network gives it for the same images.
+        inputs: what the pruned network gives the layer, batch first, in one or several pieces.
+        dense_inputs: what the dense network gives it for the same images, in the same pieces.
         centred: subtract the means first.
         batch_size: images whose columns are formed at a time.
         positions: about so many positions are enough, over all images; 64 a column of the layer are always used.
@@ -65,18 +67,18 @@ def input_moments(
     """
     if getattr(layer, "groups", 1) != 1:
         raise CalibrationError(f"{name} belongs to a grouped convolution, which cannot be refitted. Keep it dense.")
-    available = position_count(layer, inputs)
+    pieces, dense_pieces = (
+        [piece for tensor in tensors for piece in torch.split(tensor, batch_size)] for tensors in (inputs, dense_inputs)
+    )
+    available = position_count(layer, pieces[0])
     columns_of_weight = layer.weight[0].numel()  # type: ignore[index]
-    step = max(1, available * len(inputs) // max(positions, 64 * columns_of_weight))
+    step = max(1, available * sum(map(len, pieces)) // max(positions, 64 * columns_of_weight))
     step = min(step - (step % 2 == 0), available)  # odd, so that it does not stay on the same columns of an image
     gram = cross = shift = dense_shift = total = dense_total = torch.zeros(())
     used = 0
-    for number, start in enumerate(range(0, len(inputs), batch_size)):
-        x, reference = (
-            position_columns(layer, tensor[start : start + batch_size], number % step, step)
-            for tensor in (inputs, dense_inputs)
-        )
-        if centred and not start:  # near the mean: taken off before the product, so that little cancels afterwards
+    for number, pair in enumerate(zip(pieces, dense_pieces, strict=True)):
+        x, reference = (position_columns(layer, piece, number % step, step) for piece in pair)
+        if centred and not number:  # near the mean: taken off before the product, so that little cancels afterwards
             shift, dense_shift = x.mean(1), reference.mean(1)
         x, reference = x - shift[..., None], reference - dense_shift[..., None]
         total, dense_total = total + x.sum(1), dense_total + reference.sum(1)

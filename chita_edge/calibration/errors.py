@@ -14,4 +14,8 @@ class NonFiniteCalibrationError(CalibrationError):
 
 
 class ScratchSpaceError(CalibrationError):
-    """The gradients do not fit into memory, and the scratch folder cannot hold them either."""
+    """The gradients do not fit into memory, and their folder cannot hold them either."""
+
+
+class StateError(CalibrationError):
+    """A state folder, or a file in it, does not belong to the computation that is to be resumed, or is damaged."""

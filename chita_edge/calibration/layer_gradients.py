@@ -44,9 +44,9 @@ def unfold_input(module: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def weight_gradients(
-    module: nn.Module, inputs: torch.Tensor, output_gradients: torch.Tensor, rows: slice, samples_per_row: int
+    module: nn.Module, inputs: torch.Tensor, output_gradients: torch.Tensor, samples_per_row: int
 ) -> torch.Tensor:
-    """Gradients by the weights of some output channels, summed over ``samples_per_row`` neighbouring samples.
+    """Gradients by a layer's weights, summed over ``samples_per_row`` neighbouring samples.
 
     ∂loss_b/∂W[o, i] = Σ_positions G[b, o, position] · X[b, i, position]: a batched matrix product.
 
@@ -54,11 +54,10 @@ def weight_gradients(
         module: the layer, ``nn.Linear`` or ``nn.Conv2d``.
         inputs: its input, batch first.
         output_gradients: the loss's gradient by its output, same batch.
-        rows: output channels wanted; not cut when the layer has groups.
         samples_per_row: divides the batch.
 
     Returns:
-        float32 (batch / samples_per_row, channels wanted · K).
+        float32 (batch / samples_per_row, output channels · K).
 
     """
     columns = unfold_input(module, inputs)
@@ -66,8 +65,6 @@ def weight_gradients(
         gradients = output_gradients.reshape(columns.shape[0], 1, -1, output_gradients.shape[-1]).transpose(2, 3)
     else:
         gradients = output_gradients.reshape(len(columns), columns.shape[1], -1, columns.shape[-1])
-    if columns.shape[1] == 1:
-        gradients = gradients[:, :, rows]
     if samples_per_row > 1:
         gradients, columns = (
             t.reshape(-1, samples_per_row, *t.shape[1:]).permute(0, 2, 3, 1, 4).flatten(3) for t in (gradients, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -96,6 +97,43 @@ class Walk:
             self._finished = True
             self._at = None
             self._paused.release()
+
+
+class Walks:
+    """Walks over batches of images side by side: only what one batch needs to get to the next layer is held at a time.
+
+    Between two layers each batch keeps the activations that the rest of the network still reads, and no others.
+    Exceptions end all of them.
+
+    Args:
+        model: a network in evaluation mode.
+        names: of the weights of the layers to stop at.
+        images: all images.
+        batch_size: images a walk.
+    """
+
+    def __init__(self, model: nn.Module, names: Sequence[str], images: torch.Tensor, batch_size: int) -> None:
+        self._walks = [Walk(model, names, batch) for batch in torch.split(images, batch_size)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for walk in self._walks:
+                stack.enter_context(walk)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def next(self) -> tuple[str, list[torch.Tensor]] | None:
+        """Go on to the next chosen layer: its weight's name and its inputs, batch by batch; None at the end."""
+        stops = [walk.next() for walk in self._walks]
+        if stops[0] is None:
+            return None
+        return stops[0][0], [stop[1] for stop in stops if stop is not None]
 
 
 def call_order(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> list[str]:

@@ -17,7 +17,9 @@ from functools import cached_property
 
 import torch
 
+from chita_edge.pruning.columns import Columns, squared_norms, times, transposed_times
 from chita_edge.pruning.errors import NonFiniteProblemError, PruningError
+from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.pruning.quadratic import Quadratic
 
 
@@ -28,13 +30,13 @@ class Layer:
     Attributes:
         name: what messages call it.
         weight: w̄ of this layer in its own shape, (out, in) or (out, in, kh, kw), float32.
-        gradients: float32 (p_l, n), row j the n derivatives by weight j; may be mapped from a file.
+        gradients: float32 (p_l, n), row j the n derivatives by weight j; in memory, or as `Columns` elsewhere.
 
     """
 
     name: str
     weight: torch.Tensor
-    gradients: torch.Tensor
+    gradients: torch.Tensor | Columns
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,16 @@ class Problem:
         layers: at least one; all have gradients of the same n samples.
         ridge: λ ≥ 0, added to the empirical Fisher's diagonal.
         first_order: φ, 1 to keep the first-order term, 0 to drop it.
+        journal: where solvers leave the layers that they have finished.
+        memory_bytes: most bytes of gradients that may be gathered at once when they are not in memory anyway.
 
     """
 
     layers: tuple[Layer, ...]
     ridge: float = 1e-3
     first_order: float = 0.0
+    journal: Journal = FORGETFUL
+    memory_bytes: int = 4 << 30
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -99,12 +105,12 @@ class Problem:
         """A v, (n,)."""
         product = vector.new_zeros(self.samples)
         for layer, (start, stop) in zip(self.layers, self.bounds, strict=True):
-            product += torch.mv(layer.gradients.T, vector[start:stop])
+            product += times(layer.gradients, vector[start:stop])
         return product
 
     def transposed_times(self, vector: torch.Tensor) -> torch.Tensor:
         """Aᵀ v, (p,)."""
-        return torch.cat([torch.mv(layer.gradients, vector) for layer in self.layers])
+        return torch.cat([transposed_times(layer.gradients, vector) for layer in self.layers])
 
     def residual(self, weights: torch.Tensor) -> torch.Tensor:
         """R = A (w − w̄) + φ·1, (n,)."""
@@ -126,10 +132,34 @@ class Problem:
 
     def curvature(self) -> torch.Tensor:
         """The diagonal of AᵀA + nλI, (p,)."""
-        return torch.cat([layer.gradients.square().sum(1) for layer in self.layers]) + self.damping
+        return torch.cat([squared_norms(layer.gradients) for layer in self.layers]) + self.damping
+
+    def together(self) -> torch.Tensor:
+        """All of Aᵀ in memory, (p, n).
+
+        Raises:
+            PruningError: that would exceed ``memory_bytes``.
+        """
+        self._check_room(self.dense.numel())
+        return torch.cat([layer.gradients[: layer.weight.numel()] for layer in self.layers])
+
+    def _check_room(self, weights: int) -> None:
+        """Refuse what would end in the system killing the process."""
+        needed = 4 * weights * self.samples
+        if needed > self.memory_bytes and not all(isinstance(layer.gradients, torch.Tensor) for layer in self.layers):
+            raise PruningError(
+                f"This method holds the gradients of {weights} weights in memory at once, {needed / 1e9:.1f} GB of the "
+                f"{self.memory_bytes / 1e9:.1f} GB it may take. Use a method that works in blocks, such as chita_bso, "
+                "fewer samples, or a larger memory budget."
+            )
 
     def restrict(self, chosen: torch.Tensor) -> Quadratic:
-        """Q as a function of the weights at the sorted flat indices ``chosen`` alone, all others being zero."""
+        """Q as a function of the weights at the sorted flat indices ``chosen`` alone, all others being zero.
+
+        Raises:
+            PruningError: their gradients would exceed ``memory_bytes``.
+        """
+        self._check_room(len(chosen))
         rows = []
         for layer, (start, stop) in zip(self.layers, self.bounds, strict=True):
             first, last = torch.searchsorted(chosen, torch.tensor([start, stop]))

@@ -28,7 +28,7 @@ class MFac:
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies w̄_j² / (2 [F⁻¹]_jj), then add up the updates of all removals."""
         progress("solve", 0, 1)
-        inverse = InverseFisher(torch.cat([layer.gradients for layer in problem.layers]), problem.damping)
+        inverse = InverseFisher(problem.together(), problem.damping)
         diagonal = inverse.diagonal()
         mask = constraint.project(0.5 * problem.dense.square() / diagonal)
         removed = torch.where(mask, 0.0, problem.dense) / diagonal

@@ -32,7 +32,7 @@ def by_definition(layer: nn.Module, inputs: torch.Tensor, dense: torch.Tensor) -
 def test_equals_the_definition(layer: nn.Module, shape: tuple[int, ...]) -> None:
     rng = torch.Generator().manual_seed(0)
     inputs, dense = torch.randn(shape, generator=rng), torch.randn(shape, generator=rng)
-    found = input_moments("w", layer, inputs, dense, batch_size=3)
+    found = input_moments("w", layer, inputs.split(4), dense.split(4), batch_size=3)
     expected = by_definition(layer, inputs, dense)
     for field in ("gram", "cross", "mean", "dense_mean"):
         torch.testing.assert_close(getattr(found, field), getattr(expected, field), rtol=1e-5, atol=1e-6)
@@ -41,8 +41,8 @@ def test_equals_the_definition(layer: nn.Module, shape: tuple[int, ...]) -> None
 def test_centred_moments_are_covariances() -> None:
     rng = torch.Generator().manual_seed(0)
     inputs, dense = 3 + torch.randn(50, 4, generator=rng), torch.randn(50, 4, generator=rng) - 1
-    found = input_moments("w", nn.Linear(4, 3), inputs, dense, centred=True, batch_size=20)
-    expected = input_moments("w", nn.Linear(4, 3), inputs - inputs.mean(0), dense - dense.mean(0))
+    found = input_moments("w", nn.Linear(4, 3), [inputs], [dense], centred=True, batch_size=20)
+    expected = input_moments("w", nn.Linear(4, 3), [inputs - inputs.mean(0)], [dense - dense.mean(0)])
     torch.testing.assert_close(found.gram, expected.gram, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.cross, expected.cross, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.mean, inputs.mean(0))
@@ -50,9 +50,9 @@ def test_centred_moments_are_covariances() -> None:
 
 def test_refuses_grouped_layers_and_values_that_are_not_finite() -> None:
     with pytest.raises(CalibrationError, match="w belongs to a grouped convolution"):
-        input_moments("w", nn.Conv2d(4, 4, 1, groups=2), torch.ones(1, 4, 2, 2), torch.ones(1, 4, 2, 2))
+        input_moments("w", nn.Conv2d(4, 4, 1, groups=2), [torch.ones(1, 4, 2, 2)], [torch.ones(1, 4, 2, 2)])
     with pytest.raises(NonFiniteCalibrationError, match="inputs of w are not finite"):
-        input_moments("w", nn.Linear(2, 1), torch.full((1, 2), torch.nan), torch.ones(1, 2))
+        input_moments("w", nn.Linear(2, 1), [torch.full((1, 2), torch.nan)], [torch.ones(1, 2)])
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -62,7 +62,9 @@ def test_some_of_the_positions_are_enough(centred: bool) -> None:
     inputs = 1 + torch.nn.functional.avg_pool2d(noise, 3, 1)
     layer = nn.Conv2d(8, 3, 3, padding=1)
     everything, some = (
-        input_moments("w", layer, inputs, inputs + 0.1 * noise[:, :, 1:-1, 1:-1], centred=centred, positions=positions)
+        input_moments(
+            "w", layer, [inputs], [inputs + 0.1 * noise[:, :, 1:-1, 1:-1]], centred=centred, positions=positions
+        )
         for positions in (1 << 20, 1)
     )
     for field in ("gram", "cross", "mean", "dense_mean"):

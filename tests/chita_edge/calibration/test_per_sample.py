@@ -13,7 +13,6 @@ from chita_edge.calibration import (
     ScratchSpaceError,
     per_sample_gradients,
 )
-from chita_edge.calibration.gradient_matrix import ScratchFile
 from chita_edge.calibration.per_sample_reference import per_sample_gradients_reference
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.prunable import pointwise_and_linear
@@ -74,16 +73,18 @@ def test_equals_vmap_of_grad_on_mobilenet() -> None:
         assert float((found.blocks[name] - expected.blocks[name]).norm() / scale) < 1e-3
 
 
-@pytest.mark.parametrize("budget", [N * 4 * 30, N * 4 * 100])
-def test_on_disk_equals_in_memory_and_leaves_nothing(budget: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 4, N])
+def test_on_disk_equals_in_memory_and_leaves_nothing(batch: int, tmp_path: Path) -> None:
     net, images, labels = problem()
-    on_disk = per_sample_gradients(net, images, labels, NAMES, memory_budget_bytes=budget, scratch_dir=tmp_path)
+    on_disk = per_sample_gradients(
+        net, images, labels, NAMES, batch_size=batch, memory_budget_bytes=2000, scratch_dir=tmp_path
+    )
     in_memory = per_sample_gradients(net, images, labels, NAMES)
     assert on_disk.on_disk
     assert not in_memory.on_disk
     assert not list(tmp_path.iterdir())
     for name in NAMES:
-        torch.testing.assert_close(on_disk.blocks[name], in_memory.blocks[name], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(on_disk.blocks[name][:], in_memory.blocks[name], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -99,17 +100,6 @@ def test_scratch_is_gone_after_interruption(error: type[BaseException], tmp_path
             net, images, labels, NAMES, memory_budget_bytes=3000, scratch_dir=tmp_path, progress=interrupt
         )
     assert not list(tmp_path.iterdir())
-
-
-def test_full_disk_is_a_sentence() -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("/dev/full stands for a full disk and is not here")
-    scratch = ScratchFile(None)
-    scratch._file.close()
-    scratch._file = Path("/dev/full").open("w+b", buffering=0)  # noqa: SIM115
-    with pytest.raises(ScratchSpaceError, match="No space left"):
-        scratch.append(torch.zeros(16, 4))
-    scratch.close()
 
 
 def test_missing_scratch_folder_is_a_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,220 @@
+"""Where per-sample gradients go as they are computed, batch by batch: memory, an anonymous file, or a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from chita_edge.calibration.chunk_file import HEADER_BYTES, ChunkWriter, check_chunk, full, write_all
+from chita_edge.calibration.errors import ScratchSpaceError
+from chita_edge.calibration.gradient_matrix import GradientMatrix
+from chita_edge.calibration.stored_columns import Chunk, Descriptor, GradientStore, StoredColumns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    Write = Callable[[str, torch.Tensor], None]
+
+
+class GradientSink(Protocol):
+    """Takes the batches in order; within a batch the layers in order."""
+
+    def holds(self, number: int) -> bool:
+        """Whether this batch need not be computed."""
+
+    def batch(self, number: int) -> AbstractContextManager[Write]:
+        """A function that takes each layer's name and its gradients (count, p_l), in order."""
+
+    def finish(self) -> GradientMatrix:
+        """All batches, as one matrix."""
+
+
+class MemorySink:
+    """Keeps the matrix in memory.
+
+    Args:
+        sizes: number of weights of each layer, in order.
+        batches: the samples, that is rows of A, of each batch; they cover all, in order.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], batches: Sequence[slice]) -> None:
+        self._batches = batches
+        self._blocks = {name: torch.empty(size, batches[-1].stop) for name, size in sizes.items()}
+
+    def holds(self, number: int) -> bool:
+        """Nothing is known before it is computed."""
+        del number
+        return False
+
+    @contextmanager
+    def batch(self, number: int) -> Iterator[Write]:
+        """Fill columns of the blocks."""
+
+        def write(name: str, gradients: torch.Tensor) -> None:
+            self._blocks[name][:, self._batches[number]] = gradients.T
+
+        yield write
+
+    def finish(self) -> GradientMatrix:
+        """The blocks as they are."""
+        return GradientMatrix(self._blocks, on_disk=False)
+
+
+class AnonymousSink:
+    """Appends the batches to one file without a name, of which nothing stays behind after success, failure or a kill.
+
+    It is written with ``write``, not through a mapping: a full disk is then an exception and not a fatal signal.
+
+    Args:
+        sizes: as above.
+        batches: as above.
+        folder: where the file is; the system's temporary folder when None.
+        dtype: of the numbers on disk.
+
+    Raises:
+        ScratchSpaceError: the folder cannot be written, or has not enough free space.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], batches: Sequence[slice], folder: Path | None, dtype: torch.dtype
+    ) -> None:
+        self._sizes, self._batches, self._dtype = sizes, batches, dtype
+        self._folder = folder or Path(tempfile.gettempdir())
+        check_space(self._folder, sum(sizes.values()) * batches[-1].stop * dtype.itemsize)
+        try:
+            with tempfile.TemporaryFile(dir=folder, prefix="chita-edge-") as file:
+                self._file = Descriptor(os.dup(file.fileno()))
+        except OSError as error:
+            raise unusable(self._folder, error) from error
+
+    def holds(self, number: int) -> bool:
+        """Nothing is known before it is computed."""
+        del number
+        return False
+
+    @contextmanager
+    def batch(self, number: int) -> Iterator[Write]:
+        """Append (p_l, count) behind what is there."""
+        del number
+
+        def write(name: str, gradients: torch.Tensor) -> None:
+            del name
+            data = gradients.T.to(self._dtype).contiguous().view(-1).view(torch.uint8).numpy().data
+            try:
+                write_all(self._file.number, data)
+            except OSError as error:
+                raise full(self._folder, error) from error
+
+        yield write
+
+    def finish(self) -> GradientMatrix:
+        """Columns that read the file; it is gone when the last of them is."""
+        p = sum(self._sizes.values()) * self._dtype.itemsize
+        chunks = [Chunk(self._file, b.start * p, b.start, b.stop - b.start) for b in self._batches]
+        return _matrix(self._sizes, GradientStore(chunks, self._dtype))
+
+
+class FolderSink:
+    """One file a batch in a folder; the whole ones that are there already are taken over.
+
+    Args:
+        sizes: as above.
+        batches: as above.
+        folder: made if need be.
+        dtype: of the numbers on disk.
+        fingerprint: of all that the gradients depend on.
+
+    Raises:
+        ScratchSpaceError: the folder cannot be written, or has not enough free space.
+        StateError: a file of the folder is damaged or of another computation.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], batches: Sequence[slice], folder: Path, dtype: torch.dtype, fingerprint: str
+    ) -> None:
+        self._sizes, self._batches, self._folder = sizes, batches, folder
+        self._dtype, self._fingerprint = dtype, fingerprint
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob("*.part"):
+                left.unlink()
+        except OSError as error:
+            raise unusable(folder, error) from error
+        self._held = [self._path(number).exists() for number in range(len(batches))]
+        missing = sum(b.stop - b.start for b, held in zip(batches, self._held, strict=True) if not held)
+        check_space(folder, sum(sizes.values()) * missing * dtype.itemsize + HEADER_BYTES * len(batches))
+
+    def holds(self, number: int) -> bool:
+        """Whether the batch's file is there; it is checked then."""
+        if self._held[number]:
+            check_chunk(self._path(number), self._shape(number), self._dtype, self._named(number))
+        return self._held[number]
+
+    @contextmanager
+    def batch(self, number: int) -> Iterator[Write]:
+        """Write the batch's file; it appears when it is whole."""
+        with ChunkWriter(self._path(number), self._shape(number), self._dtype, self._named(number)) as writer:
+
+            def write(name: str, gradients: torch.Tensor) -> None:
+                del name
+                writer.write(gradients.T)
+
+            yield write
+
+    def finish(self) -> GradientMatrix:
+        """Columns that read the files."""
+        chunks = [
+            Chunk(self._path(number), HEADER_BYTES, batch.start, batch.stop - batch.start)
+            for number, batch in enumerate(self._batches)
+        ]
+        return _matrix(self._sizes, GradientStore(chunks, self._dtype))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"batch-{number:05}.safetensors"
+
+    def _shape(self, number: int) -> tuple[int, int]:
+        return sum(self._sizes.values()), self._batches[number].stop - self._batches[number].start
+
+    def _named(self, number: int) -> str:
+        """The fingerprint with the batch's place, so that one batch's file cannot stand for another's."""
+        return f"{self._fingerprint}/{number}"
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse a folder that cannot take ``needed`` bytes, before hours are spent on filling it.
+
+    Raises:
+        ScratchSpaceError: it is not there, or too full.
+    """
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise unusable(folder, error) from error
+    if free < needed:
+        raise ScratchSpaceError(
+            f"The gradients need {needed / 1e9:.1f} GB, and the folder {folder} has {free / 1e9:.1f} GB free. Free "
+            "disk space, name another folder, use fewer calibration samples, or average several into one row."
+        )
+
+
+def unusable(folder: Path, error: OSError) -> ScratchSpaceError:
+    """The sentence for a folder that cannot be used."""
+    return ScratchSpaceError(
+        f"The gradients exceed the memory budget, and no file can be made in the scratch folder {folder}: "
+        f"{error.strerror}. Name a writable one or raise the memory budget."
+    )
+
+
+def _matrix(sizes: Mapping[str, int], store: GradientStore) -> GradientMatrix:
+    bounds = pairwise(accumulate(sizes.values(), initial=0))
+    return GradientMatrix(
+        {name: StoredColumns(store, *where) for name, where in zip(sizes, bounds, strict=True)}, on_disk=True
+    )

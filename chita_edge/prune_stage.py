@@ -1,0 +1,208 @@
+"""One stage of pruning: gradients, the quadratic, a solver; resumable, and over several processes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.calibration import GradientMatrix, per_sample_gradients
+from chita_edge.calibration.sharded_columns import lead, serve
+from chita_edge.errors import ChitaEdgeError
+from chita_edge.progress import Progress, silent
+from chita_edge.pruning import Layer, Problem, Solution
+from chita_edge.pruning.columns import squared_norms
+from chita_edge.pruning.journal import FORGETFUL, Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.datasets import LabelledImages
+    from chita_edge.prune_config import PruneConfig
+    from chita_edge.pruning import Constraint, Solver
+    from chita_edge.resume import StateFolder
+
+    Solve = Callable[[GradientMatrix], dict[str, torch.Tensor]]
+    Compute = Callable[[], GradientMatrix]
+
+_STORAGE = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the stages of one run have in common.
+
+    Attributes:
+        calibration: images and labels.
+        names: weights to prune.
+        config: of the run.
+        solver: chooses the weights.
+        state: where finished work goes, if anywhere.
+        ranks: the other processes, if any.
+        progress: called with stages "gradients" and "solve".
+        seconds: wall-clock time spent, by stage name; added to.
+    """
+
+    calibration: LabelledImages
+    names: Sequence[str]
+    config: PruneConfig
+    solver: Solver
+    state: StateFolder | None = None
+    ranks: Ranks | None = None
+    progress: Progress = silent
+    seconds: dict[str, float] = field(default_factory=lambda: {"gradients": 0.0, "solve": 0.0})
+
+    def run(
+        self, stage: int, model: nn.Module, constraint: Constraint, gradients: GradientMatrix | None = None
+    ) -> Solution:
+        """The solution of one stage, the same on all ranks; taken from the state folder where it is known.
+
+        Args:
+            stage: its number.
+            model: the network as the stage before left it.
+            constraint: what the stage may keep.
+            gradients: of this network, where they are at hand.
+        """
+        name = f"stage-{stage:03}"
+        journal: Journal = FORGETFUL if self.state is None else self.state.journal.under(name)
+
+        def solve(matrix: GradientMatrix) -> dict[str, torch.Tensor]:
+            return self._solve(model, matrix, constraint, journal)
+
+        if self.ranks is None:
+            tensors = journal.remember(
+                "solution", lambda: solve(gradients or self._gradients(model, stage, self._rows(), name))
+            )
+        else:
+            tensors = self._run_on_ranks(name, stage, model, journal, solve)
+        if self.state is not None:
+            self.state.discard_gradients(name)
+        return Solution(
+            tensors["weights"], tensors["mask"], float(tensors["objective"]), tuple(tensors["trace"].tolist())
+        )
+
+    def _run_on_ranks(
+        self, name: str, stage: int, model: nn.Module, journal: Journal, solve: Solve
+    ) -> dict[str, torch.Tensor]:
+        ranks = self.ranks
+        assert ranks is not None  # noqa: S101 (the caller has seen to it)
+        known = self.state is not None and self.state.journal.under(name).knows("solution")
+        _, known_to_leader, *_ = ranks.command(0, int(known))
+        result: dict[str, torch.Tensor] | None = None
+        if not known_to_leader:
+            rows = self._rows()
+            step = -(-self.config.gradient_batch // self.config.samples_per_row)
+            shares = [ranks.share(rows.stop, step, rank) for rank in range(ranks.size)]
+            mine = self._agreed(lambda: self._gradients(model, stage, shares[ranks.rank], name))
+            if not ranks.leads:
+                serve(mine, ranks, shares)
+            else:
+                with lead(mine, ranks, shares) as matrix:
+                    result = journal.remember("solution", lambda: solve(matrix))
+        elif ranks.leads:
+            result = journal.remember("solution", dict)
+        return ranks.hand_out(result)
+
+    def _agreed(self, compute: Compute) -> GradientMatrix:
+        """What ``compute`` returns, once it has succeeded on all ranks."""
+        assert self.ranks is not None  # noqa: S101 (the caller has seen to it)
+        try:
+            matrix = compute()
+        except ChitaEdgeError as error:
+            self.ranks.all_well(error)
+            raise
+        self.ranks.all_well(None)
+        return matrix
+
+    def _rows(self) -> slice:
+        """All rows of A of a stage."""
+        return slice(0, stage_images(self.calibration, self.config) // self.config.samples_per_row)
+
+    def _gradients(self, model: nn.Module, stage: int, rows: slice, name: str) -> GradientMatrix:
+        with timed(self.seconds, "gradients"):
+            kept = None if self.state is None else self.state.gradients(name)
+            return stage_gradients(
+                model, self.calibration, self.names, self.config, stage, rows, keep_in=kept, progress=self.progress
+            )
+
+    def _solve(
+        self, model: nn.Module, gradients: GradientMatrix, constraint: Constraint, journal: Journal
+    ) -> dict[str, torch.Tensor]:
+        with timed(self.seconds, "solve"):
+            weights = dict(model.named_parameters())
+            layers = tuple(Layer(n, weights[n].detach().clone(), gradients.blocks[n]) for n in self.names)
+            scale = journal.remember(
+                "curvature", lambda: {"mean": torch.tensor(mean_curvature(layers), dtype=torch.float64)}
+            )
+            problem = Problem(
+                layers,
+                self.config.ridge * float(scale["mean"]),
+                float(self.config.first_order),
+                journal,
+                self.config.memory_budget_bytes,
+            )
+            solution = self.solver.solve(problem, constraint, self.progress)
+        return {
+            "weights": solution.weights,
+            "mask": solution.mask,
+            "objective": torch.tensor(solution.objective, dtype=torch.float64),
+            "trace": torch.tensor(solution.trace, dtype=torch.float64),
+        }
+
+
+def stage_images(calibration: LabelledImages, config: PruneConfig) -> int:
+    """Number of images whose gradients one stage takes."""
+    total = len(calibration.images)
+    count = min(config.gradient_samples or total, total)
+    return count - count % config.samples_per_row
+
+
+def stage_gradients(
+    model: nn.Module,
+    calibration: LabelledImages,
+    names: Sequence[str],
+    config: PruneConfig,
+    stage: int,
+    rows: slice,
+    *,
+    keep_in: tuple[Path, str] | None = None,
+    progress: Progress = silent,
+) -> GradientMatrix:
+    """Some rows of one stage's gradients: each stage takes the next images, round and round."""
+    total, count = len(calibration.images), stage_images(calibration, config)
+    first, last = (row * config.samples_per_row for row in (rows.start, rows.stop))
+    chosen = torch.arange(stage * count + first, stage * count + last) % total
+    return per_sample_gradients(
+        model,
+        calibration.images[chosen],
+        calibration.labels[chosen],
+        names,
+        batch_size=config.gradient_batch,
+        samples_per_row=config.samples_per_row,
+        memory_budget_bytes=config.memory_budget_bytes,
+        scratch_dir=config.scratch_dir,
+        storage=_STORAGE[config.gradient_storage],
+        keep_in=keep_in,
+        progress=progress,
+    )
+
+
+def mean_curvature(layers: Sequence[Layer]) -> float:
+    """Mean diagonal of the empirical Fisher n⁻¹AᵀA: the scale of the curvature, and the unit of the ridge."""
+    squares = sum(float(squared_norms(layer.gradients).sum(dtype=torch.float64)) for layer in layers)
+    return squares / max(1, sum(layer.gradients.shape.numel() for layer in layers))
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall-clock time of what is done in here."""
+    started = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started

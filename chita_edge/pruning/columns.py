@@ -1,0 +1,66 @@
+"""The matrix of gradients as solvers see it: held in memory, read from disk, or spread over machines."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+
+class Columns(Protocol):
+    """Aᵀ of some coordinates, (m, n), that is not held in memory as a whole.
+
+    Rows are coordinates. A `torch.Tensor` can stand wherever a `Columns` can; the functions of this module take both,
+    and both can be sliced by coordinates and gathered from.
+    """
+
+    @property
+    def shape(self) -> torch.Size:
+        """(m, n)."""
+
+    def __getitem__(self, rows: slice) -> torch.Tensor:
+        """Neighbouring coordinates, float32 (rows, n). Cheap when asked for in ascending order."""
+
+    def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
+        """Coordinates ``index`` (ascending) of dimension 0, float32 (len(index), n)."""
+
+    def times(self, vector: torch.Tensor) -> torch.Tensor:
+        """A v, (n,), for v (m,)."""
+
+    def transposed_times(self, vector: torch.Tensor) -> torch.Tensor:
+        """Aᵀ v, (m,), for v (n,)."""
+
+    def squared_norms(self) -> torch.Tensor:
+        """The diagonal of AᵀA, (m,)."""
+
+    def gram(self, first: int, last: int) -> torch.Tensor:
+        """AᵀA of the coordinates ``first`` to ``last``, (last − first, last − first)."""
+
+
+def times(columns: torch.Tensor | Columns, vector: torch.Tensor) -> torch.Tensor:
+    """A v, (n,)."""
+    if isinstance(columns, torch.Tensor):
+        return torch.mv(columns.T, vector)
+    return columns.times(vector)
+
+
+def transposed_times(columns: torch.Tensor | Columns, vector: torch.Tensor) -> torch.Tensor:
+    """Aᵀ v, (m,)."""
+    if isinstance(columns, torch.Tensor):
+        return torch.mv(columns, vector)
+    return columns.transposed_times(vector)
+
+
+def squared_norms(columns: torch.Tensor | Columns) -> torch.Tensor:
+    """The diagonal of AᵀA, (m,)."""
+    if isinstance(columns, torch.Tensor):
+        return columns.square().sum(1)
+    return columns.squared_norms()
+
+
+def gram(columns: torch.Tensor | Columns, first: int, last: int) -> torch.Tensor:
+    """AᵀA of neighbouring coordinates, (last − first, last − first)."""
+    if isinstance(columns, torch.Tensor):
+        part = columns[first:last]
+        return part @ part.T
+    return columns.gram(first, last)

@@ -1,0 +1,36 @@
+"""Where a long solve leaves its finished parts, so that it can go on after it was killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    Compute = Callable[[], dict[str, torch.Tensor]]
+
+
+class Journal(Protocol):
+    """Remembers the results of parts of a deterministic computation."""
+
+    def remember(self, key: str, compute: Compute) -> dict[str, torch.Tensor]:
+        """What ``compute()`` returned when a part of this name was first done; computed now if it never was.
+
+        Args:
+            key: name of the part, unique within one computation.
+            compute: returns named tensors; what else it changes is not repeated when its result is known.
+        """
+
+
+class Forgetful:
+    """The journal that keeps nothing: every part is computed."""
+
+    def remember(self, key: str, compute: Compute) -> dict[str, torch.Tensor]:
+        """``compute()``."""
+        del key
+        return compute()
+
+
+FORGETFUL = Forgetful()

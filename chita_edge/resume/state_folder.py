@@ -1,0 +1,104 @@
+"""The folder itself: whose it is, and that only one process works in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Self
+
+from chita_edge.calibration import ScratchSpaceError, StateError
+from chita_edge.resume.folder_journal import FolderJournal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+_FORMAT = 1
+_MANIFEST_BYTES = 10_000
+
+
+class StateFolder:
+    """State of one computation, known by its fingerprint; a context manager that holds the folder's lock.
+
+    Layout: ``state.json`` says whose folder it is; ``parts/`` holds finished parts, one file each; ``gradients/STAGE/``
+    finished batches of gradients, as long as that stage is not solved.
+
+    Args:
+        path: made when it is not there; otherwise empty or of this fingerprint.
+        fingerprint: of all that the result depends on.
+
+    Raises:
+        StateError: the folder is another computation's, not a state folder, or in use.
+        ScratchSpaceError: the folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+
+    def __enter__(self) -> Self:
+        parts = self.path / "parts"
+        manifest = self.path / "state.json"
+        try:
+            if self.path.is_dir() and not manifest.exists() and self._holds_other_files():
+                raise StateError(f"The folder {self.path} holds other files. Name an empty one, or a new one.")
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ScratchSpaceError(f"The state folder {self.path} cannot be used: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if manifest.exists():
+                self._check(manifest)
+            else:
+                partial = manifest.with_suffix(".part")
+                partial.write_text(json.dumps({"format": _FORMAT, "fingerprint": self.fingerprint}) + "\n")
+                partial.rename(manifest)
+            parts.mkdir(exist_ok=True)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise StateError(f"Another process is working in the state folder {self.path}.") from error
+        except OSError as error:
+            os.close(self._lock)
+            raise ScratchSpaceError(f"The state folder {self.path} cannot be used: {error.strerror}.") from error
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    @property
+    def journal(self) -> FolderJournal:
+        """Where finished parts go."""
+        return FolderJournal(self.path / "parts", self.fingerprint)
+
+    def gradients(self, stage: str) -> tuple[Path, str]:
+        """The folder of a stage's gradient batches, and their fingerprint."""
+        return self.path / "gradients" / stage, f"{self.fingerprint}/{stage}"
+
+    def discard_gradients(self, stage: str) -> None:
+        """Free the space of a stage's gradients."""
+        shutil.rmtree(self.path / "gradients" / stage, ignore_errors=True)
+
+    def _holds_other_files(self) -> bool:
+        """Whether anything is here but what a start that was killed may have left."""
+        return any(file.name not in ("lock", "state.part") for file in self.path.iterdir())
+
+    def _check(self, manifest: Path) -> None:
+        try:
+            with manifest.open("rb") as file:
+                content = json.loads(file.read(_MANIFEST_BYTES))
+        except ValueError:
+            content = None
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise StateError(f"{manifest} is not the description of a state folder. Name another folder.")
+        if content.get("fingerprint") != self.fingerprint:
+            raise StateError(
+                f"The state folder {self.path} belongs to another network, other images or another configuration. Name "
+                "another folder, or remove this one to start anew."
+            )

@@ -1,0 +1,127 @@
+"""Rows of A spread over processes on this machine, against one process that holds them all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from resumable_pruning import finish, in_own_process, run, start
+from safetensors.torch import load_file, save_file
+
+from chita_edge.calibration import CalibrationError, GradientMatrix, Ranks
+from chita_edge.calibration.sharded_columns import lead, serve
+from chita_edge.pruning import Constraint, Layer, Problem, get_pattern, get_solver
+
+SIZES, N = {"a": (6, 5), "b": (7, 10)}, 11
+
+
+def matrix(columns: slice = slice(0, N)) -> GradientMatrix:
+    rng = torch.Generator().manual_seed(0)
+    blocks = {name: torch.randn(a * b, N, generator=rng)[:, columns].contiguous() for name, (a, b) in SIZES.items()}
+    return GradientMatrix(blocks, on_disk=False)
+
+
+def whole_problem(gradients: GradientMatrix) -> tuple[Problem, Constraint]:
+    rng = torch.Generator().manual_seed(1)
+    layers = tuple(
+        Layer(name, torch.randn(shape, generator=rng), gradients.blocks[name]) for name, shape in SIZES.items()
+    )
+    return Problem(layers, 0.01, 1.0), Constraint(
+        get_pattern("unstructured"), tuple(map(torch.Size, SIZES.values())), 40
+    )
+
+
+def figures(gradients: GradientMatrix) -> dict[str, torch.Tensor]:
+    """All that a `Columns` can be asked, and what solvers make of it."""
+    rng = torch.Generator().manual_seed(2)
+    problem, constraint = whole_problem(gradients)
+    weights = torch.randn(100, generator=rng)
+    chosen = torch.tensor([0, 3, 29, 30, 31, 99])
+    block = gradients.blocks["b"]
+    found = {
+        "objective": torch.tensor(problem.objective(weights)),
+        "gradient": problem.gradient(weights),
+        "curvature": problem.curvature(),
+        "restricted": problem.restrict(chosen).columns,
+        "rows": block[10:20].clone(),
+        "gram": block @ block.T if isinstance(block, torch.Tensor) else block.gram(0, 70),
+    }
+    for name in ("obd", "obs", "chita", "chita_bso", "mfac"):
+        found[f"mask/{name}"] = get_solver(name).solve(problem, constraint).mask
+    return found
+
+
+def one_rank(out: Path, meet: Path, rank: int, size: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{meet}", rank=rank, world_size=size, timeout=timedelta(seconds=100)
+    )
+    ranks = Ranks(rank, size)
+    shares = [ranks.share(N, 1, number) for number in range(size)]
+    if ranks.leads:
+        with lead(matrix(shares[0]), ranks, shares) as gradients:
+            save_file({name: tensor.contiguous() for name, tensor in figures(gradients).items()}, out)
+    else:
+        serve(matrix(shares[rank]), ranks, shares)
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_products_and_masks_are_those_of_one_process(size: int, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert finish(in_own_process(one_rank, out, tmp_path / "meet", rank, size) for rank in range(size)) == [0] * size
+    found = load_file(out)
+    for name, expected in figures(matrix()).items():
+        if name.startswith("mask/"):
+            assert torch.equal(found[name], expected), name
+        else:
+            torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize(("size", "on_disk"), [(2, False), (4, True)])
+def test_a_network_is_pruned_to_the_same_masks(size: int, on_disk: bool, tmp_path: Path) -> None:
+    state = tmp_path / "state" if on_disk else None
+    outs = [tmp_path / f"out-{rank}" for rank in range(size)]
+    processes = [start(out, state, group=(tmp_path / "meet", rank, size)) for rank, out in enumerate(outs)]
+    assert finish(processes) == [0] * size
+    assert len({out.read_bytes() for out in outs}) == 1, "all ranks return the same"
+    run(tmp_path / "alone")
+    alone, together = load_file(tmp_path / "alone"), load_file(outs[0])
+    for name in (name for name in alone if name.startswith("mask/")):
+        assert torch.equal(alone[name], together[name])
+
+
+def test_killed_ranks_go_on_from_their_state_folder(tmp_path: Path) -> None:
+    state, outs = tmp_path / "state", [tmp_path / f"out-{rank}" for rank in range(2)]
+    begun = [
+        start(out, state, "solve:3" if not rank else None, group=(tmp_path / "meet", rank, 2))
+        for rank, out in enumerate(outs)
+    ]
+    assert finish(begun) == [-9, 0]
+    assert "RankError: The connection to another process was lost" in outs[1].read_text()
+    assert {path.name for path in state.iterdir()} == {"rank-0-of-2", "rank-1-of-2"}
+    again = [start(out, state, group=(tmp_path / "meet2", rank, 2)) for rank, out in enumerate(outs)]
+    assert finish(again) == [0, 0]
+    run(tmp_path / "alone")
+    alone, together = load_file(tmp_path / "alone"), load_file(outs[0])
+    assert all(torch.equal(together[name], alone[name]) for name in alone if name.startswith("mask/"))
+
+
+@pytest.mark.parametrize("spoilt", [0, 1])
+def test_one_ranks_failure_is_everybodys_sentence(spoilt: int, tmp_path: Path) -> None:
+    outs = [tmp_path / f"out-{rank}" for rank in range(2)]
+    processes = [start(out, group=(tmp_path / "meet", rank, 2), spoilt_rank=spoilt) for rank, out in enumerate(outs)]
+    assert finish(processes) == [0, 0]
+    for out in outs:
+        assert f"Rank {spoilt} of 2: Calibration sample 0 holds values that are not finite." in out.read_text()
+
+
+def test_shares_are_whole_batches_where_there_are_enough() -> None:
+    shares = [Ranks(rank, 3).share(100, 10) for rank in range(3)]
+    assert shares == [slice(0, 30), slice(30, 60), slice(60, 100)]
+    assert [Ranks(rank, 3).share(5, 10) for rank in range(3)] == [slice(0, 1), slice(1, 3), slice(3, 5)]
+    with pytest.raises(CalibrationError, match="2 rows of gradients cannot be spread over 3 processes"):
+        Ranks(0, 3).share(2, 1)
