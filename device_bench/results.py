@@ -30,6 +30,7 @@ MAX_FILE_BYTES: Final = 64 << 20
 MAX_SAMPLES: Final = 2_000_000
 MAX_BENCHMARKS: Final = 1_000
 MAX_NODES: Final = 100_000
+MAX_STATES: Final = 100_000
 
 TimeUnit = Literal["ns", "us", "ms", "s", "instructions", "cycles"]
 NANOSECONDS: Final[dict[str, float]] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
@@ -54,6 +55,13 @@ class MachineState(_Record):
     on_battery: bool | None = None
 
 
+class TimedState(_Record):
+    """What the sensors said ``at_s`` seconds after the first round began."""
+
+    at_s: FiniteFloat
+    state: MachineState
+
+
 class Context(_Record):
     """Where, when, how and with what the samples were taken."""
 
@@ -71,6 +79,7 @@ class Context(_Record):
     governor: Text | None = None
     before: MachineState | None = None
     after: MachineState | None = None
+    meanwhile: Annotated[tuple[TimedState, ...], Field(max_length=MAX_STATES)] = ()
     versions: dict[Name, Text] = {}
     sha256: dict[Name, Text] = {}
     warnings: tuple[Text, ...] = ()

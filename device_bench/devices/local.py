@@ -11,6 +11,7 @@ from device_bench import context
 from device_bench.devices.base import Availability
 from device_bench.errors import PlanError, UnknownDeviceError
 from device_bench.interleave import Series, interleave
+from device_bench.looks import Looks
 from device_bench.measurement import Measurement
 from device_bench.prepared import Prepared, prepare, profile
 from device_bench.results import Benchmark, Context, OpTime, Results
@@ -51,7 +52,8 @@ class LocalDevice:
         with _pinned(_chosen(plan)):
             opened = {name: prepare(name, model, plan) for name, model in models.items()}
             before, date = context.machine_state(), context.now()
-            series = interleave({name: one.run for name, one in opened.items()}, plan, progress=progress)
+            looks = Looks(progress)
+            series = interleave({name: one.run for name, one in opened.items()}, plan, progress=looks.between_rounds)
             after = context.machine_state()
             profiles = {name: profile(name, model, plan) for name, model in models.items()} if plan.profile else {}
             described = Context(
@@ -67,6 +69,7 @@ class LocalDevice:
                 governor=context.governor(),
                 before=before,
                 after=after,
+                meanwhile=tuple(looks.seen),
                 versions=context.versions(),
                 sha256=_digests(models),
             )

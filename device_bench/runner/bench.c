@@ -8,6 +8,8 @@
 #include "sensors.h"
 #include "series.h"
 
+#define LOOK_NS 1000000000u
+
 static uint64_t clock_step(void) {
   uint64_t least = 1000000000u;
   for (int i = 0; i < 20; i++) {
@@ -51,12 +53,12 @@ static void warm_up(const arguments* a, series* all) {
   for (int i = 0; i < a->model_count; i++) series_choose_inner(&all[i], step);
 }
 
-static void take_samples(const arguments* a, series* all) {
+static void take_samples(const arguments* a, series* all, looks* seen) {
   int order[MAX_MODELS];
   for (int i = 0; i < a->model_count; i++) order[i] = i;
   uint64_t state = 0x9E3779B97F4A7C15u ^ (uint64_t)a->seed;
   const uint64_t begin = now_ns(), duration = (uint64_t)a->duration_ms * 1000000u;
-  uint64_t flushed = begin;
+  uint64_t flushed = begin, looked = begin;
   for (int round = 0; round < a->samples || (round < 2000000 && since_ns(begin) < duration); round++) {
     if (round || !a->abba) next_order(order, a->model_count, a->abba, &state);
     for (int i = 0; i < a->model_count; i++) {
@@ -64,6 +66,11 @@ static void take_samples(const arguments* a, series* all) {
       /* Its own data back into the caches, as in an app that runs one model. */
       if (a->model_count > 1) series_run(s);
       series_sample(s, begin);
+    }
+    if (since_ns(looked) > LOOK_NS && seen->count < MAX_LOOKS) {
+      looked = now_ns();
+      seen->at_s[seen->count] = (double)since_ns(begin) / 1e9;
+      machine_state_read(&seen->states[seen->count++]);
     }
     /* Seldom, and between rounds: writing to whoever listens costs time. */
     if (since_ns(flushed) > 500000000u || now_ns() < flushed) {
@@ -83,10 +90,11 @@ void bench(const arguments* a, float* input, size_t elements) {
   runtime r = runtime_open(a->ort);
   for (int i = 0; i < a->model_count; i++) series_open(&all[i], &r, a, &a->models[i], input, elements);
   warm_up(a, all);
-  take_samples(a, all);
+  static looks seen;
+  take_samples(a, all, &seen);
   machine_state_read(&after);
   for (int i = 0; i < a->model_count && a->profile; i++) series_profile(&all[i], a, &a->models[i]);
-  report(a, &r, &before, &after, all, a->model_count);
+  report(a, &r, &before, &seen, &after, all, a->model_count);
   for (int i = 0; i < a->model_count; i++) series_close(&all[i]);
   runtime_close(&r);
 }

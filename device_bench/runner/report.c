@@ -6,8 +6,8 @@
 
 #include "cores.h"
 
-static void print_state(const char* key, const machine_state* s) {
-  printf("\"%s\": {\"load_avg\": [", key);
+static void print_state(const machine_state* s) {
+  printf("{\"load_avg\": [");
   if (s->has_load) printf("%.2f, %.2f, %.2f", s->load[0], s->load[1], s->load[2]);
   printf("], \"frequencies_mhz\": [");
   for (int i = 0; i < s->cores; i++) printf("%s%ld", i ? ", " : "", s->mhz[i]);
@@ -17,7 +17,7 @@ static void print_state(const char* key, const machine_state* s) {
   printf("}");
   if (s->battery_percent >= 0) printf(", \"battery_percent\": %d", s->battery_percent);
   if (s->on_battery >= 0) printf(", \"on_battery\": %s", s->on_battery ? "true" : "false");
-  printf("}, ");
+  printf("}");
 }
 
 static void print_context(const arguments* a, const runtime* r, const series* all, int count) {
@@ -65,11 +65,20 @@ static void print_series(const series* s) {
   printf("}");
 }
 
-void report(const arguments* a, const runtime* r, const machine_state* before, const machine_state* after,
-            const series* all, int count) {
+void report(const arguments* a, const runtime* r, const machine_state* before, const looks* seen,
+            const machine_state* after, const series* all, int count) {
   printf("{\"context\": {");
-  print_state("before", before);
-  print_state("after", after);
+  printf("\"before\": ");
+  print_state(before);
+  printf(", \"after\": ");
+  print_state(after);
+  printf(", \"meanwhile\": [");
+  for (int i = 0; i < seen->count; i++) {
+    printf("%s{\"at_s\": %.3f, \"state\": ", i ? ", " : "", seen->at_s[i]);
+    print_state(&seen->states[i]);
+    printf("}");
+  }
+  printf("], ");
   print_context(a, r, all, count);
   printf("}, \"benchmarks\": [");
   for (int i = 0; i < count; i++) {

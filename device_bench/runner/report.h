@@ -6,7 +6,7 @@
 #include "sensors.h"
 #include "series.h"
 
-void report(const arguments* a, const runtime* r, const machine_state* before, const machine_state* after,
-            const series* all, int count);
+void report(const arguments* a, const runtime* r, const machine_state* before, const looks* seen,
+            const machine_state* after, const series* all, int count);
 
 #endif

@@ -19,6 +19,14 @@ typedef struct machine_state {
   int on_battery;      /* -1: unknown */
 } machine_state;
 
+/* What was seen between rounds, once a second. */
+#define MAX_LOOKS 4096
+typedef struct looks {
+  machine_state states[MAX_LOOKS];
+  double at_s[MAX_LOOKS];
+  int count;
+} looks;
+
 void machine_state_read(machine_state* out);
 
 /* The clock of a core in MHz, 0 if unknown. */

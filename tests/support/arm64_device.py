@@ -39,11 +39,24 @@ mount --bind "$config/cpuinfo" "$root/proc/cpuinfo"
 for folder in run root tmp; do mount -t tmpfs -o size=8m,mode=755 none "$root/$folder"; done
 mount -t tmpfs -o size=64m,mode=755 none "$root/data"
 mount --bind "$config" "$root/mnt"
+mount --bind "$config/sys" "$root/sys"
 mkdir "$root/run/sshd"
 ip link set lo up
 echo ready
 exec sleep 600
 """
+# A phone's sensors, as Linux shows them below /sys: a fast and a slow core, a warm zone, a battery in use.
+_SENSORS = {
+    "devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "2800000",
+    "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2400000",
+    "devices/system/cpu/cpu0/cpufreq/scaling_governor": "schedutil",
+    "devices/system/cpu/cpu1/cpufreq/cpuinfo_max_freq": "1800000",
+    "devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": "1200000",
+    "class/thermal/thermal_zone0/type": 'soc "hot"',
+    "class/thermal/thermal_zone0/temp": "41500",
+    "class/power_supply/battery/capacity": "77",
+    "class/power_supply/battery/status": "Discharging",
+}
 # A network namespace does not hold back vsock, so adbd gets none.
 NO_VSOCK = """
 #define _GNU_SOURCE
@@ -127,6 +140,9 @@ class Machine:
 def machine(folder: Path) -> Iterator[Machine]:
     """A machine without any daemon; `folder` is new and its own. Its last output is in folder/daemon.log."""
     (folder / "cpuinfo").write_text(CPUINFO, encoding="ascii")
+    for name, text in _SENSORS.items():
+        (folder / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "sys" / name).write_text(f"{text}\n", encoding="ascii")
     (folder / "novsock.c").write_text(NO_VSOCK)
     build_program("linux-aarch64", [folder / "novsock.c"], folder / "novsock.so", ("-shared", "-fPIC"))
     folder.chmod(0o755)

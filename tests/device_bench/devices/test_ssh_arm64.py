@@ -68,9 +68,25 @@ def objects(board: Machine) -> set[str]:
 
 
 def test_measures_on_arm64_and_pushes_nothing_twice(device: ShellDevice, board: Machine, models: Models) -> None:
-    measurement = device.measure(models, PLAN)
-    assert len(measurement.results.benchmark("dense").samples) == 10
-    assert measurement.results.context.cpu == "aarch64 implementer 0x41 part 0xd03"
+    plan = replace(PLAN, cores="big", duration_s=2.5, profile=True)
+    measurement = device.measure(models, plan)
+    context, benchmark = measurement.results.context, measurement.results.benchmark("dense")
+    assert len(benchmark.samples) == len(benchmark.timestamps_s) == len(benchmark.frequencies_mhz) >= 10
+    assert set(benchmark.frequencies_mhz) == {2400.0}
+    assert (context.cpu, context.affinity, context.governor) == (
+        "aarch64 implementer 0x41 part 0xd03",
+        (0,),
+        "schedutil",
+    )
+    assert context.meanwhile
+    for state in (context.before, context.after, context.meanwhile[0].state):
+        assert state is not None
+        assert state.frequencies_mhz == (2400.0, 1200.0)
+        assert state.temperatures_c == {"thermal_zone0 soc__hot_": 41.5}
+        assert (state.battery_percent, state.on_battery) == (77, True)
+    assert benchmark.session_ms
+    assert benchmark.peak_memory_bytes
+    assert [entry.op for entry in benchmark.profile] == ["Relu"]
     assert board.run("ls", BASE).split() == ["objects", "runs"]
     assert board.run("ls", f"{BASE}/runs") == ""
     before = objects(board)

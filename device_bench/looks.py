@@ -1,0 +1,44 @@
+"""Read the machine's sensors now and then while samples are taken, between rounds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from device_bench import context
+from device_bench.results import MAX_STATES, TimedState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from device_bench.interleave import Progress
+    from device_bench.results import MachineState
+
+_EVERY_NS: Final = 1_000_000_000
+
+
+class Looks:
+    """What was ``seen``; ``between_rounds`` passes on to ``progress`` the share that is done."""
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        *,
+        clock: Callable[[], int] = time.perf_counter_ns,
+        read: Callable[[], MachineState] = context.machine_state,
+    ) -> None:
+        self.seen: list[TimedState] = []
+        self._progress, self._clock, self._read = progress, clock, read
+        self._begin: int | None = None
+        self._last = 0
+
+    def between_rounds(self, share: float) -> None:
+        """Look once a second; the first round begins the count."""
+        now = self._clock()
+        if self._begin is None:
+            self._begin = self._last = now
+        if now - self._last > _EVERY_NS and len(self.seen) < MAX_STATES:
+            self._last = now
+            self.seen.append(TimedState(at_s=(now - self._begin) / 1e9, state=self._read()))
+        if self._progress:
+            self._progress(share)
