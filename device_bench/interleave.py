@@ -25,6 +25,8 @@ _WINDOW = 5  # runs whose median must agree with that of the runs before
 _SETTLED = 0.02
 _RESOLUTIONS = 1000  # a sample lasts at least this many steps of the clock, so that reading it costs 0.1 %
 _MAX_INNER = 100_000
+# What a long run keeps: beyond it a sample is the mean of more runs, so that half an hour still fits in a results file.
+_MAX_ROUNDS = 200_000
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,11 @@ def _warm_up(
         stable = {name: _settled(times[name]) for name in runs}
         if all(stable.values()):
             break
-    inner = {
-        name: min(max(math.ceil(shortest / max(min(taken[1:]), 1)), 1), _MAX_INNER) for name, taken in times.items()
-    }
-    return inner, rounds, stable
+    least = {name: max(min(taken[1:]), 1) for name, taken in times.items()}
+    inner = {name: max(math.ceil(shortest / ns), 1) for name, ns in least.items()}
+    round_ns = sum(inner[name] * ns for name, ns in least.items())
+    more = math.ceil(plan.duration_s * 1e9 / round_ns / _MAX_ROUNDS) if plan.duration_s else 1
+    return {name: min(count * max(more, 1), _MAX_INNER) for name, count in inner.items()}, rounds, stable
 
 
 def _settled(times: list[int]) -> bool:

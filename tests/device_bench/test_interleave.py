@@ -102,6 +102,16 @@ def test_duration_goes_on_after_the_samples_and_progress_reaches_one() -> None:
     assert told[-1] == 1.0
 
 
+def test_a_long_run_of_a_short_model_keeps_samples_that_fit_in_a_results_file() -> None:
+    """A minute of 0.15 ms would be 400,000 samples; each is the mean of two runs instead."""
+    machine = Machine()
+    plan = Plan(samples=50, duration_s=60.0, warmup_rounds=2)
+    series = interleave({"s": machine.work("", 150_000)}, plan, clock=machine.clock)["s"]
+    assert 190_000 <= len(series.samples_ns) <= 200_001
+    assert series.inner == 2
+    assert series.starts_ns[-1] == pytest.approx(60e9, rel=0.01)
+
+
 def test_garbage_collection_is_off_meanwhile_and_back_afterwards_even_after_an_error() -> None:
     seen = []
 
