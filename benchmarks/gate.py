@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--noise", action="append", choices=list(KINDS), help="this kind only; may be repeated")
     parser.add_argument("--json", type=Path, help="file for the shares of all outcomes")
     options = parser.parse_args()
 
@@ -33,7 +34,7 @@ def main() -> None:
         asked = f"slower by {slowdown:.0%}: found" if slowdown else "unchanged: false alarms / fine"
         table.add_column(f"{band:.0%} allowed, {asked}", justify="right")
     shares: dict[str, list[dict[str, object]]] = {}
-    for name in track(KINDS, "kinds of noise", console=Console(stderr=True)):
+    for name in track(options.noise or list(KINDS), "kinds of noise", console=Console(stderr=True)):
         cells = []
         for band, slowdown in COLUMNS:
             found = outcomes(KINDS[name], slowdown, max_regression=band, samples=options.samples, trials=options.trials)
