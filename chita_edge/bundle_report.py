@@ -14,28 +14,32 @@ from device_bench.results import NANOSECONDS
 from device_bench.subjects import DENSE_FILE
 
 REPORT = "report.html"
+_NO_TIME = {
+    "instructions": "counted instructions, not a time",
+    "estimate": "an estimate from an instruction mix, not a measurement",
+}
 
 
 def report_run(label: str, results: Results, layers: Collection[str] = (), aliases: Aliases | None = None) -> ReportRun:
     """One measurement as the report shows it; `layers` and `aliases` are for `chita_edge.layer_times`."""
     measurement, context = Measurement(results), results.context
-    counted = any(benchmark.time_unit not in NANOSECONDS for benchmark in results.benchmarks)
+    measured = results.kind == "measured"
     scale = {benchmark.name: NANOSECONDS.get(benchmark.time_unit, 1e6) / 1e6 for benchmark in results.benchmarks}
     speedup = None
     if {"dense", "sparse"} <= set(results.names):
         ratio = measurement.ratio("dense", "sparse")
         speedup = (ratio.estimate, ratio.low, ratio.high)
     threads = f"{context.threads} thread{'s' if context.threads != 1 else ''}" if context.threads else None
-    known = (context.cpu, context.isa, threads, None if results.kind == "measured" else results.kind)
+    known = (context.cpu, context.isa, threads, _NO_TIME.get(results.kind))
     return ReportRun(
         label=label,
         device=context.device or "unknown device",
         date=context.date or "",
         description=", ".join(part for part in known if part),
         samples={entry.name: [sample * scale[entry.name] for sample in entry.samples] for entry in results.benchmarks},
-        unit="instructions" if counted else "ms",
+        unit="ms" if measured else results.benchmarks[0].time_unit,
         speedup=speedup,
-        warnings=() if counted else measurement.warnings,
+        warnings=measurement.warnings if measured else (),
         layer_ms=layer_times(results, layers, aliases or {}),
     )
 

@@ -156,6 +156,7 @@ class Latency:
         return measure(models, device=self.device, samples=self.samples, threads=self.threads)
 
     def _record(self, measurement: Measurement) -> None:
+
         for benchmark in measurement.results.benchmarks:
             figures: dict[str, float]
             if measurement.results.kind != "measured":

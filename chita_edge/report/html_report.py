@@ -78,13 +78,16 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
         _figure("accuracy", percent(accuracy.get("sparse"), 2), f"dense {percent(accuracy.get('dense'), 2)}"),
         _figure("file", megabytes(size.get("sparse")), f"dense {megabytes(size.get('dense'))}"),
     ]
-    if runs and {"dense", "sparse"} <= set(runs[0].samples):
-        dense, sparse = (float(np.median(runs[0].samples[name])) for name in ("dense", "sparse"))
-        what = "latency" if runs[0].unit == "ms" else runs[0].unit
-        figures.append(_figure(what, f"{sparse:.4g} {runs[0].unit}", f"dense {dense:.4g}, p50 on {runs[0].device}"))
-    if runs and runs[0].speedup:
-        estimate, low, high = runs[0].speedup
-        figures.append(_figure("speedup", f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {runs[0].device}"))
+    # At a glance a time is shown if there is one; counts and estimates are called what they are.
+    shown = next((run for run in runs if run.unit == "ms"), runs[0] if runs else None)
+    if shown and {"dense", "sparse"} <= set(shown.samples):
+        dense, sparse = (float(np.median(shown.samples[name])) for name in ("dense", "sparse"))
+        what = "latency" if shown.unit == "ms" else shown.unit
+        figures.append(_figure(what, f"{sparse:.4g} {shown.unit}", f"dense {dense:.4g}, p50 on {shown.device}"))
+    if shown and shown.speedup:
+        estimate, low, high = shown.speedup
+        what = "speedup" if shown.unit == "ms" else f"{shown.unit}, dense over sparse"
+        figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {shown.device}"))
     return figures
 
 
@@ -115,7 +118,7 @@ def _history(run: ReportRun) -> list[list[str]]:
     rows = []
     for name, samples in run.samples.items():
         p50, p90 = np.quantile(np.asarray(samples, dtype=np.float64), (0.5, 0.9))
-        speedup = f"{run.speedup[0]:.2f}×" if run.speedup and name == "sparse" else ""
+        speedup = f"{run.speedup[0]:.2f}×" if run.speedup and run.unit == "ms" and name == "sparse" else ""
         figures = [f"{value:.4g} {run.unit}" for value in (p50, p90, min(samples))]
         rows.append([run.label, run.device, run.date[:10], name, *figures, str(len(samples)), speedup])
     return rows

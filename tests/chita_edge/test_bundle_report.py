@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chita_edge.bundle import verify_bundle, write_bundle
-from chita_edge.bundle_report import write_report
+from chita_edge.bundle_report import report_page, write_report
 from chita_edge.errors import BundleTamperedError
 from chita_edge.report.html_layers import LayerMilliseconds
 from chita_edge.report.html_report import ReportRun, render_report
@@ -50,8 +50,21 @@ def test_report_takes_runs_in_and_leaves_the_product_alone(bundle: Path, tmp_pat
     text = page.read_text()
     assert text.index("emulated:x") < text.index("<h3>ssh:phone") < text.index("<h3>local")
     assert "2.00×" in text
+    assert "counted instructions, not a time" in text
+    # The glance shows the newest time, not the newer count.
+    assert "p50 on ssh:phone" in text
+    assert "p50 on emulated" not in text
     again = write_report(bundle).read_text()
     assert again == text
+
+
+def test_an_estimate_alone_is_never_called_a_latency(tmp_path: Path) -> None:
+    estimated = results("2026-01-01T00:00:00+00:00", "estimate:cortex-a53", "cycles", "estimate")
+    page = report_page({}, {"a53": estimated}, tmp_path / "none.onnx")
+    assert "an estimate from an instruction mix, not a measurement" in page
+    assert "cycles, dense over sparse" in page
+    assert "<small>speedup</small>" not in page
+    assert "<small>latency</small>" not in page
 
 
 def test_a_bundle_that_was_changed_or_a_run_that_is_none_changes_nothing(bundle: Path, tmp_path: Path) -> None:
