@@ -178,7 +178,9 @@ def stage_gradients(
     """Some rows of one stage's gradients: each stage takes the next images, round and round."""
     total, count = len(calibration.images), stage_images(calibration, config)
     first, last = (row * config.samples_per_row for row in (rows.start, rows.stop))
-    chosen = torch.arange(stage * count + first, stage * count + last) % total
+    start, stop = stage * count % total + first, stage * count % total + last
+    # A view where it can be: a thousand large images need not be in memory twice.
+    chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
     return per_sample_gradients(
         model,
         calibration.images[chosen],

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from chita_edge.atomic_file import check_free, write_file
+from chita_edge.calibration import Ranks
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import UsageError
 from chita_edge.inputs import load_inputs
@@ -73,8 +74,9 @@ def prune_to_file(
     calibration_images: int | None = None,
     force: bool = False,
     state_dir: Path | None = None,
+    ranks: Ranks | None = None,
     progress: Progress = silent,
-) -> PrunedFile:
+) -> PrunedFile | None:
     """Prune a registered network and write its state dict, with the network's own keys, to `out`.
 
     Args:
@@ -86,6 +88,8 @@ def prune_to_file(
         calibration_images: how many to draw; 1,000, or all of fewer, when None.
         force: replace `out`.
         state_dir: folder that keeps finished work; the same call goes on from there.
+        ranks: other processes that do the same with the same arguments, and share the gradients; only the first one
+            judges and writes, and the others return None.
         progress: told of every stage.
 
     Raises:
@@ -101,16 +105,20 @@ def prune_to_file(
             f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, or "
             "use --method reconstruct, which needs none."
         )
-    before = _accuracy(inputs.model, inputs.validation, "accuracy before", progress)
+    judging = inputs.validation if ranks is None or ranks.leads else None
+    before = _accuracy(inputs.model, judging, "accuracy before", progress)
     result = prune(
         inputs.model,
         inputs.calibration,
         config,
         prunable=entry.prunable(inputs.model),
         state_dir=state_dir,
+        ranks=ranks,
         progress=progress,
     )
-    after = _accuracy(result.model, inputs.validation, "accuracy after", progress)
+    if ranks is not None and not ranks.leads:
+        return None
+    after = _accuracy(result.model, judging, "accuracy after", progress)
     write_file(out, _state_dict_file(result.model, out), force)
     judged = None if before is None or after is None else Accuracy(before, after)
     return PrunedFile(model, out, len(inputs.images), result.figures, judged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ _DISTILL_EPOCHS = 20
 @click.option("--distill-epochs", type=int, help="The same, so many passes over the calibration images.")
 @click.option("--distill-seconds", type=float, help="The same, but no longer than that.")
 @click.option("--gradual-steps", type=int, help="Alternate pruning and learning so often. Default 1.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Folder that keeps finished work; goes on from there.")
+@click.option(
+    "--resume", "--state", type=click.Path(path_type=Path), help="Folder that keeps finished work; goes on from there."
+)
 @click.option("--force", is_flag=True, help="Replace the file --out.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with options of PruneConfig.")
 @json_option
@@ -45,7 +48,9 @@ def prune(
     **options: Any,
 ) -> None:
     """Prune MODEL and write its state dict, with the network's own keys and zeros in place."""
+    from chita_edge.calibration import ranks_from_environment
     from chita_edge.config import read_toml, validated
+    from chita_edge.progress import silent
     from chita_edge.prune_config import PruneConfig
     from chita_edge.prune_to_file import prune_to_file, recommended
     from chita_edge.report.prune_table import print_prune
@@ -58,7 +63,7 @@ def prune(
     if wanted and "distill_epochs" not in values:
         values["distill_epochs"] = _DISTILL_EPOCHS
     config = validated(PruneConfig, values)
-    with ProgressBars() as progress:
+    with ranks_from_environment() as ranks, ProgressBars() if ranks is None or ranks.leads else nullcontext() as bars:
         result = prune_to_file(
             model,
             out,
@@ -68,8 +73,11 @@ def prune(
             calibration_images=calibration_images,
             force=force,
             state_dir=resume,
-            progress=progress,
+            ranks=ranks,
+            progress=bars or silent,
         )
+    if result is None:
+        return
     if as_json:
         print_json(result.to_json())
     else:
