@@ -72,8 +72,8 @@ class Walk:
     def _hook(self, name: str) -> Any:
         def pause(module: nn.Module, arguments: tuple[Any, ...]) -> None:
             del module
-            if name in self._visited:
-                return
+            if name in self._visited or threading.current_thread() is not self._thread:
+                return  # passed before, or by another walk over the same network
             self._visited.add(name)
             self._at = (name, arguments[0])
             self._paused.release()

@@ -50,16 +50,19 @@ def calibration() -> LabelledImages:
 
 
 class Deadly:
-    """A progress that kills its own process, as `kill -9` does."""
+    """A progress that kills its own process, as `kill -9` does; or fails with a sentence, if told ``solve:3!``."""
 
     def __init__(self, at: str | None) -> None:
-        self.stage, _, self.calls = (at or ":0").partition(":")
+        self.stage, _, self.calls = (at or ":0").rstrip("!").partition(":")
+        self.fails = at is not None and at.endswith("!")
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Count the calls of the one stage."""
         if stage == self.stage:
             left = int(self.calls) - 1
             self.calls = str(left)
+            if not left and self.fails:
+                raise ChitaEdgeError("This is what went wrong.")
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
 

@@ -119,6 +119,17 @@ def test_one_ranks_failure_is_everybodys_sentence(spoilt: int, tmp_path: Path) -
         assert f"Rank {spoilt} of 2: Calibration sample 0 holds values that are not finite." in out.read_text()
 
 
+def test_the_leaders_failure_ends_the_others(tmp_path: Path) -> None:
+    outs = [tmp_path / f"out-{rank}" for rank in range(2)]
+    processes = [
+        start(out, None, None if rank else "solve:3!", group=(tmp_path / "meet", rank, 2))
+        for rank, out in enumerate(outs)
+    ]
+    assert finish(processes) == [0, 0]
+    assert outs[0].read_text() == "ChitaEdgeError: This is what went wrong."
+    assert outs[1].read_text() == "RankError: The leading process, rank 0, failed; its own message says why."
+
+
 def test_shares_are_whole_batches_where_there_are_enough() -> None:
     shares = [Ranks(rank, 3).share(100, 10) for rank in range(3)]
     assert shares == [slice(0, 30), slice(30, 60), slice(60, 100)]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from chita_edge.calibration import CalibrationError
-from chita_edge.calibration.walk import Walk, call_order
+from chita_edge.calibration.walk import Walk, Walks, call_order
 
 
 class Net(nn.Module):
@@ -69,3 +69,26 @@ def test_errors_of_the_network_come_to_the_caller() -> None:
         walk.next()
         with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
             walk.next()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
+def test_walks_side_by_side_see_what_one_walk_sees(batch_size: int) -> None:
+    net, x = Net(), torch.randn(5, 3)
+    with torch.no_grad(), Walk(net, NAMES, x) as walk, Walks(net, NAMES, x, batch_size) as walks:
+        while (stop := walk.next()) is not None:
+            name, inputs = walks.next()
+            assert name == stop[0]
+            assert [len(part) for part in inputs] == [len(part) for part in x.split(batch_size)]
+            torch.testing.assert_close(torch.cat(inputs), stop[1])
+            dict(net.named_modules())[name.removesuffix(".weight")].weight.mul_(0.5)
+        assert walks.next() is None
+
+
+def test_walks_leave_neither_hooks_nor_threads() -> None:
+    net = Net()
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), Walks(net, NAMES, torch.ones(5, 3), 2) as walks:
+        walks.next()
+        raise KeyboardInterrupt
+    assert threading.active_count() == before
+    assert not any(module._forward_pre_hooks for module in net.modules())
