@@ -22,7 +22,8 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option(
     "--compare", "baseline", type=click.Path(path_type=Path), help="Results file to hold the new ones against."
 )
-@click.option("--max-regression", default="5%", show_default=True, help="With --compare: how much slower is allowed.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another bundle, measured in turns with BUNDLE.")
+@click.option("--max-regression", default="5%", show_default=True, help="How much slower is allowed.")
 @json_option
 @click.pass_context
 def bench(
@@ -37,31 +38,51 @@ def bench(
     profile: bool,
     out: Path | None,
     baseline: Path | None,
+    against: Path | None,
     max_regression: str,
     as_json: bool,
 ) -> None:
     """Measure the dense and the sparse model of BUNDLE, interleaved, on a device.
 
-    With --compare the exit code is 0, 3 for a regression (which a second run, made at once, has confirmed), or 4 when
-    the samples do not tell.
+    With --compare (samples that were taken before) or --against (another bundle; only the sparse models of both are
+    measured) the exit code is 0, 3 for a regression, which a second run has confirmed, or 4 when the samples do not
+    tell.
     """
+    from chita_edge.errors import UsageError
     from chita_edge.gate import bench_against
     from chita_edge.latency import summarise
     from chita_edge.measuring import measure_bundle
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
+    from chita_edge.side_by_side import bench_side_by_side
     from device_bench import Plan
     from device_bench.plan import parse_cores, parse_duration
 
+    if baseline is not None and against is not None:
+        raise UsageError(
+            "New samples are held against a file or another bundle; give --compare or --against, not both."
+        )
+    duration_s = parse_duration(duration) if duration else 0.0
     plan = Plan(
         threads=threads,
         samples=samples,
-        duration_s=parse_duration(duration) if duration else 0.0,
+        duration_s=duration_s,
+        time_limit_s=3600.0 + 1.5 * duration_s,
         cores=parse_cores(cores) if cores else None,
         ort=ort,
         profile=profile,
     )
+    if against is not None:
+        with ProgressBars() as progress:
+            sides = bench_side_by_side(
+                against, bundle, plan, device=device, max_regression=max_regression, out=out, progress=progress
+            )
+        if as_json:
+            print_json({"verdict": sides.document()})
+        else:
+            print_verdict(sides)
+        context.exit(sides.exit_code)
     verdict = None
     with ProgressBars() as progress:
         if baseline is None:

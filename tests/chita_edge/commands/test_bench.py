@@ -1,6 +1,7 @@
 """`chita-edge bench` on a device whose latencies are ordered in advance; `test_pipeline.py` runs a real one."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,36 @@ def test_gate_prints_both_tables(bundle: Path, fake: Fake, saved: Callable[..., 
     assert done.returncode == 3
     assert "Latency on" in done.stdout
     assert "regression at an allowed regression of 5.0%" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("runs", "code"), [([4.0], 0), ([5.0, 5.0], 3), ([5.0, 4.0], 4)])
+def test_two_bundles_in_turns(runs: list[float], code: int, bundle: Path, fake: Fake, chita_edge: Run) -> None:
+    shutil.copytree(bundle, bundle.parent / "old")
+    device = fake(*({"base": 4.0, "new": ms} for ms in runs))
+    done = chita_edge("bench", "bundle", "--against", "old", "--device", "fake:x", "--out", "run.json", "--json")
+    assert done.returncode == code, done.stderr
+    (model,) = json.loads(done.stdout)["verdict"]["models"]
+    assert model["name"] == "sparse"
+    assert model["ratio"]["estimate"] == pytest.approx(runs[0] / 4.0, rel=0.01)
+    assert len(device.plans) == len(runs)
+    assert load(bundle.parent / "run.json").names == ("base", "new")
+
+
+def test_against_what_is_no_bundle_and_with_a_file_besides(bundle: Path, fake: Fake, chita_edge: Run) -> None:
+    device = fake(QUICK)
+    done = chita_edge("bench", "bundle", "--against", "nowhere", "--device", "fake:x")
+    assert done.returncode == 2
+    assert "nowhere is not a folder" in done.stderr
+    both = chita_edge("bench", "bundle", "--against", "bundle", "--compare", "x.json", "--device", "fake:x")
+    assert both.returncode == 2
+    assert "not both" in both.stderr
+    assert device.plans == []
+
+
+def test_a_long_run_is_not_killed_before_its_end(bundle: Path, fake: Fake, chita_edge: Run) -> None:
+    device = fake(QUICK)
+    assert chita_edge("bench", "bundle", "--device", "fake:x", "--duration", "2h").returncode == 0
+    assert device.plans[0].time_limit_s > device.plans[0].duration_s == 7200.0
 
 
 def test_a_device_that_goes_away_before_the_second_run(

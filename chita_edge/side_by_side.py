@@ -1,0 +1,56 @@
+"""Two builds of one network measured in turns on one device: pairs that drift and heat do not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import device_bench
+from chita_edge.bundle import verify_bundle
+from chita_edge.gate import second_run
+from chita_edge.progress import Progress, silent
+from device_bench import ModelUnderTest, Plan, Results
+from device_bench.compare import compare, parse_share
+from device_bench.subjects import SPARSE_FILE
+from device_bench.verdict import Verdict
+
+
+def bench_side_by_side(
+    base: Path,
+    new: Path,
+    plan: Plan,
+    *,
+    device: str = "local",
+    max_regression: float | str = 0.05,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Verdict:
+    """Is the sparse model of the bundle `new` slower than that of `base`? Sample by sample, in one process.
+
+    If it seems so, both are measured again and have to agree. `out` keeps the samples, named base and new, and
+    `second_run(out)` those of the second run. Raises BundleTamperedError, PlanError and what the device raises.
+    """
+    allowed = parse_share(max_regression)
+    for bundle in (base, new):
+        verify_bundle(bundle)
+    models = {
+        name: ModelUnderTest(bundle / SPARSE_FILE, sparse=True) for name, bundle in (("base", base), ("new", new))
+    }
+
+    def run(stage: str, plan: Plan, place: Path | None) -> tuple[Results, Results]:
+        tell: Callable[[float], None] = lambda share: progress(stage, round(share * plan.samples), plan.samples)  # noqa: E731
+        measurement = device_bench.measure(models, device=device, plan=plan, progress=tell)
+        if place is not None:
+            measurement.save(place)
+        return _side(measurement.results, "base"), _side(measurement.results, "new")
+
+    def again() -> tuple[Results, Results]:
+        return run("latency, second run", replace(plan, seed=plan.seed + 1), second_run(out) if out else None)
+
+    return compare(*run("latency", plan, out), max_regression=allowed, paired=True, again=again)
+
+
+def _side(results: Results, name: str) -> Results:
+    """The samples of one of the two, under the name that both then have."""
+    return Results(context=results.context, benchmarks=(results.benchmark(name).model_copy(update={"name": "sparse"}),))
