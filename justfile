@@ -14,6 +14,10 @@ kernels:
 test *arguments:
     pytest {{arguments}}
 
+# Measure on a whole arm64 machine below qemu-system; five minutes, see docs/arm64.md
+test-system:
+    CHITA_EDGE_QEMU_SYSTEM=1 pytest -s tests/device_bench/system
+
 lint:
     ruff check .
     ruff format --check .
