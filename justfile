@@ -33,6 +33,7 @@ benchmarks:
     python benchmarks/accuracy.py --json runs/accuracy.json
     python benchmarks/end_to_end.py --json runs/end_to_end.json
     python benchmarks/kernels.py --json runs/kernels.json
+    python benchmarks/gate.py --json runs/gate.json
 
 # Train the embedded network again from the data set in Debian's dataset-fashion-mnist
 train data='/usr/share/datasets/fashion-mnist':
