@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def test_each_layer_is_decided_for_a_reason(built: tuple[Path, dict[str, Any], s
     assert all(layer["reason"] for layer in layers)
     assert {layer["format"] for layer in layers} >= {"csr", "depthwise", "dense"}
     assert sum(layer["macs"]["sparse"] for layer in layers) < sum(layer["macs"]["dense"] for layer in layers)
+
+
+def test_the_report_has_a_time_for_every_layer(built: tuple[Path, dict[str, Any], str]) -> None:
+    bundle, printed, _ = built
+    times = re.findall(r'data-name="ms">([^<]*)', (bundle / "report.html").read_text())
+    assert len(times) == len(printed["layers"]) + 1  # and one for all other nodes
+    assert all(re.fullmatch(r"\d+\.\d{3} → \d+\.\d{3}", time) for time in times)
 
 
 def test_the_bundle_is_whole_and_holds_the_arm64_library_twice(built: tuple[Path, dict[str, Any], str]) -> None:
