@@ -1,16 +1,18 @@
 """How accurate is ResNet-20 on CIFAR-10 after pruning, by method, pattern and sparsity?
 
     python benchmarks/pruning.py --weights resnet20_cifar10.pt --data cifar10.npz [--methods chita_bso default]
-        [--sparsities 0.5 0.7 0.8 0.9] [--structures unstructured] [--seeds 5] [--json FILE]
+        [--sparsities 0.5 0.7 0.8 0.9] [--structures unstructured] [--seeds 5] [--first-seed 0] [--json FILE]
 
 ``--weights`` is a state dict of `ResNet20Cifar`; ``--data`` an npz with ``x_calib``, ``y_calib``, ``x_val``, ``y_val``
 (uint8 NHWC images, integer labels). A seed draws the calibration images; accuracy is that on ``x_val``, with no
 training. All weights but those of the shortcuts' convolutions are pruned; batch norm is recalibrated on four views.
+With ``--json`` each row is written as it is found, and a later run with the same file adds only those that are missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from statistics import mean
@@ -56,71 +58,101 @@ def prunable(model: nn.Module) -> tuple[str, ...]:
     )
 
 
+def read_rows(path: Path | None) -> list[dict[str, Any]]:
+    """The rows that an earlier run has left in its file."""
+    if path is None or not path.exists():
+        return []
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+    return rows
+
+
+def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    """Replace the file, so that a kill leaves the old rows or the new ones."""
+    if path is not None:
+        new = path.with_name(path.name + ".new")
+        new.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        new.replace(path)
+
+
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for each method, pattern, sparsity and seed, and one for the dense network."""
+    """One row for each method, pattern, sparsity and seed, and one for the dense network; earlier rows are kept."""
     model = ResNet20Cifar().eval()
     load_weights(model, arguments.weights)
     source, validation = read(arguments.data)
     names = prunable(model)
     console = Console(stderr=True)
-    rows: list[dict[str, Any]] = [
-        {
-            "method": "dense",
-            "pattern": "unstructured",
-            "sparsity": 0.0,
-            "seed": 0,
-            "accuracy": accuracy(model, validation),
-        }
-    ]
-    for seed in range(arguments.seeds):
+    rows = read_rows(arguments.json)
+    if not rows:
+        rows.append(_row("dense", "unstructured", 0.0, 0, accuracy(model, validation)))
+    done = {(row["method"], row["pattern"], row["sparsity"], row["seed"]) for row in rows}
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        wanted = [
+            key
+            for key in itertools.product(arguments.methods, arguments.structures, arguments.sparsities, [seed])
+            if key not in done
+        ]
         chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[: arguments.images]
         calibration = LabelledImages(source.images[chosen], source.labels[chosen])
         config = PruneConfig(seed=seed, gradient_samples=None, gradient_batch=50, recalibration_views=4)
-        gradients = calibration_gradients(model, calibration, names, config)
-        for sparsity in arguments.sparsities:
-            for structure in arguments.structures:
-                for method in arguments.methods:
-                    staged = METHODS[method].stages > 1
-                    options = {"method": method, "sparsity": sparsity, "structure": structure}
-                    options |= {"gradient_samples": 500} if staged else {}
-                    result = prune(
-                        model,
-                        calibration,
-                        config.model_copy(update=options),
-                        prunable=names,
-                        gradients=None if staged else gradients,
-                    )
-                    figures = result.figures
-                    rows.append(
-                        {
-                            "method": method,
-                            "pattern": structure,
-                            "sparsity": sparsity,
-                            "seed": seed,
-                            "accuracy": accuracy(result.model, validation),
-                            "objective": figures.objective,
-                            "solver_seconds": figures.seconds["solve"] + figures.seconds.get("reconstruct", 0.0),
-                        }
-                    )
-                    row = rows[-1]
-                    console.print(
-                        f"seed {seed}, {structure} {sparsity:.0%}, {method}: {row['accuracy']:.2f} %, "
-                        f"objective {row['objective']:.1f}, {row['solver_seconds']:.1f} s"
-                    )
+        gradients = None
+        for method, structure, sparsity, _ in wanted:
+            staged = METHODS[method].stages > 1
+            if gradients is None and not staged:
+                gradients = calibration_gradients(model, calibration, names, config)
+            options = {"method": method, "sparsity": sparsity, "structure": structure}
+            options |= {"gradient_samples": 500} if staged else {}
+            result = prune(
+                model,
+                calibration,
+                config.model_copy(update=options),
+                prunable=names,
+                gradients=None if staged else gradients,
+            )
+            figures = result.figures
+            seconds = figures.seconds["solve"] + figures.seconds.get("reconstruct", 0.0)
+            score = accuracy(result.model, validation)
+            rows.append(_row(method, structure, sparsity, seed, score, figures.objective, seconds))
+            write_rows(arguments.json, rows)
+            console.print(
+                f"seed {seed}, {structure} {sparsity:.0%}, {method}: {score:.2f} %, "
+                f"objective {figures.objective:.1f}, {seconds:.1f} s"
+            )
     return rows
 
 
-def table(rows: list[dict[str, Any]], sparsities: list[float]) -> Table:
+def _row(
+    method: str,
+    pattern: str,
+    sparsity: float,
+    seed: int,
+    accuracy: float,
+    objective: float | None = None,
+    solver_seconds: float | None = None,
+) -> dict[str, Any]:
+    return {
+        "method": method,
+        "pattern": pattern,
+        "sparsity": sparsity,
+        "seed": seed,
+        "accuracy": accuracy,
+        "objective": objective,
+        "solver_seconds": solver_seconds,
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
     """Mean accuracy over the seeds by method, pattern and sparsity."""
-    view = Table(title=f"ResNet-20, CIFAR-10: accuracy in %, dense {rows[0]['accuracy']:.2f}")
-    for heading in ("method", "pattern", *(f"{sparsity:.0%}" for sparsity in sparsities), "solver s"):
+    dense, *pruned = rows
+    sparsities = sorted({row["sparsity"] for row in pruned})
+    view = Table(title=f"ResNet-20, CIFAR-10: accuracy in %, dense {dense['accuracy']:.2f}")
+    for heading in ("method", "pattern", *(f"{sparsity:.0%}" for sparsity in sparsities), "seeds", "solver s"):
         view.add_column(heading)
-    for method, pattern in dict.fromkeys((row["method"], row["pattern"]) for row in rows[1:]):
-        mine = [row for row in rows if (row["method"], row["pattern"]) == (method, pattern)]
-        cells = [
-            f"{mean(row['accuracy'] for row in mine if row['sparsity'] == sparsity):.2f}" for sparsity in sparsities
-        ]
-        view.add_row(method, pattern, *cells, f"{mean(row['solver_seconds'] for row in mine):.1f}")
+    for method, pattern in dict.fromkeys((row["method"], row["pattern"]) for row in pruned):
+        mine = [row for row in pruned if (row["method"], row["pattern"]) == (method, pattern)]
+        scores = [[row["accuracy"] for row in mine if row["sparsity"] == sparsity] for sparsity in sparsities]
+        cells = [f"{mean(found):.2f}" if found else "" for found in scores]
+        seeds = str(len({row["seed"] for row in mine}))
+        view.add_row(method, pattern, *cells, seeds, f"{mean(row['solver_seconds'] for row in mine):.1f}")
     return view
 
 
@@ -132,13 +164,12 @@ def main() -> None:
     parser.add_argument("--structures", nargs="+", choices=list(PATTERNS), default=["unstructured"])
     parser.add_argument("--sparsities", type=float, nargs="+", default=[0.5, 0.7, 0.8, 0.9])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = measure(arguments)
-    Console().print(table(rows, arguments.sparsities))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    Console().print(table(rows))
 
 
 if __name__ == "__main__":

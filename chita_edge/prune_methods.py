@@ -16,16 +16,20 @@ class Method:
         summary: one line for ``--help``.
         reconstruct: refit each layer afterwards, and its support with it.
         stages: times that gradients are taken and weights are chosen, along a schedule of rising sparsity.
+        tempering: exponent of the curvature by which a global budget is shared among layers, see `tempered`.
     """
 
     solver: str
     summary: str
     reconstruct: bool = False
     stages: int = 1
+    tempering: float = 0.0
 
 
 METHODS: dict[str, Method] = {
-    "default": Method("chita_bso", "what this project recommends: chita_bso, then reconstruct", reconstruct=True),
+    "default": Method(
+        "chita_bso", "what this project recommends: chita_bso, then reconstruct", reconstruct=True, tempering=-0.3
+    ),
     "magnitude": Method("magnitude", "the largest weights, unchanged"),
     "obd": Method("obd", "Optimal Brain Damage: the Hessian's diagonal"),
     "obs": Method("obs", "Optimal Brain Surgeon in blocks, all removals of a block corrected together"),
@@ -35,7 +39,7 @@ METHODS: dict[str, Method] = {
     "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
     "chita_pp": Method("chita_bso", "CHITA++: chita_bso in stages, gradients taken anew in each", stages=10),
     "chita_pp_reconstruct": Method(
-        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=10
+        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=10, tempering=-0.3
     ),
     "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }

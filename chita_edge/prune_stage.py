@@ -13,7 +13,9 @@ from chita_edge.calibration import GradientMatrix, per_sample_gradients
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
+from chita_edge.prune_methods import get_method
 from chita_edge.pruning import Layer, Problem, Solution
+from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.columns import squared_norms
 from chita_edge.pruning.journal import FORGETFUL, Journal
 
@@ -139,11 +141,17 @@ class Stages:
             weights = dict(model.named_parameters())
             layers = tuple(Layer(n, weights[n].detach().clone(), gradients.blocks[n]) for n in self.names)
             scale = journal.remember(
-                "curvature", lambda: {"mean": torch.tensor(mean_curvature(layers), dtype=torch.float64)}
+                "curvature", lambda: {"layers": torch.tensor([mean_curvature([layer]) for layer in layers]).double()}
             )
+            curvatures = scale["layers"].tolist()
+            sizes = [layer.weight.numel() for layer in layers]
+            mean = sum(h * size for h, size in zip(curvatures, sizes, strict=True)) / max(1, sum(sizes))
+            exponent = get_method(self.config.method).tempering
+            if exponent:
+                constraint = tempered(constraint, [layer.weight for layer in layers], curvatures, exponent)
             problem = Problem(
                 layers,
-                self.config.ridge * float(scale["mean"]),
+                self.config.ridge * mean,
                 float(self.config.first_order),
                 journal,
                 self.config.memory_budget_bytes,

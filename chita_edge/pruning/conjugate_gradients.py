@@ -9,12 +9,16 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TOLERANCE = 1e-5
 _MOST_ITERATIONS = 40
 
 
 def conjugate_gradients(
-    times: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, factor: torch.Tensor
+    times: Callable[[torch.Tensor], torch.Tensor],
+    right: torch.Tensor,
+    factor: torch.Tensor,
+    *,
+    start: torch.Tensor | None = None,
+    tolerance: float = 1e-5,
 ) -> torch.Tensor | None:
     """Solve M x = right for a symmetric positive definite M (Hestenes and Stiefel 1952).
 
@@ -25,15 +29,20 @@ def conjugate_gradients(
         times: M's product with a vector (m,).
         right: float32 (m,).
         factor: lower Cholesky factor (m, m) of an approximation of M.
+        start: a guess; zero when None.
+        tolerance: the relative error that is allowed.
 
     Returns:
-        x to a relative error of 1e-5, or None where that is not reached.
+        x, or None where the tolerance is not reached.
     """
-    found = torch.zeros_like(right)
-    residual = right
-    direction = torch.cholesky_solve(residual[:, None], factor)[:, 0]
+    direction = torch.cholesky_solve(right[:, None], factor)[:, 0]
+    limit = tolerance**2 * float(right @ direction)
+    if start is None:
+        found, residual = torch.zeros_like(right), right
+    else:
+        found, residual = start, right - times(start)
+        direction = torch.cholesky_solve(residual[:, None], factor)[:, 0]
     size = float(residual @ direction)
-    limit = _TOLERANCE**2 * size
     for _ in range(_MOST_ITERATIONS):
         if not size > limit:
             return found if size == size and size >= 0 else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
     from chita_edge.pruning.quadratic import Quadratic
 
-_LARGEST_HESSIAN = 2048
+LARGEST_HESSIAN = 2048
 # The active set holds the largest so many times the budget, and never less than so many weights.
 _ACTIVE = 1.5
 _LEAST_ACTIVE = 256
@@ -48,7 +48,7 @@ def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, ro
         rounds: most supports tried.
     """
     m = len(start)
-    if m > _LARGEST_HESSIAN:
+    if m > LARGEST_HESSIAN:
         found = iht(quadratic, quadratic.dense * start, start, part.project, max_iterations=_IHT_ITERATIONS)
         return min((_finished(quadratic, mask) for mask in (start, found.mask)), key=lambda point: point.objective)
     kept = int(start.sum())
@@ -56,17 +56,18 @@ def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, ro
     size = max(round(_ACTIVE * kept), _LEAST_ACTIVE)
     if free and size < 0.9 * m:
         active = top_mask(quadratic.dense.abs().masked_fill(start, torch.inf), size).nonzero()[:, 0]
-        point = _spliced(quadratic.restrict(active), start[active], lambda scores: top_mask(scores, kept), rounds)
+        point = spliced(quadratic.restrict(active), start[active], lambda scores: top_mask(scores, kept), rounds)
         weights, mask = torch.zeros_like(quadratic.dense), torch.zeros_like(start)
         weights[active], mask[active] = point.weights, point.mask
         return Found(weights, mask, point.residual, point.objective)
     project = (lambda scores: top_mask(scores, kept)) if free else part.project
-    return _spliced(quadratic, start, project, rounds)
+    return spliced(quadratic, start, project, rounds)
 
 
-def _spliced(
+def spliced(
     quadratic: Quadratic, start: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor], rounds: int
 ) -> Found:
+    """`splice` on the block's Gram matrix, then the best weights on the support found; see `search_block`."""
     hessian = gram(quadratic.columns)
     hessian.diagonal().add_(quadratic.damping)
     slope = torch.mv(quadratic.columns, quadratic.offset)

@@ -1,4 +1,4 @@
-"""Local search over supports of small problems: exact one-for-one swaps, and exact greedy elimination for a start."""
+"""Local search over supports of small problems: exact one-for-one swaps from many starts at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from chita_edge.pruning.quadratic import Quadratic
 
 
-_KICKS = 25
+_RANDOM_STARTS = 24
+_WAVES = 2
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,24 @@ class _Normal:
     hessian: torch.Tensor
     linear: torch.Tensor
 
-    def value(self, mask: torch.Tensor) -> float:
-        """Its least value on a support."""
-        right = self.linear[mask]
-        return -0.5 * float(right @ torch.linalg.solve(self.hessian[mask][:, mask], right))
+    def values(self, inside: torch.Tensor) -> torch.Tensor:
+        """Its least values on supports given by their indices, (starts, k)."""
+        right = self.linear[inside]
+        systems = self.hessian[inside[:, :, None], inside[:, None, :]]
+        solved: torch.Tensor = torch.linalg.solve(systems, right)
+        return -0.5 * (right * solved).sum(1)
 
 
 def local_search(quadratic: Quadratic, starts: list[torch.Tensor], groups: torch.Tensor | None = None) -> torch.Tensor:
-    """The best support that swaps reach from any of the starts or from greedy elimination.
+    """The best support that swaps reach from the starts, from greedy elimination, and from random supports.
 
     With P = (H_SS)⁻¹ and w = P b_S, removing i ∈ S costs w_i²/(2P_ii), and adding j afterwards gains
 
         (g_j + U_ji w_i/P_ii)² / (2(s_j + U_ji²/P_ii)),
         U = H_{S'S} P,  g = b_{S'} − H_{S'S} w,  s_j = H_jj − U_j·H_{Sj},
 
-    with S' the complement of S, all exactly and for all pairs at once. The best swap is made until none gains; then the
-    best support found is kicked, by a few random swaps from a fixed seed, and searched from again.
+    with S' the complement of S, all exactly and for all pairs at once. The best swap is made until none gains. The
+    second wave starts from the best support found, half of it replaced at random; the seed is fixed.
 
     Args:
         quadratic: q over a few hundred weights at most.
@@ -55,55 +58,63 @@ def local_search(quadratic: Quadratic, starts: list[torch.Tensor], groups: torch
     linear = hessian @ quadratic.dense.double() - columns @ quadratic.offset.double()
     normal = _Normal(hessian, linear)
     group = torch.zeros(len(linear), dtype=torch.int64) if groups is None else groups
-    begun = [*starts, _eliminate(normal, starts[0], group)]
-    best = min((_swap(normal, mask, group) for mask in begun), key=normal.value)
-    least = normal.value(best)
+    if not bool(starts[0].any()) or bool(starts[0].all()):
+        return starts[0]
     rng = torch.Generator().manual_seed(0)
-    for _ in range(_KICKS):
-        found = _swap(normal, _kick(best, group, rng), group)
-        value = normal.value(found)
-        if value < least:
-            best, least = found, value
-    return best
+    masks = torch.stack([*starts, _eliminate(normal, starts[0], group)])
+    for wave in range(_WAVES):
+        kept = 0.5 * masks[0] if wave else torch.zeros(len(linear))
+        kicked = [_random(starts[0], kept, group, rng) for _ in range(_RANDOM_STARTS)]
+        masks = _swap(normal, torch.cat([masks, torch.stack(kicked)]), group)
+        masks = masks[normal.values(_inside(masks)).argmin()][None]
+    return masks[0]
 
 
-def _kick(mask: torch.Tensor, group: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Replace a random half of a support by random others, group by group."""
-    scores = torch.rand(len(mask), generator=rng) + 0.5 * mask
-    kicked = torch.zeros_like(mask)
+def _inside(masks: torch.Tensor) -> torch.Tensor:
+    """Indices of the masks' members, (starts, k), ascending; all masks hold as many."""
+    return masks.nonzero()[:, 1].view(len(masks), -1)
+
+
+def _random(like: torch.Tensor, kept: torch.Tensor, group: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """A random support with as many members of each group, those of a larger ``kept`` more likely."""
+    scores = torch.rand(len(like), generator=rng) + kept
+    chosen = torch.zeros_like(like)
     for number in range(int(group.max()) + 1):
         members = (group == number).nonzero()[:, 0]
-        kicked[members] = top_mask(scores[members], int(mask[members].sum()))
-    return kicked
+        chosen[members] = top_mask(scores[members], int(like[members].sum()))
+    return chosen
 
 
-def _swap(normal: _Normal, mask: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
-    mask = mask.clone()
-    best = normal.value(mask)
-    for _ in range(4 * len(mask)):
-        inside, outside = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
-        if not len(inside) or not len(outside):
-            break
-        inverse = torch.linalg.inv(normal.hessian[inside][:, inside])
-        weights = inverse @ normal.linear[inside]
-        between = normal.hessian[outside][:, inside]
+def _swap(normal: _Normal, masks: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+    """Make the best swap in each mask (starts, m) until none gains."""
+    masks = masks.clone()
+    least = normal.values(_inside(masks))
+    going = torch.arange(len(masks))
+    for _ in range(4 * masks.shape[1]):
+        inside, outside = _inside(masks[going]), _inside(~masks[going])
+        inverse = torch.linalg.inv(normal.hessian[inside[:, :, None], inside[:, None, :]])
+        weights = (inverse @ normal.linear[inside][:, :, None])[:, :, 0]
+        between = normal.hessian[outside[:, :, None], inside[:, None, :]]
         pull = between @ inverse
-        gradient = normal.linear[outside] - between @ weights
-        slack = (normal.hessian.diagonal()[outside] - (pull * between).sum(1)).clamp_min(1e-30)
-        pivot = inverse.diagonal()
-        cost = 0.5 * weights.square() / pivot
-        gain = 0.5 * (gradient[:, None] + pull * (weights / pivot)).square() / (slack[:, None] + pull.square() / pivot)
-        change = cost - gain
-        change[group[outside][:, None] != group[inside][None]] = torch.inf
-        least = int(change.argmin())
-        j, i = outside[least // len(inside)], inside[least % len(inside)]
-        mask[i], mask[j] = False, True
-        value = normal.value(mask)
-        if not value < best - 1e-9 * abs(best):
-            mask[i], mask[j] = True, False
+        gradient = normal.linear[outside] - (between @ weights[:, :, None])[:, :, 0]
+        slack = (normal.hessian.diagonal()[outside] - (pull * between).sum(2)).clamp_min(1e-30)
+        pivot = inverse.diagonal(dim1=1, dim2=2)
+        cost = (0.5 * weights.square() / pivot)[:, None]
+        moved = gradient[:, :, None] + pull * (weights / pivot)[:, None]
+        change = cost - 0.5 * moved.square() / (slack[:, :, None] + pull.square() / pivot[:, None])
+        change[group[outside][:, :, None] != group[inside][:, None]] = torch.inf
+        best = change.flatten(1).argmin(1, keepdim=True)
+        tried = masks[going]
+        tried.scatter_(1, outside.gather(1, best // inside.shape[1]), True)
+        tried.scatter_(1, inside.gather(1, best % inside.shape[1]), False)
+        allowed = torch.isfinite(change.flatten(1).gather(1, best))[:, 0]
+        values = torch.where(allowed, normal.values(_inside(tried)), torch.inf)
+        gains = values < least[going] - 1e-9 * least[going].abs()
+        going = going[gains]
+        if not len(going):
             break
-        best = value
-    return mask
+        masks[going], least[going] = tried[gains], values[gains]
+    return masks
 
 
 def _eliminate(normal: _Normal, start: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
