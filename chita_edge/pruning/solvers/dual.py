@@ -100,8 +100,8 @@ class _Rows:
         """A_S A_Sᵀ v, (n,)."""
         total = torch.zeros_like(vector)
         if self._gathered is not None:
-            for rows in self._gathered:
-                total += torch.mv(rows.T, torch.mv(rows, vector))
+            for gathered in self._gathered:
+                total += torch.mv(gathered.T, torch.mv(gathered, vector))
         else:
             for rows, part in self._parts:
                 total += times(rows, transposed_times(rows, vector) * part)
