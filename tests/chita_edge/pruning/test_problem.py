@@ -69,3 +69,32 @@ def test_refuses_what_does_not_fit() -> None:
         Problem((layer,), ridge=float("nan"))
     with pytest.raises(NonFiniteProblemError, match="weights of a"):
         Problem((Layer("a", layer.weight / 0, layer.gradients),))
+
+
+class Elsewhere:
+    """Columns that are not in memory."""
+
+    def __init__(self, columns: torch.Tensor) -> None:
+        self.columns, self.shape = columns, columns.shape
+
+    def __getitem__(self, rows: slice) -> torch.Tensor:
+        return self.columns[rows]
+
+    def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
+        return self.columns.index_select(dim, index)
+
+    def times(self, vector: torch.Tensor) -> torch.Tensor:
+        return self.columns.T @ vector
+
+
+def test_what_would_exceed_memory_is_a_sentence() -> None:
+    p = problem()
+    layers = tuple(Layer(layer.name, layer.weight, Elsewhere(layer.gradients)) for layer in p.layers)
+    room, tight = (Problem(layers, 0.1, memory_bytes=size) for size in (14 * 5 * 4, 14 * 5 * 4 - 1))
+    everything = torch.arange(14)
+    assert torch.equal(room.together(), p.together())
+    assert torch.equal(room.restrict(everything).columns, p.restrict(everything).columns)
+    for gather in (tight.together, lambda: tight.restrict(everything)):
+        with pytest.raises(PruningError, match=r"holds the gradients of 14 weights in memory at once.*chita_bso"):
+            gather()
+    assert Problem(p.layers, 0.1, memory_bytes=1).together().shape == (14, 5), "what is in memory anyway is free"
