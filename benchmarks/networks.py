@@ -23,6 +23,7 @@ from chita_edge.models.resnet import ResNet50
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "mobilenet": (functools.partial(MobileNetV1, width=0.5, num_classes=10, in_channels=1), (1, 96, 96)),
     "mobilenet_v1": (MobileNetV1, (3, 224, 224)),
     "mobilenet_v2": (MobileNetV2, (3, 224, 224)),
     "resnet50": (ResNet50, (3, 224, 224)),

@@ -29,14 +29,19 @@ from device_bench.interleave import interleave
 from device_bench.stats import median_ratio, quantile, spread
 from runtimes.kernels import Kernels
 
+NAMED = ("mobilenet_v1", "mobilenet_v2", "resnet50", "resnet20_cifar")
 SPARSITIES = (0.7, 0.8, 0.9, 0.95)
 
 
 def measure_network(
-    name: str, sparsity: float, threads: int, isa: str, samples: int, decide: exporters.Decide
+    name: str, sparsity: float, threads: int, isa: str, samples: int, target: str | None
 ) -> dict[str, Any]:
-    """One row: median and least milliseconds, the ratio with its interval, the spread of both (IQR / median)."""
+    """One row: median and least milliseconds, the ratio with its interval, the spread of both (IQR / median).
+
+    ``target``: whose cost model decides which layers become sparse; None: all.
+    """
     dense = dense_network(name, sparsity)
+    decide = all_sparse if target is None else decide_for(runtimes.get_target(target), dense)
     sparse = exporters.to_sparse(dense, decide)
     sessions = {
         "dense": runtimes.dense_session(exporters.to_bytes(dense), threads=threads),
@@ -108,21 +113,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.05, help="for each layer alone; 0 leaves that table out")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    decide = all_sparse if arguments.layers == "all" else decide_for(runtimes.get_target(arguments.target))
+    target = None if arguments.layers == "all" else arguments.target
     console = Console(width=140)
     rows = []
-    for name in arguments.network or NETWORKS:
+    for name in arguments.network or NAMED:
         for sparsity in arguments.sparsity or SPARSITIES:
             for threads in arguments.threads or (1,):
                 for isa in arguments.isa or (runtimes.host_isa(),):
-                    rows.append(measure_network(name, sparsity, threads, isa, arguments.samples, decide))
+                    rows.append(measure_network(name, sparsity, threads, isa, arguments.samples, target))
                     console.print(f"{name} {sparsity:.0%} {threads} {isa}: {rows[-1]['ratio']:.2f}", style="dim")
     console.print(table_of(rows))
     for isa in arguments.isa or (runtimes.host_isa(),):
         if arguments.seconds <= 0:
             break
         limits = peaks(isa)
-        for name in arguments.network or NETWORKS:
+        for name in arguments.network or NAMED:
             for sparsity in arguments.sparsity or SPARSITIES:
                 found = measure(Kernels(runtimes.library(), isa), name, sparsity, arguments.seconds)
                 show(found, limits, f"{name} at sparsity {sparsity}, {isa}, 1 thread, each layer alone")

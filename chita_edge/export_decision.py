@@ -1,9 +1,21 @@
-"""Which layers become sparse on a target."""
+"""Which layers become sparse on a target: those of the cheapest network, if it is worth it at all."""
 
 from __future__ import annotations
 
+from typing import cast
+
+import onnx
+
+import exporters
+from chita_edge.layouts import cheapest
 from exporters import Decide, Decision, LayerInfo
 from runtimes import LayerShape, Target
+from runtimes.costs import LayerCost, Op
+
+# Predictions err by a few per cent: with less than that to gain, the dense network is the safe choice.
+LEAST_GAIN = 0.05
+_OURS = ("CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv")
+_INFINITE = float("inf")
 
 
 def stay_dense(layer: LayerInfo) -> Decision:
@@ -11,22 +23,42 @@ def stay_dense(layer: LayerInfo) -> Decision:
     return Decision(sparse=False, reason=f"{layer.name} belongs to the dense network")
 
 
-def decide_for(target: Target) -> Decide:
-    """The rule that makes a layer sparse from the target's break-even on, and says so in words."""
+def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
+    """The rule that makes a network's layers sparse where the cost model of the target finds the whole cheapest so.
+
+    dense: the network that is going to be exported. Raises what :func:`exporters.describe` raises.
+    """
+    network = exporters.describe(dense)
+    costs = {layer.name: layer_cost(target, layer) for layer in network.layers}
+    pairs = {name: (cost.ours, cost.dense) for name, cost in costs.items()}
+    links = [(link.source, link.target, target.table.reorder * link.elements) for link in network.links]
+    ours, whole = cheapest(pairs, links)
+    all_dense = sum(cost.dense for cost in costs.values())
+    pays = whole <= (1 - LEAST_GAIN) * all_dense
+    unit = target.table.unit
 
     def decide(layer: LayerInfo) -> Decision:
-        needed = target.break_even(
-            LayerShape(
-                op="CsrGemm" if layer.op == "CsrGemm" else "CsrConv",
-                out_channels=layer.out_channels,
-                in_channels=layer.in_channels,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                out_pixels=layer.out_pixels,
-            )
-        )
-        pays = layer.sparsity >= needed
-        relation = "pays from" if pays else "would pay only from"
-        return Decision(pays, f"{layer.sparsity:.0%} zeros; sparse {relation} {needed:.0%} on {target.name}")
+        cost = costs[layer.name]
+        figures = f"{layer.sparsity:.0%} zeros: {cost.ours:.3g} {unit} sparse, {cost.dense:.3g} dense on {target.name}"
+        if pays:
+            return Decision(layer.name in ours, figures)
+        gain = max(0.0, 1 - whole / all_dense)
+        return Decision(False, f"{figures}; the network as a whole would gain {gain:.0%} only")
 
     return decide
+
+
+def layer_cost(target: Target, layer: LayerInfo) -> LayerCost:
+    """What the cost model says about one layer; infinite for what no op of ours can do."""
+    if layer.op not in _OURS:
+        return LayerCost(0.0, _INFINITE)
+    shape = LayerShape(
+        op=cast("Op", layer.op),
+        out_channels=layer.out_channels,
+        in_channels=layer.in_channels,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        out_pixels=layer.out_pixels,
+    )
+    density = 1.0 if layer.op in ("DepthwiseConv", "DenseConv") else 1 - layer.sparsity
+    return target.table.cost(shape, density)

@@ -79,7 +79,8 @@ def build(
         baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
-        exported = exporters.to_sparse(exporters.to_onnx(network, test.images[:1]), decide_for(target))
+        graph = exporters.to_onnx(network, test.images[:1])
+        exported = exporters.to_sparse(graph, decide_for(target, graph))
         exporters.save(exported.model, sparse)
         progress("export", 2, 2)
 

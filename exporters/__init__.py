@@ -20,6 +20,7 @@ from exporters.from_torch import to_onnx
 from exporters.inspect import FileReport, LayerRow, inspect
 from exporters.layers import Decide, Decision, LayerInfo, LayerReport, SparseModel
 from exporters.load import load
+from exporters.network import Link, NetworkInfo, describe
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sparse import to_sparse
@@ -37,8 +38,10 @@ __all__ = [
     "LayerReport",
     "LayerRow",
     "Limits",
+    "Link",
     "LoadError",
     "MalformedModelError",
+    "NetworkInfo",
     "NonFiniteWeightsError",
     "NotOnnxError",
     "SaveError",
@@ -48,6 +51,7 @@ __all__ = [
     "UnsupportedOpError",
     "Verification",
     "VerificationError",
+    "describe",
     "inspect",
     "load",
     "relative_difference",

@@ -15,7 +15,8 @@ Format = Literal["csr", "dense", "depthwise"]
 class LayerInfo:
     """A layer that could become sparse, as ``decide`` sees it.
 
-    op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm``. kernel, stride: (height, width),
+    op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm`` (:func:`exporters.describe` tells of
+    other layers as well). kernel, stride: (height, width),
     (1, 1) for a linear layer. out_pixels: output height × width for one image, 1 for a linear layer. sparsity: share
     of exact zeros among its out_channels · in_channels · kernel weights.
     """

@@ -5,6 +5,7 @@ import os
 # ONNX Runtime reads this when it is loaded, so it must be set before the first import of it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+from runtimes.costs import LayerCost, LayerShape
 from runtimes.errors import (
     LibraryMissingError,
     OptionError,
@@ -15,11 +16,12 @@ from runtimes.errors import (
 )
 from runtimes.library import PLATFORMS, host_isa, host_platform, isas, library
 from runtimes.session import dense_session, session
-from runtimes.targets import TARGETS, LayerShape, Target, get_target
+from runtimes.targets import TARGETS, Target, get_target
 
 __all__ = [
     "PLATFORMS",
     "TARGETS",
+    "LayerCost",
     "LayerShape",
     "LibraryMissingError",
     "OptionError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
@@ -140,7 +141,11 @@ class Layer:
 
     @property
     def sparse_op(self) -> str:
-        """The CSR op that it would become."""
+        """The op of ours that it could become: CSR, or dense for the kinds that stay dense; else the one that it is."""
+        if self.kind == "other":
+            return self.node.op_type
+        if self.kind in ("depthwise", "stem"):
+            return "DepthwiseConv" if self.kind == "depthwise" else "DenseConv"
         if self.weight.ndim == 2:
             return "CsrGemm"
         return "CsrConv" if self.residual is None else "CsrConvAdd"
@@ -190,6 +195,12 @@ def find_layers(graph: ir.Graph) -> list[Layer]:
     Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
     """
     return [layer for node in graph if (layer := _layer(node)) is not None]
+
+
+def share_adds(layers: list[Layer], is_sparse: Callable[[Layer], bool]) -> list[Layer]:
+    """Leave each Add to one layer: where two convolutions meet, to a sparse one, and to the later of two alike."""
+    owners = {layer.add: layer for layer in sorted(layers, key=is_sparse)}
+    return [layer if layer.add is None or owners[layer.add] is layer else layer.without_add() for layer in layers]
 
 
 def _layer(node: ir.Node) -> Layer | None:

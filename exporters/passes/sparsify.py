@@ -17,7 +17,7 @@ from exporters.csr import from_dense
 from exporters.layers import Decide, Decision, LayerReport
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants
 from exporters.ops._op import Attribute
-from exporters.passes._layer import Layer, find_layers
+from exporters.passes._layer import Layer, find_layers, share_adds
 
 _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays standard ONNX"
 
@@ -33,7 +33,7 @@ class Sparsify(ir.passes.InPlacePass):
         """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""
         layers = find_layers(model.graph)
         decisions = {layer.name: self._decision(layer) for layer in layers}
-        layers = _share_adds(layers, decisions)
+        layers = share_adds(layers, lambda layer: decisions[layer.name].sparse)
         ops = _choose_ops(layers, decisions)
         reports = []
         for layer in layers:
@@ -57,12 +57,6 @@ class Sparsify(ir.passes.InPlacePass):
         if layer.is_candidate:
             return self._decide(layer.info())
         return Decision(sparse=False, reason=layer.why_dense)
-
-
-def _share_adds(layers: list[Layer], decisions: dict[str, Decision]) -> list[Layer]:
-    """Leave each Add to one layer: where two convolutions meet, to a sparse one, and to the later of two alike."""
-    owners = {layer.add: layer for layer in sorted(layers, key=lambda layer: decisions[layer.name].sparse)}
-    return [layer if layer.add is None or owners[layer.add] is layer else layer.without_add() for layer in layers]
 
 
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:

@@ -1,27 +1,72 @@
-import pytest
+"""Whole networks are decided by what the cost model says they cost."""
 
+import math
+
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+
+import exporters
 import runtimes
-from chita_edge.export_decision import decide_for
+from chita_edge.export_decision import LEAST_GAIN, decide_for, layer_cost
 from exporters import LayerInfo
 
+CHAIN = """
+<ir_version: 10, opset_import: ["" : 18]>
+chain (float[n, 128, 28, 28] x) => (float[n, 128, 28, 28] z)
+<float[n, 128, 28, 28] c0, float[n, 128, 28, 28] r0, float[n, 128, 28, 28] c1, float[n, 128, 28, 28] r1>
+{
+  c0 = Conv (x, w0, b)
+  r0 = Relu (c0)
+  c1 = Conv (r0, w1, b)
+  r1 = Relu (c1)
+  z = Conv (r1, w2, b)
+}
+"""
 
-def _layer(sparsity: float) -> LayerInfo:
-    nnz = round(256 * 256 * (1 - sparsity))
-    return LayerInfo("features.7.1.0", "CsrConv", 256, 256, (1, 1), (1, 1), 196, nnz, sparsity)
+
+def chain(sparsity: float) -> onnx.ModelProto:
+    rng = np.random.default_rng(0)
+    model = parser.parse_model(CHAIN)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    for name in ("w0", "w1", "w2"):
+        weight = rng.standard_normal((128, 128, 1, 1), np.float32)
+        weight.flat[rng.permutation(weight.size)[: round(weight.size * sparsity)]] = 0
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(128, np.float32), "b"))
+    return model
 
 
 @pytest.mark.parametrize("target", sorted(runtimes.TARGETS))
-def test_a_layer_is_sparse_from_the_break_even_on(target: str) -> None:
-    decide = decide_for(runtimes.get_target(target))
-    decisions = [decide(_layer(percent / 100)) for percent in range(0, 100, 5)]
-    # Once it pays it goes on paying, and it does pay at the sparsities that this project is for.
-    assert [d.sparse for d in decisions] == sorted(d.sparse for d in decisions)
-    assert decisions[-1].sparse
-    assert not decisions[0].sparse
+def test_a_network_is_dense_as_a_whole_or_predicted_to_gain(target: str) -> None:
+    sparse_layers = []
+    for percent in range(0, 100, 5):
+        dense = chain(percent / 100)
+        decide = decide_for(runtimes.get_target(target), dense)
+        exported = exporters.to_sparse(dense, decide)
+        csr = [layer.name for layer in exported.layers if layer.format == "csr"]
+        sparse_layers.append(len(csr))
+        costs = {info.name: layer_cost(runtimes.get_target(target), info) for info in exporters.describe(dense).layers}
+        if not csr:
+            assert exporters.to_bytes(exported.model) == exporters.to_bytes(dense)
+            continue
+        predicted = sum(cost.ours if name in csr else cost.dense for name, cost in costs.items())
+        assert predicted <= (1 - LEAST_GAIN) * sum(cost.dense for cost in costs.values())
+    assert sparse_layers == sorted(sparse_layers)
+    assert (sparse_layers[0], sparse_layers[-1]) == (0, 3)
 
 
-def test_the_reason_names_sparsity_break_even_and_target() -> None:
-    decide = decide_for(runtimes.get_target("arm64"))
-    assert "80% zeros; sparse pays from" in decide(_layer(0.8)).reason
-    assert "would pay only from" in decide(_layer(0.0)).reason
-    assert "arm64" in decide(_layer(0.8)).reason
+def test_the_reason_names_sparsity_costs_and_target() -> None:
+    sparse = decide_for(runtimes.get_target("arm64"), chain(0.9))
+    dense = decide_for(runtimes.get_target("arm64"), chain(0.0))
+    infos = {share: exporters.describe(chain(share)).layers[0] for share in (0.0, 0.9)}
+    assert sparse(infos[0.9]).reason.startswith("90% zeros: ")
+    assert sparse(infos[0.9]).reason.endswith("on arm64")
+    assert "the network as a whole would gain 0% only" in dense(infos[0.0]).reason
+
+
+def test_what_no_op_of_ours_can_do_stays_where_it_is() -> None:
+    grouped = LayerInfo("grouped", "Conv", 64, 16, (3, 3), (1, 1), 196, 100, 0.9)
+    assert layer_cost(runtimes.get_target("arm64"), grouped) == runtimes.LayerCost(0.0, math.inf)

@@ -14,9 +14,11 @@ ERRORS = {
 }
 TYPES = {
     *("Decide", "Decision", "FileReport", "LayerInfo", "LayerReport", "LayerRow"),
-    *("Limits", "SparseModel", "Verification"),
+    *("Limits", "Link", "NetworkInfo", "SparseModel", "Verification"),
 }
-FUNCTIONS = {"inspect", "load", "relative_difference", "save", "to_bytes", "to_onnx", "to_sparse", "verify"}
+FUNCTIONS = {
+    *("describe", "inspect", "load", "relative_difference", "save", "to_bytes", "to_onnx", "to_sparse", "verify"),
+}
 
 
 def test_public_names() -> None:

@@ -1,12 +1,10 @@
-"""The registry of targets and the break-even of a layer."""
+"""The registry of targets."""
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from runtimes import PLATFORMS, TARGETS, LayerShape, UnknownTargetError, get_target
+from runtimes import PLATFORMS, TARGETS, UnknownTargetError, get_target
 
 
 def test_the_registry() -> None:
@@ -24,21 +22,3 @@ def test_the_registry() -> None:
 def test_an_unknown_target_is_a_sentence() -> None:
     with pytest.raises(UnknownTargetError, match="there is no target 'riscv'; there are arm64, x86_64"):
         get_target("riscv")
-
-
-@pytest.mark.parametrize("name", sorted(TARGETS))
-def test_a_point_of_the_table_is_its_own_break_even(name: str) -> None:
-    target = get_target(name)
-    assert {point.layer.op for point in target.points} == {"CsrConv", "CsrGemm"}
-    for point in target.points:
-        assert target.break_even(point.layer) == point.sparsity
-        assert 0 <= point.sparsity <= 1
-
-
-@pytest.mark.parametrize("name", sorted(TARGETS))
-def test_any_layer_has_a_break_even(name: str) -> None:
-    target = get_target(name)
-    for channels, pixels in itertools.product((1, 100, 5000), (1, 777, 10**6)):
-        for op in ("CsrConv", "CsrGemm"):
-            assert 0 <= target.break_even(LayerShape(op, channels, channels, out_pixels=pixels)) <= 1
-    assert target.break_even(LayerShape("CsrConv", 64, 64, kernel=(7, 7), out_pixels=49)) == 1.0

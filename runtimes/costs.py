@@ -1,0 +1,137 @@
+"""What a layer costs on a target, dense in ONNX Runtime and in an op of ours: read off a table of measured layers.
+
+A layer that is not in the table costs, for each multiply-add, what the layers nearest to it cost. Near is meant in the
+logarithms of channels, window, pixels and stride.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Op = Literal["CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv"]
+_TABLES = Path(__file__).parent / "break_even"
+_NEIGHBOURS = 3
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What the cost of a layer depends on, apart from its sparsity."""
+
+    op: Op
+    out_channels: int
+    in_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    out_pixels: int = 1
+    """Height times width of the output of one sample; 1 for CsrGemm."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image without zeros."""
+        inputs = 1 if self.op == "DepthwiseConv" else self.in_channels
+        return self.out_channels * inputs * math.prod(self.kernel) * self.out_pixels
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One image through a layer: by ONNX Runtime's dense op in its own layout, and by ours; in the table's unit."""
+
+    dense: float
+    ours: float
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A measured layer. ``ours`` has one cost for each of ``densities``, ascending."""
+
+    layer: LayerShape
+    dense: float
+    densities: tuple[float, ...]
+    ours: tuple[float, ...]
+
+    def at(self, density: float) -> float:
+        """The cost of our op, linear between densities, constant beyond them and nowhere falling."""
+        rising = np.maximum.accumulate(self.ours)
+        return float(np.interp(density, self.densities, rising))
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """All that was measured for one target."""
+
+    unit: str
+    reorder: float
+    """Cost of bringing one float from one layout to the other."""
+    points: tuple[CostPoint, ...]
+
+    def cost(self, layer: LayerShape, density: float) -> LayerCost:
+        """What the layer costs when that share of its weights is not zero."""
+        alike = [point for point in self.points if _family(point.layer.op) == _family(layer.op)]
+        near = sorted((_distance(point.layer, layer), index) for index, point in enumerate(alike))[:_NEIGHBOURS]
+        if near[0][0] == 0:
+            near = near[:1]
+        weights = [1 / (distance + 0.1) ** 2 for distance, _ in near]
+        points = [alike[index] for _, index in near]
+        work = [layer.macs / point.layer.macs for point in points]
+        return LayerCost(
+            _mean(weights, [share * point.dense for share, point in zip(work, points, strict=True)]),
+            _mean(weights, [share * point.at(density) for share, point in zip(work, points, strict=True)]),
+        )
+
+    def break_even(self, layer: LayerShape) -> float:
+        """The smallest sparsity, in steps of 0.1 %, from which our op is the cheaper one; 1.0 if it never is."""
+        low, high = 0, 1000
+        while low < high:
+            middle = (low + high) // 2
+            cost = self.cost(layer, 1 - middle / 1000)
+            if cost.ours <= cost.dense:
+                high = middle
+            else:
+                low = middle + 1
+        return low / 1000
+
+
+@functools.cache
+def load_table(target: str) -> CostTable:
+    """The table of a target, as benchmarks/break_even.py made it."""
+    table = json.loads((_TABLES / f"{target}.json").read_text(encoding="utf-8"))
+    return CostTable(table["unit"], table["reorder"], tuple(_point(row, table["densities"]) for row in table["points"]))
+
+
+def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
+    layer = LayerShape(
+        row["op"],
+        row["out_channels"],
+        row["in_channels"],
+        tuple(row["kernel"]),
+        tuple(row["stride"]),
+        row["out_pixels"],
+    )
+    ours = tuple(row["ours"])
+    return CostPoint(layer, row["dense"], tuple(densities) if len(ours) > 1 else (1.0,), ours)
+
+
+def _family(op: Op) -> str:
+    return "CsrConv" if op == "CsrConvAdd" else op  # the addition costs both kinds the same
+
+
+def _distance(a: LayerShape, b: LayerShape) -> float:
+    taps = abs(math.log2(math.prod(a.kernel) / math.prod(b.kernel)))
+    pairs = ((a.out_channels, b.out_channels), (a.in_channels, b.in_channels), (a.out_pixels, b.out_pixels))
+    steps = abs(math.log2(math.prod(a.stride) / math.prod(b.stride)))
+    # A point with another window is another algorithm on both sides: it counts only where there is nothing else.
+    return sum(abs(math.log2(x / y)) for x, y in pairs) + 8 * taps + steps / 2
+
+
+def _mean(weights: Sequence[float], costs: Sequence[float]) -> float:
+    """Weighted geometric mean."""
+    logs = sum(weight * math.log(max(cost, 1e-9)) for weight, cost in zip(weights, costs, strict=True))
+    return math.exp(logs / sum(weights))
