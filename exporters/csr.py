@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from exporters.errors import CsrError
 
 _INT32_MAX = 2**31 - 1
+_VALUE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 _INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
 
 Array = npt.NDArray[Any]
@@ -29,8 +30,8 @@ Array = npt.NDArray[Any]
 class Csr:
     """A matrix of ``shape[0]`` rows and ``prod(shape[1:])`` columns by its non-zeros, row by row, columns ascending.
 
-    values: float32 (nnz,). col_idx: uint8, uint16 or int32 (nnz,). row_ptr: int32 (rows + 1,), row r occupies
-    ``values[row_ptr[r]:row_ptr[r + 1]]``. shape: that of the dense weight, (M, K) or (M, C, kh, kw).
+    values: float32 or float16 (nnz,). col_idx: uint8, uint16 or int32 (nnz,). row_ptr: int32 (rows + 1,), row r
+    occupies ``values[row_ptr[r]:row_ptr[r + 1]]``. shape: that of the dense weight, (M, K) or (M, C, kh, kw).
     """
 
     values: Array
@@ -74,6 +75,13 @@ def from_dense(weight: Array) -> Csr:
     return Csr(matrix[rows, cols], cols.astype(index_dtype(matrix.shape[1])), row_ptr, tuple(weight.shape))
 
 
+def in_half_precision(csr: Csr) -> Csr:
+    """The same matrix with float16 values, rounded to nearest; as it is where one of them is beyond float16's range."""
+    with np.errstate(over="ignore"):
+        halves = csr.values.astype(np.float16)
+    return csr if np.any(np.isinf(halves) & np.isfinite(csr.values)) else replace(csr, values=halves)
+
+
 def to_dense(csr: Csr) -> Array:
     """The float32 weight of ``csr.shape``; the inverse of :func:`from_dense`."""
     rows = csr.shape[0]
@@ -88,10 +96,10 @@ def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]
     Raises CsrError with the first rule that is broken: dtypes, ranks, positive dimensions, row_ptr of rows + 1
     entries from 0 up to nnz, never falling; columns in range and strictly ascending within a row.
     """
-    if values.dtype != np.float32 or col_idx.dtype not in _INDEX_DTYPES or row_ptr.dtype != np.int32:
+    if values.dtype not in _VALUE_DTYPES or col_idx.dtype not in _INDEX_DTYPES or row_ptr.dtype != np.int32:
         raise CsrError(
             f"types are {values.dtype}, {col_idx.dtype}, {row_ptr.dtype}, "
-            "not float32 values, uint8/uint16/int32 col_idx and int32 row_ptr"
+            "not float32 or float16 values, uint8/uint16/int32 col_idx and int32 row_ptr"
         )
     if values.ndim != 1 or col_idx.ndim != 1 or row_ptr.ndim != 1:
         raise CsrError("values, col_idx and row_ptr must each have one dimension")

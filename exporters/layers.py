@@ -8,6 +8,7 @@ from typing import Literal
 
 import onnx
 
+Values = Literal["float32", "float16"]
 Format = Literal["csr", "dense", "depthwise"]
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import onnx
 
-from exporters.layers import Decide, SparseModel
+from exporters.layers import Decide, SparseModel, Values
 from exporters.ops import DOMAIN, OPS
 from exporters.serialize import to_proto
 
 
-def to_sparse(dense: onnx.ModelProto, decide: Decide) -> SparseModel:
+def to_sparse(dense: onnx.ModelProto, decide: Decide, values: Values = "float32") -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
-    dense: from :func:`exporters.to_onnx`, left as it was. Every Conv and Gemm is reported. When nothing is picked the
-    model equals ``dense``.
+    dense: from :func:`exporters.to_onnx`, left as it was. values: how the non-zeros are stored; arithmetic is in
+    float32 in either case, and a layer with a weight beyond float16's range keeps float32. Every Conv and Gemm is
+    reported. When nothing is picked the model equals ``dense``.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     import onnx_ir as ir
@@ -21,7 +22,7 @@ def to_sparse(dense: onnx.ModelProto, decide: Decide) -> SparseModel:
     from exporters.passes.sparsify import Sparsify
 
     model = ir.from_proto(dense)
-    sparsify = Sparsify(decide)
+    sparsify = Sparsify(decide, values)
     changed = sparsify(model).modified
     if not changed:
         return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)

@@ -35,7 +35,8 @@ CSR_TO_DENSE = """
   base = Mul (rows, n_cols)
   index = Add (base, cols)
   empty = ConstantOfShape <value = float[1] {0}> (size)
-  flat = ScatterElements <axis = 0> (empty, index, values)
+  wide = Cast <to = 1> (values)
+  flat = ScatterElements <axis = 0> (empty, index, wide)
   W = Reshape (flat, weight_shape)
 """
 

@@ -11,9 +11,9 @@ from typing import Literal, cast
 import numpy as np
 import onnx_ir as ir
 
-from exporters.csr import Array, from_dense
+from exporters.csr import Array, Csr, from_dense, in_half_precision
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
-from exporters.layers import LayerInfo, LayerReport
+from exporters.layers import LayerInfo, LayerReport, Values
 from exporters.passes._graph import constant, ints, only_user, static_shape
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
@@ -155,6 +155,11 @@ class Layer:
         """Non-zero weights."""
         return int(np.count_nonzero(self.weight))
 
+    def csr(self, values: Values) -> Csr:
+        """The weight as it is stored in a CSR op."""
+        exact = from_dense(self.weight)
+        return in_half_precision(exact) if values == "float16" else exact
+
     def info(self) -> LayerInfo:
         """The layer as ``decide`` sees it."""
         return LayerInfo(
@@ -169,7 +174,7 @@ class Layer:
             sparsity=1 - self.nnz / self.weight.size,
         )
 
-    def report(self, op: str | None, reason: str) -> LayerReport:
+    def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
         is_csr = op in ("CsrConv", "CsrConvAdd", "CsrGemm")
@@ -183,7 +188,7 @@ class Layer:
             format="csr" if is_csr else "depthwise" if self.kind == "depthwise" else "dense",
             reason=reason,
             bytes_dense=bytes_dense,
-            bytes=from_dense(self.weight).nbytes + self.bias.nbytes if is_csr else bytes_dense,
+            bytes=self.csr(values).nbytes + self.bias.nbytes if is_csr else bytes_dense,
             macs_dense=self.weight.size * pixels,
             macs=(self.nnz if is_csr else self.weight.size) * pixels,
         )

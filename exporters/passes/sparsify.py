@@ -13,8 +13,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from exporters.csr import from_dense
-from exporters.layers import Decide, Decision, LayerReport
+from exporters.layers import Decide, Decision, LayerReport, Values
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants
 from exporters.ops._op import Attribute
 from exporters.passes._layer import Layer, find_layers, share_adds
@@ -25,8 +24,8 @@ _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays s
 class Sparsify(ir.passes.InPlacePass):
     """Conv, Gemm → CsrConv, CsrGemm where ``decide`` says so."""
 
-    def __init__(self, decide: Decide) -> None:
-        self._decide = decide
+    def __init__(self, decide: Decide, values: Values = "float32") -> None:
+        self._decide, self._values = decide, values
         self.reports: tuple[LayerReport, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -43,10 +42,10 @@ class Sparsify(ir.passes.InPlacePass):
                 reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
             elif not OPS[op].is_csr:
                 reason = "next to a sparse layer, kept in its layout"
-            reports.append(layer.report(op, reason))
+            reports.append(layer.report(op, reason, self._values))
         for layer in layers:
             if layer.name in ops:
-                _replace(model.graph, layer, ops[layer.name])
+                _replace(model.graph, layer, ops[layer.name], self._values)
         self.reports = tuple(reports)
         if ops:
             model.graph.opset_imports[DOMAIN] = VERSION
@@ -78,14 +77,14 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str
     return ops
 
 
-def _replace(graph: ir.Graph, layer: Layer, op: str) -> None:
+def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
     attributes: dict[str, Attribute] = {"clip_min": layer.clip[0], "clip_max": layer.clip[1]}
     if layer.node.op_type == "Conv":
         attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
     if op == "DepthwiseConv":
         attributes["group"] = layer.group
     csr = OPS[op].is_csr
-    constants = csr_constants(from_dense(layer.weight)) if csr else {"W": layer.weight}
+    constants = csr_constants(layer.csr(values)) if csr else {"W": layer.weight}
     # The bias stays the initializer that it is: another layer may share it.
     inputs = {"X": layer.source, "bias": layer.bias_value}
     if layer.residual is not None:

@@ -111,3 +111,28 @@ def test_other_types_are_refused(tiny: onnx.ModelProto) -> None:
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), "pw.weight"))
     with pytest.raises(UnsupportedModelError, match=r"Layer pw .*float64"):
         to_sparse(tiny, always)
+
+
+def test_values_in_half_precision(tiny: onnx.ModelProto, rng: np.random.Generator, run_stock: Callable) -> None:
+    exact, half = to_sparse(tiny, always), to_sparse(tiny, always, "float16")
+    x = rng.normal(size=(2, 1, 8, 8)).astype(np.float32)
+    onnx.checker.check_model(half.model, full_check=True)
+    for whole, halved in zip(exact.layers, half.layers, strict=True):
+        assert halved.bytes == whole.bytes - (2 * whole.nnz if whole.format == "csr" else 0)
+    got, optimised = run_stock(half.model, {"input": x})
+    assert "Cast" not in optimised
+    want, _ = run_stock(exact.model, {"input": x})
+    np.testing.assert_allclose(got, want, rtol=1e-2, atol=1e-2 * np.abs(want).max())
+    assert np.any(got != want)
+    np.testing.assert_allclose(ReferenceEvaluator(half.model).run(None, {"input": x})[0], got, rtol=1e-4, atol=1e-5)
+
+
+def test_a_weight_beyond_half_precision_keeps_its_layer_in_float32(tiny: onnx.ModelProto) -> None:
+    name = next(node.input[1] for node in tiny.graph.node if node.op_type == "Gemm")
+    tensor = next(one for one in tiny.graph.initializer if one.name == name)
+    weight = numpy_helper.to_array(tensor).copy()
+    weight.flat[np.flatnonzero(weight)[0]] = 1e5
+    tensor.CopyFrom(numpy_helper.from_array(weight, name))
+    model = to_sparse(tiny, always, "float16").model
+    kinds = {one.name: one.data_type for one in model.graph.initializer if one.name.endswith(".values")}
+    assert sorted(kinds.values()) == [onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16]

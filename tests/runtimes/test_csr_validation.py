@@ -126,3 +126,17 @@ def test_mutations_are_refused_or_compute_what_they_say(tmp_path: Path) -> None:
         expected = session.run(None, {"X": x})[0]
         atol = 1e-4 * max(1.0, float(np.abs(expected).max()))
         np.testing.assert_allclose(runtimes.session(sparse).run(None, {"X": x})[0], expected, rtol=1e-4, atol=atol)
+
+
+def test_every_half_precision_value_is_widened_exactly() -> None:
+    values = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    constants = {
+        "values": values,
+        "col_idx": np.zeros(2**16, np.uint8),
+        "row_ptr": np.arange(2**16 + 1, dtype=np.int32),
+        "weight_shape": np.array([2**16, 1], np.int64),
+        "bias": np.zeros(2**16, np.float32),
+    }
+    session = runtimes.session(sparse_models.model("CsrGemm", constants, x_shape=[1, 1]))
+    (y,) = session.run(None, {"X": np.ones((1, 1), np.float32)})
+    np.testing.assert_array_equal(y[0], values.astype(np.float32))

@@ -31,14 +31,42 @@ static int widen_columns(node* n, op_source* source, const csr_arrays* csr) {
   return 1;
 }
 
+/* 2^(e - 15) (1 + m / 1024), and 2^-14 (m / 1024) where e is 0; infinities and NaN where it is 31. */
+static float widen_half(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, mantissa = half & 1023;
+  if (exponent == 0) {
+    const float small = (float)mantissa * 0x1p-24f;
+    return sign ? -small : small;
+  }
+  const uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | mantissa << 13;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* The file may hold values in half precision: the kernels read float32. */
+static int widen_values(node* n, op_source* source, const void* halves, int64_t count) {
+  void* memory = NULL;
+  if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, (size_t)(count + 1) * sizeof(float), &memory)))
+    return 0;
+  if (!memory) return node_refuse(n, "there is no memory for its %d values", count);
+  source->values = memory;
+  for (int64_t i = 0; i < count; i++) source->values[i] = widen_half(((const uint16_t*)halves)[i]);
+  return 1;
+}
+
 /* Inputs 1 to 5 of CsrConv, CsrConvAdd and CsrGemm. On success the arrays hold every rule of validate_csr.h. */
 static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_dims* dims, const float** bias) {
   constant values, col_idx, row_ptr, shape, offsets;
-  if (!node_constant_of(n, 1, "values", ORT_FLOAT, 1, &values) ||
+  if (!node_constant(n, 1, "values", &values) ||
       !node_constant(n, 2, "col_idx", &col_idx) || !node_constant_of(n, 3, "row_ptr", ORT_INT32, 1, &row_ptr) ||
       !node_constant_of(n, 4, "weight_shape", ORT_INT64, 1, &shape) ||
       !node_constant_of(n, 5, "bias", ORT_FLOAT, 1, &offsets))
     return 0;
+  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
+    return node_refuse(n, "its input values must be float32 or float16");
+  if (values.rank != 1)
+    return node_refuse(n, "its input values has %d dimensions, 1 are needed", (int64_t)values.rank);
   if (col_idx.type != ORT_UINT8 && col_idx.type != ORT_UINT16 && col_idx.type != ORT_INT32)
     return node_refuse(n, "its input col_idx must be uint8, uint16 or int32");
   if (col_idx.rank != 1) return node_refuse(n, "its input col_idx must have one dimension");
@@ -57,6 +85,10 @@ static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_d
   text why = {.length = 0};
   if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
+  if (values.type == ORT_FLOAT16) {
+    if (!widen_values(n, source, values.data, values.elements)) return 0;
+    csr->values = source->values;
+  }
   return widen_columns(n, source, csr);
 }
 
@@ -118,11 +150,16 @@ static int read_dense_conv(node* n, op_source* source) {
   return 1;
 }
 
-void op_source_free(const node* n, op_source* source) {
-  if (!source->columns) return;
-  OrtStatus* status = ORT(n->api, AllocatorFree)(source->allocator, source->columns);
+static void free_one(const node* n, const op_source* source, void* memory) {
+  OrtStatus* status = memory ? ORT(n->api, AllocatorFree)(source->allocator, memory) : NULL;
   if (status) ORT(n->api, ReleaseStatus)(status);
+}
+
+void op_source_free(const node* n, op_source* source) {
+  free_one(n, source, source->columns);
+  free_one(n, source, source->values);
   source->columns = NULL;
+  source->values = NULL;
 }
 
 #define PLAN_FUNCTIONS(op)                                                                                    \
@@ -135,8 +172,8 @@ PLAN_FUNCTIONS(dense_conv)
 
 #define FUNCTIONS(op) \
   read_##op, op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
-/* The type of col_idx is left open to ONNX Runtime: read_csr checks it, in a sentence. */
-#define CSR_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT, ORT_FLOAT}
+/* The types of values and col_idx are left open to ONNX Runtime: read_csr checks them, in a sentence. */
+#define CSR_TYPES {ORT_FLOAT, ORT_UNDEFINED, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT, ORT_FLOAT}
 #define DENSE_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT}
 
 const op ops[OP_COUNT] = {

@@ -8,7 +8,7 @@
 enum { OP_COUNT = 5, OP_MAX_INPUTS = 7 };
 
 /* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
- * for `columns`, which is allocated here and freed by op_source_free. */
+ * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
 typedef struct op_source {
   union {
     ce_csr_conv_desc csr_conv;
@@ -19,6 +19,7 @@ typedef struct op_source {
   ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm */
   OrtAllocator* allocator;
   int32_t* columns;
+  float* values;
 } op_source;
 
 typedef struct op {
