@@ -1,0 +1,57 @@
+"""What a session leaves behind, and what does not change from one run, thread or session to the next."""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import sparse_models
+
+import runtimes
+
+SESSIONS = 1000
+# A leak of one plan, name or domain a session would be seen: the smallest plan of the network takes 1.5 kB.
+MOST_GROWTH_BYTES = 512 * 1024
+
+_MANY = """
+import gc, resource, sys
+import numpy as np, runtimes
+model = open(sys.argv[1], "rb").read()
+x = np.zeros((1, 3, 32, 32), np.float32)
+
+def resident():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+settled = 0
+for count in range(int(sys.argv[2])):
+    runtimes.session(model, threads=1 + count % 2).run(None, {"X": x})
+    if count == int(sys.argv[2]) // 4:
+        settled = resident()
+print(resident() - settled)
+"""
+
+
+def test_a_thousand_sessions_leave_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(sparse_models.small_network(np.random.default_rng(0)))
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY, str(path), str(SESSIONS)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MOST_GROWTH_BYTES
+
+
+def test_results_are_the_same_bits_in_every_run_session_and_number_of_threads() -> None:
+    model = sparse_models.small_network(np.random.default_rng(1))
+    x = np.random.default_rng(2).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    for isa in runtimes.isas():
+        found = set()
+        for threads in (1, 2, 1, 2, 3):
+            session = runtimes.session(model, threads=threads, isa=isa)
+            found |= {session.run(None, {"X": x})[0].tobytes() for _ in range(5)}
+            del session
+            gc.collect()
+        assert len(found) == 1, f"{isa}: {len(found)} different results"
