@@ -77,6 +77,14 @@ PLATFORMS: Mapping[str, Platform] = {
 }
 
 
+# What the kernels are compiled and tested for, although no library is shipped: there is no ONNX Runtime for it to load.
+_KERNEL_PLATFORMS = {
+    "linux-armv7": Platform(
+        "linux-armv7", "arm-linux-musleabihf", ("-mcpu=cortex_a7",), {"neon": ("-mcpu=cortex_a7",)}
+    ),
+    "linux-aarch64": Platform("linux-aarch64", "aarch64-linux-musl", ("-mcpu=generic",), {"neon": ("-mcpu=generic",)}),
+}
+
 # What only programs are built for, by a caller that knows that platform's C library.
 _PROGRAM_PLATFORMS = {"android-aarch64": Platform("android-aarch64", "aarch64-linux-android", ("-mcpu=generic",), {})}
 
@@ -187,6 +195,36 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
         libraries = [] if bare else ["-ldl"]
         _compiler(["-target", chosen.triple, *flags, *names, *libraries, "-o", str(program)], folder, None)
         return program.replace(output)
+
+
+def build_with_kernels(platform: str, source: Path, output: Path, extra_flags: Sequence[str] = ()) -> Path:
+    """Compile `source` and all kernels, without ONNX Runtime's side, into a program for `platform`, linked statically.
+
+    `platform` is one of those of the library, or linux-armv7. `extra_flags` are for the kernels as well: a sanitizer.
+
+    Raises:
+        ToolchainError: unknown platform, no compiler, or the compiler's own message.
+
+    """
+    chosen = _KERNEL_PLATFORMS.get(platform) or get_platform(platform)
+    target = ("-target", chosen.triple.replace("gnu.2.17", "musl"))
+    # A program has a memcpy of its own, and may use the C library: the kernels are still compiled not to.
+    work = [unit for unit in units(chosen) if not unit.source.startswith(("ort/", "common/memory"))]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
+        folder = Path(building).resolve()
+
+        def compile_unit(unit: Unit) -> str:
+            arguments = [*target, *COMPILE_FLAGS, *extra_flags, *unit.flags, "-c", unit.source]
+            _compiler([*arguments, "-o", str(folder / unit.object)], NATIVE, None)
+            return unit.object
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compile_unit, work))
+        flags = ("-O1", "-std=gnu11", "-g0", "-Wall", "-Wextra", "-Werror", *extra_flags, *chosen.baseline)
+        main = [*target, *flags, "-I", str(NATIVE), str(source.resolve()), *objects, "-lm", "-o", output.name]
+        _compiler(main, folder, None)
+        return (folder / output.name).replace(output)
 
 
 def build_all(folder: Path | None = None, cache_dir: Path | None = None) -> list[Path]:

@@ -13,10 +13,14 @@
 #include <immintrin.h>
 #define CE_LANES 8
 #define CE_REGISTERS 16
-#elif defined(__aarch64__)
+#elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #define CE_LANES 4
+#if defined(__aarch64__)
 #define CE_REGISTERS 32
+#else
+#define CE_REGISTERS 16 /* 32-bit Arm; its vector unit takes denormals for 0 */
+#endif
 #else
 #define CE_LANES 4
 #define CE_REGISTERS 16
@@ -43,7 +47,7 @@ CE_INLINE vf ce_splat(float value) { return (vf)value; }
 
 /* ORT's Clip, which NaN passes: it fails both comparisons, which are a max and a min on x86; on Arm these let it pass. */
 CE_INLINE vf ce_clip(vf value, vf lowest, vf highest) {
-#if defined(__aarch64__)
+#if defined(__ARM_NEON)
   return (vf)vminq_f32(vmaxq_f32((float32x4_t)value, (float32x4_t)lowest), (float32x4_t)highest);
 #else
   value = lowest > value ? lowest : value;

@@ -1,0 +1,255 @@
+/* Every kernel of this processor over a grid of shapes, against the reference kernels: sums in double.
+ *
+ * The grid is the one that testers of such kernels use: each edge of a tile in pixels, in input and in output channels,
+ * strides, paddings, windows, clips, sparsity 0, 1/2 and 1, batches of 1 and 3. Every array lies between unreadable pages
+ * and starts at every multiple of 4 bytes in turn; inputs are signed, some of them NaN, infinite, -0 or denormal; 1, 2 and
+ * 3 threads must give the same bits. |y - reference| <= (terms + 3) u (|W| |X| + |bias| + |residual|), and the right side
+ * is what the reference makes of absolute values (Higham, Accuracy and Stability, section 4.2).
+ *
+ * Prints {"isa": cases, ...}; on a failure says which case, and ends with status 1. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "edge.h"
+
+enum op { CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE };
+static const char *const NAMES[] = {"csr_conv", "csr_gemm", "depthwise_conv", "dense_conv"};
+
+typedef struct grid_case {
+  enum op op;
+  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special;
+  float sparsity, clip_min, clip_max;
+} grid_case;
+
+static unsigned state = 1;
+static unsigned next_random(void) { return state = state * 1664525u + 1013904223u, state >> 8; }
+static float signed_random(void) { return (float)next_random() / 8388608.0f - 1.0f; }
+
+/* ---- arrays between unreadable pages ---- */
+
+typedef struct array {
+  float *data;
+  void *map;
+  size_t map_bytes, count;
+} array;
+
+/* `at` counts floats from the page before (at >= 0) or bytes of alignment at the end of the last page (at < 0). */
+static array guarded(size_t count, int at, size_t alignment) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = count * 4 + (at > 0 ? (size_t)at * 4 : 0);
+  const size_t room = (bytes / page + 1) * page;
+  array a = {.map_bytes = room + 2 * page, .count = count};
+  a.map = mmap(NULL, a.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (a.map == MAP_FAILED) exit(2);
+  mprotect(a.map, page, PROT_NONE);
+  mprotect((char *)a.map + page + room, page, PROT_NONE);
+  char *first = (char *)a.map + page;
+  a.data = (float *)(at >= 0 ? first + (size_t)at * 4 : first + (room - count * 4) / alignment * alignment);
+  memset(a.data, 0xff, count * 4); /* NaN: what is read before it is written shows */
+  return a;
+}
+
+static void release(array a) { munmap(a.map, a.map_bytes); }
+
+/* ---- one problem ---- */
+
+typedef struct problem {
+  grid_case c;
+  ce_conv_geometry g;
+  int rows, columns, nnz;
+  float *values, *bias, *x, *residual;
+  int32_t *col_idx, *row_ptr;
+  size_t x_count, y_count;
+} problem;
+
+static void *need(size_t bytes) {
+  void *memory = malloc(bytes + 1);
+  if (!memory) exit(2);
+  return memory;
+}
+
+static problem make(const grid_case *c) {
+  problem p = {.c = *c};
+  const int depthwise = c->op == DEPTHWISE, taps = c->kernel * c->kernel;
+  p.g = (ce_conv_geometry){c->out,    c->in,  c->kernel, c->kernel,   c->stride,  c->stride,
+                           c->pad, c->pad, c->pad,    c->pad, c->dilation, c->dilation};
+  p.rows = c->out, p.columns = (depthwise ? 1 : c->in) * taps;
+  int64_t oh = 1, ow = 1;
+  if (c->op != CSR_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
+  p.x_count = (size_t)c->n * c->in * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
+  p.values = need((size_t)p.rows * p.columns * 4), p.col_idx = need((size_t)p.rows * p.columns * 4);
+  p.row_ptr = need((size_t)(p.rows + 1) * 4), p.bias = need((size_t)p.rows * 4);
+  p.x = need(p.x_count * 4), p.residual = need(p.y_count * 4);
+  p.row_ptr[0] = 0;
+  for (int row = 0; row < p.rows; ++row) {
+    p.bias[row] = signed_random();
+    for (int column = 0; column < p.columns; ++column) {
+      /* the first row is full, the last one empty, whatever the share */
+      const float drawn = (float)next_random() / 16777216.0f, value = signed_random();
+      const int kept = row == 0 || (drawn >= c->sparsity && row != p.rows - 1);
+      if (c->op >= DEPTHWISE || kept) p.values[p.nnz] = value, p.col_idx[p.nnz++] = column;
+    }
+    p.row_ptr[row + 1] = p.nnz;
+  }
+  for (size_t i = 0; i < p.x_count; ++i) p.x[i] = signed_random();
+  for (size_t i = 0; i < p.y_count; ++i) p.residual[i] = signed_random();
+  if (c->special) {
+    static const float odd[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e-41f, -1e-41f};
+    for (size_t i = 0; i < 6; ++i) p.x[next_random() % p.x_count] = odd[i];
+  }
+  return p;
+}
+
+static void destroy(problem p) {
+  free(p.values), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
+}
+
+/* The problem through the kernel of the highest ISA up to `isa`; `at` places the arrays. Returns the ISA it got. */
+static int solve(const problem *p, int isa, int threads, int at, float *result) {
+  ce_select_isa(isa);
+  const ce_shape shape = {p->c.n, p->c.h, p->c.w};
+  const float low = p->c.clip_min, high = p->c.clip_max;
+  const ce_csr_conv_desc conv = {p->g, low, high, p->values, p->col_idx, p->row_ptr, p->bias};
+  const ce_csr_gemm_desc gemm = {p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias};
+  const ce_depthwise_conv_desc depthwise = {p->g, low, high, p->values, p->bias};
+  const ce_dense_conv_desc dense = {p->g, low, high, p->values, p->bias};
+  array x = guarded(p->x_count, at, 4), y = guarded(p->y_count, at, 4), residual = guarded(p->y_count, at, 4);
+  memcpy(x.data, p->x, p->x_count * 4);
+  memcpy(residual.data, p->residual, p->y_count * 4);
+  int found = 0;
+#define RUN(op, desc)                                                                                       \
+  do {                                                                                                      \
+    array plan = guarded((ce_##op##_plan_bytes(&desc) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
+    ce_##op##_plan_init(plan.data, &desc);                                                                  \
+    array scratch = guarded((ce_##op##_scratch_bytes(plan.data, shape, threads) + 3) / 4, at < 0 ? -1 : 0, 64); \
+    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads}; \
+    for (int task = ce_##op##_tasks(plan.data, shape, threads) - 1; task >= 0; --task)                      \
+      ce_##op##_run(plan.data, &run, task);                                                                 \
+    found = ce_##op##_plan_isa(plan.data);                                                                  \
+    release(scratch), release(plan);                                                                        \
+  } while (0)
+  switch (p->c.op) {
+    case CSR_CONV: RUN(csr_conv, conv); break;
+    case CSR_GEMM: RUN(csr_gemm, gemm); break;
+    case DEPTHWISE: RUN(depthwise_conv, depthwise); break;
+    case DENSE: RUN(dense_conv, dense); break;
+  }
+  memcpy(result, y.data, p->y_count * 4);
+  release(x), release(y), release(residual);
+  return found;
+}
+
+/* ---- what it is held against ---- */
+
+static void absolute(problem *p) {
+  p->c.clip_min = -INFINITY, p->c.clip_max = INFINITY;
+  for (int i = 0; i < p->nnz; ++i) p->values[i] = fabsf(p->values[i]);
+  for (int i = 0; i < p->rows; ++i) p->bias[i] = fabsf(p->bias[i]);
+  for (size_t i = 0; i < p->x_count; ++i) p->x[i] = fabsf(p->x[i]);
+  for (size_t i = 0; i < p->y_count; ++i) p->residual[i] = fabsf(p->residual[i]);
+}
+
+static int is_close(float y, float exact, float size, int terms) {
+  if (isnan(exact) || isnan(y)) return isnan(exact) && isnan(y);
+  if (isinf(size) || isnan(size)) return y == exact;
+  return fabs((double)y - exact) <= 1.01 * (terms + 3) * 0x1p-24 * size + 1e-37 * (terms + 1);
+}
+
+static void check(const grid_case *c, int isa) {
+  problem p = make(c);
+  float *exact = need(p.y_count * 4), *size = need(p.y_count * 4), *first = need(p.y_count * 4);
+  float *y = need(p.y_count * 4);
+  solve(&p, CE_ISA_reference, 1, -1, exact);
+  for (int i = 0; i < 6; ++i) {
+    static const int places[6] = {-1, 0, 1, 2, 3, -1};
+    solve(&p, isa, 1 + i % 3, places[i], y);
+    if (i == 0) memcpy(first, y, p.y_count * 4);
+    if (memcmp(first, y, p.y_count * 4)) {
+      fprintf(stderr, "threads or alignment change bits: ");
+      goto failed;
+    }
+  }
+  absolute(&p);
+  solve(&p, CE_ISA_reference, 1, -1, size);
+  for (size_t i = 0; i < p.y_count; ++i)
+    if (!is_close(y[i], exact[i], size[i], p.columns)) {
+      fprintf(stderr, "output %zu is %g, not %g (of terms of size %g): ", i, y[i], exact[i], size[i]);
+      goto failed;
+    }
+  free(exact), free(size), free(first), free(y), destroy(p);
+  return;
+failed:
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g\n",
+          NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity);
+  exit(1);
+}
+
+static int run_grid(int isa) {
+  static const int pixels[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 49, 63, 64, 65, 127, 129, 196, 257};
+  static const int channels[] = {1, 2, 31, 33, 64, 127, 129, 257};
+  static const int sides[] = {1, 3, 4, 7, 8, 14, 17, 28, 34};
+  static const float sparsities[] = {0.0f, 0.5f, 1.0f};
+  static const float clips[][2] = {{-INFINITY, INFINITY}, {0, INFINITY}, {0, 6}, {-0.25f, 0.25f}};
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list[0])))
+  int cases = 0, turn = 0;
+#define CHECK(...)                                                                           \
+  do {                                                                                       \
+    grid_case c = {__VA_ARGS__};                                                             \
+    int *const ones[] = {&c.n, &c.h, &c.w, &c.kernel, &c.stride, &c.dilation};               \
+    for (int one = 0; one < COUNT(ones); ++one)                                              \
+      if (!*ones[one]) *ones[one] = 1;                                                       \
+    c.clip_min = clips[turn % COUNT(clips)][0], c.clip_max = clips[turn % COUNT(clips)][1];  \
+    ++turn;                                                                                  \
+    check(&c, isa);                                                                          \
+    ++cases;                                                                                 \
+  } while (0)
+  for (int i = 0; i < COUNT(pixels); ++i)
+    CHECK(.op = CSR_CONV, .in = 20, .out = 6, .w = pixels[i], .sparsity = 0.5f, .residual = i & 1, .special = i % 3 == 2);
+  for (int i = 0; i < COUNT(channels); ++i)
+    for (int s = 0; s < 3; ++s) {
+      CHECK(.op = CSR_CONV, .in = channels[i], .out = 9, .h = 3, .w = 3, .sparsity = sparsities[s], .n = s == 1 ? 3 : 1);
+      CHECK(.op = CSR_CONV, .in = 9, .out = channels[i], .h = 2, .w = 5, .sparsity = sparsities[s], .residual = 1);
+      CHECK(.op = CSR_GEMM, .in = channels[i], .out = 9, .sparsity = sparsities[s], .n = s == 1 ? 3 : 1);
+      CHECK(.op = CSR_GEMM, .in = 9, .out = channels[i], .sparsity = sparsities[s], .special = s == 1);
+    }
+  for (int i = 0; i < COUNT(sides); ++i)
+    for (int stride = 1; stride <= 3; ++stride) {
+      const int side = sides[i], other = sides[COUNT(sides) - 1 - i];
+      CHECK(.op = CSR_CONV, .in = 5, .out = 4, .h = side, .w = other, .stride = stride, .sparsity = 0.5f, .pad = stride - 1);
+      for (int kernel = 3; kernel <= 5; kernel += 2) {
+        CHECK(.op = CSR_CONV, .in = 34, .out = 3, .h = other, .w = side, .kernel = kernel, .stride = stride,
+              .pad = kernel / 2, .sparsity = 0.8f, .n = 1 + 2 * (i == 2), .residual = 1, .special = i == 4);
+        CHECK(.op = DEPTHWISE, .in = 5, .out = 5, .h = other, .w = side, .kernel = kernel, .stride = stride,
+              .pad = kernel / 2, .n = 1 + 2 * (i == 3), .special = i == 4);
+        CHECK(.op = DEPTHWISE, .in = 3, .out = 3, .h = side, .w = side, .kernel = kernel, .stride = stride,
+              .pad = kernel / 2);
+        CHECK(.op = DENSE, .in = 3, .out = 1 + i, .h = other, .w = side, .kernel = kernel, .stride = stride,
+              .pad = kernel / 2, .n = 1 + 2 * (i == 5), .special = i == 4);
+      }
+    }
+  for (int dilation = 1; dilation <= 3; ++dilation) {
+    CHECK(.op = CSR_CONV, .in = 6, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation, .sparsity = 0.5f);
+    CHECK(.op = DEPTHWISE, .in = 4, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
+    CHECK(.op = DENSE, .in = 2, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
+  }
+  return cases;
+}
+
+int main(void) {
+  static const struct {
+    const char *name;
+    int isa;
+  } isas[] = {{"sse2", CE_ISA_sse2}, {"avx2", CE_ISA_avx2}, {"avx512", CE_ISA_avx512}, {"neon", CE_ISA_neon}};
+  const char *separator = "{";
+  for (int i = 0; i < COUNT(isas); ++i) {
+    if (ce_select_isa(isas[i].isa) != isas[i].isa) continue;
+    state = 1;
+    printf("%s\"%s\": %d", separator, isas[i].name, run_grid(isas[i].isa));
+    separator = ", ";
+  }
+  printf("}\n");
+  return 0;
+}

@@ -1,0 +1,44 @@
+"""The grid of shapes through every kernel: on this processor, and on emulated 64-bit and 32-bit Arm ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from device_bench.emulation import prepare
+from runtimes import host_platform, isas
+from runtimes.toolchain import PLATFORMS, build_with_kernels
+
+GRID = Path(__file__).parent / "grid.c"
+FEWEST_CASES = 350
+TRAPS = ("-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined")
+
+
+def cases(command: list[str | Path]) -> dict[str, int]:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr}"
+    found: dict[str, int] = json.loads(done.stdout)
+    assert all(count > FEWEST_CASES for count in found.values())
+    return found
+
+
+@pytest.mark.skipif(host_platform() not in PLATFORMS, reason="the kernels are built for the platforms of the library")
+def test_on_this_processor_with_traps_for_undefined_behaviour(tmp_path: Path) -> None:
+    program = build_with_kernels(host_platform(), GRID, tmp_path / "grid", TRAPS)
+    assert set(cases([program])) == set(isas()) - {"reference"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "qemu", "cpu"),
+    [("linux-aarch64", "qemu-aarch64", "cortex-a53"), ("linux-armv7", "qemu-arm", "cortex-a7")],
+)
+def test_on_an_emulated_arm_processor(platform: str, qemu: str, cpu: str, tmp_path: Path) -> None:
+    emulator = shutil.which(qemu)
+    if emulator is None:
+        pytest.skip(f"{qemu} is not installed; it comes with `{prepare.APT_COMMAND}`")
+    program = build_with_kernels(platform, GRID, tmp_path / "grid")
+    assert set(cases([emulator, "-cpu", cpu, program])) == {"neon"}
