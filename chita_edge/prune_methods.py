@@ -35,6 +35,7 @@ METHODS: dict[str, Method] = {
     "obs": Method("obs", "Optimal Brain Surgeon in blocks, all removals of a block corrected together"),
     "woodfisher": Method("woodfisher", "WoodFisher in blocks, the corrections of single removals added up"),
     "mfac": Method("mfac", "M-FAC: as WoodFisher, over all weights at once"),
+    "cbs": Method("cbs", "Combinatorial Brain Surgeon in blocks: removals selected and corrected together"),
     "chita": Method("chita", "CHITA on all weights at once"),
     "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
     "chita_pp": Method("chita_bso", "CHITA++: chita_bso in stages, gradients taken anew in each", stages=10),

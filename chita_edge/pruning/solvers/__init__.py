@@ -1,5 +1,6 @@
 """Solvers: each chooses which weights to keep and what they become."""
 
+from chita_edge.pruning.solvers.cbs import Cbs
 from chita_edge.pruning.solvers.chita import Chita
 from chita_edge.pruning.solvers.chita_bso import ChitaBso
 from chita_edge.pruning.solvers.magnitude import Magnitude
@@ -9,9 +10,11 @@ from chita_edge.pruning.solvers.obs import Obs
 from chita_edge.pruning.solvers.registry import SOLVERS, get_solver
 from chita_edge.pruning.solvers.solver import Solution, Solver
 from chita_edge.pruning.solvers.woodfisher import WoodFisher
+from chita_edge.pruning.solvers.woodfisher_full import WoodFisherFull
 
 __all__ = [
     "SOLVERS",
+    "Cbs",
     "Chita",
     "ChitaBso",
     "MFac",
@@ -21,5 +24,6 @@ __all__ = [
     "Solution",
     "Solver",
     "WoodFisher",
+    "WoodFisherFull",
     "get_solver",
 ]

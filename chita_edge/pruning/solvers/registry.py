@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chita_edge.pruning.errors import UnknownNameError
+from chita_edge.pruning.solvers.cbs import Cbs
 from chita_edge.pruning.solvers.chita import Chita
 from chita_edge.pruning.solvers.chita_bso import ChitaBso
 from chita_edge.pruning.solvers.magnitude import Magnitude
@@ -12,6 +13,7 @@ from chita_edge.pruning.solvers.mfac import MFac
 from chita_edge.pruning.solvers.obd import Obd
 from chita_edge.pruning.solvers.obs import Obs
 from chita_edge.pruning.solvers.woodfisher import WoodFisher
+from chita_edge.pruning.solvers.woodfisher_full import WoodFisherFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,9 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     "obd": Obd,
     "obs": Obs,
     "woodfisher": WoodFisher,
+    "woodfisher_full": WoodFisherFull,
     "mfac": MFac,
+    "cbs": Cbs,
     "chita": Chita,
     "chita_bso": ChitaBso,
 }

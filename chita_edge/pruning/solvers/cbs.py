@@ -1,0 +1,118 @@
+"""Combinatorial Brain Surgeon: which weights to remove together, and the best update for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.progress import Progress, silent
+from chita_edge.pruning.allocation.top import top_mask
+from chita_edge.pruning.back_solve import back_solve
+from chita_edge.pruning.gram import gram
+from chita_edge.pruning.quadratic import Quadratic
+from chita_edge.pruning.solvers.blocks import walk_blocks
+from chita_edge.pruning.solvers.solver import Solution
+
+if TYPE_CHECKING:
+    from chita_edge.pruning.allocation import Constraint
+    from chita_edge.pruning.problem import Problem
+
+
+@dataclass(frozen=True)
+class Cbs:
+    """Yu, Serra, Ramalingam and Zhe 2022 (arXiv 2203.04466), with a block-diagonal Hessian.
+
+    Selection (CBS-S): of all removals R of a block's budget, the least ½ w̄_Rᵀ H_RR w̄_R, by local search with
+    one-for-one swaps from the magnitudes and from magnitudes disturbed at random (RMP); update (CBS-U): the minimum of
+    Q over the weights that remain. Patterns other than unstructured are selected by their single removals.
+
+    Attributes:
+        block: most weights of a block.
+        starts: local searches a block.
+        swaps: most swaps of a search.
+    """
+
+    block: int = 500
+    starts: int = 4
+    swaps: int = 500
+    name: str = "cbs"
+
+    def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
+        """Select, then update, block by block."""
+        free = constraint.pattern.rows == 0
+        scores = problem.dense.square() if free else problem.curvature() * problem.dense.square()
+        mask = constraint.project(scores)
+        weights = problem.dense * mask
+        offset = torch.full((problem.samples,), problem.first_order)
+        rng = torch.Generator().manual_seed(0)
+        progress("solve", 0, len(weights))
+        for where, columns in walk_blocks(problem, self.block):
+            block = Quadratic(columns, problem.dense[where], offset, problem.damping)
+            if free and 0 < int(mask[where].sum()) < len(columns):
+                mask[where] = self._select(block, mask[where], rng)
+            kept = mask[where].nonzero()[:, 0]
+            values = torch.zeros_like(block.dense)
+            values[kept] = back_solve(block.restrict(kept))
+            weights[where] = values
+            progress("solve", where.stop, len(weights))
+        value = problem.objective(weights)
+        return Solution(weights, mask, value, (value,))
+
+    def _select(self, block: Quadratic, magnitude: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """The best support that any search ends at."""
+        hessian = gram(block.columns)
+        hessian.diagonal().add_(block.damping)
+        slope = torch.mv(block.columns, block.offset)
+        kept = int(magnitude.sum())
+        starts = [magnitude]
+        for _ in range(self.starts - 1):
+            noise = torch.rand(len(magnitude), generator=rng)
+            starts.append(top_mask(block.dense.abs() * noise, kept))
+        found = [swap_removals(hessian, block.dense, slope, start, self.swaps) for start in starts]
+        return min(found, key=lambda mask: removal_cost(hessian, block.dense, slope, mask))
+
+
+def removal_cost(hessian: torch.Tensor, dense: torch.Tensor, slope: torch.Tensor, mask: torch.Tensor) -> float:
+    """½ xᵀHx − cᵀx with x the weights that the mask removes: what Q changes by when nothing is updated."""
+    removed = dense * ~mask
+    return float(0.5 * removed @ torch.mv(hessian, removed) - slope @ removed)
+
+
+def swap_removals(
+    hessian: torch.Tensor, dense: torch.Tensor, slope: torch.Tensor, mask: torch.Tensor, most: int
+) -> torch.Tensor:
+    """Make the swap that lowers `removal_cost` most until none does.
+
+    With g = Hx − c, removing j and restoring i changes it by
+
+        w_j g_j + ½H_jj w_j² − w_i g_i + ½H_ii w_i² − H_ij w_i w_j.
+
+    Args:
+        hessian: H, (m, m).
+        dense: w̄, (m,).
+        slope: c, (m,).
+        mask: bool (m,), the start.
+        most: swaps.
+    """
+    mask = mask.clone()
+    inside, outside = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
+    products = hessian * dense * dense[:, None]
+    curve = 0.5 * products.diagonal()
+    between = products[outside][:, inside]
+    pull = (torch.mv(hessian, dense * ~mask) - slope) * dense
+    for _ in range(most):
+        change = (curve - pull)[outside][:, None] + (curve + pull)[inside][None] - between
+        least = int(change.argmin())
+        row, column = least // len(inside), least % len(inside)
+        if not float(change[row, column]) < -1e-6 * float(curve.abs().sum()):
+            break
+        i, j = int(outside[row]), int(inside[column])
+        pull += products[j] - products[i]
+        outside[row], inside[column] = j, i
+        between[row] = products[j][inside]
+        between[:, column] = products[i][outside]
+    mask = torch.zeros_like(mask)
+    mask[inside] = True
+    return mask
