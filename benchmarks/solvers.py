@@ -4,8 +4,8 @@
         [--solvers chita_bso chita cbs …] [--rounds 1] [--json FILE]
 
 One thread; the solvers take turns. Q is the objective of the whole quadratic; the block objective is that with the
-Hessian of blocks of 500 weights, which the block solvers minimise. ``woodfisher_full`` cannot hold all weights' inverse: it
-is timed on the network's first ``--subset`` weights and scaled by p², and has no objective.
+Hessian of blocks of 500 weights, which the block solvers minimise. ``woodfisher_full`` cannot hold all weights' inverse:
+it is timed on the network's first ``--subset`` weights and scaled by p², and has no objective.
 """
 
 from __future__ import annotations
