@@ -3,9 +3,9 @@
     python benchmarks/solvers.py --weights resnet20_cifar10.pt --data cifar10.npz [--sparsity 0.8]
         [--solvers chita_bso chita cbs …] [--rounds 1] [--json FILE]
 
-One thread; the solvers take turns, and times are of the processor. Q is the objective of the whole quadratic; the block
-objective is that with the Hessian of blocks of 500 weights, which the block solvers minimise. ``woodfisher_full`` cannot
-hold all weights' inverse: it is timed on the network's first ``--subset`` weights and scaled by p², and has no objective.
+One thread; the solvers take turns, and times are of the processor. Q is the objective of the whole quadratic; the
+block objective is that with the Hessian of blocks of 500 weights, which the block solvers minimise. ``woodfisher_full``
+cannot hold all weights' inverse: it is timed on the first ``--subset`` weights and scaled by p², and has no objective.
 """
 
 from __future__ import annotations
