@@ -58,6 +58,12 @@ class NOfM:
         kept = torch.where(rank < self.n, padded, -torch.inf)
         return kept.view(outputs, cells * self.m, -1)[:, :channels].reshape(-1)
 
+    def cells(self, shape: torch.Size) -> torch.Tensor:
+        """Number of the cell of each weight, flat int64, rising with the output channel, then the input channels."""
+        channel = torch.arange(shape[1]) // self.m
+        per_output = channel[:, None] * shape[2:].numel() + torch.arange(shape[2:].numel())[None]
+        return (torch.arange(shape[0])[:, None] * (int(per_output[-1, -1]) + 1) + per_output.flatten()[None]).flatten()
+
     def unit_sizes(self, shape: torch.Size) -> torch.Tensor:
         """All ones."""
         return torch.ones(shape.numel(), dtype=torch.int64)
