@@ -39,10 +39,11 @@ from torch.nn import functional
 from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
 from chita_edge.datasets.fashion_mnist import to_input
+from chita_edge.layer_work import multiplications
 from chita_edge.models import get_model, load_weights
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
-from chita_edge.shrinking import layer_macs, shrink
+from chita_edge.shrinking import shrink
 
 SIDE, BATCH, TRAIN, TEST = 48, 32, 1000, 500
 METHODS = ("dense", "filter", "channel", "last layer")
@@ -88,6 +89,12 @@ def pruned(model: nn.Module, structure: str, sparsity: float) -> nn.Module:
     config = PruneConfig(structure=structure, sparsity=sparsity, allocation="uniform", gradient_samples=300)
     result = prune(model, source, config, prunable=get_model("mobilenet").prunable(model))
     return shrink(result.model, source.images[:1])
+
+
+def layer_macs(model: nn.Module, image: torch.Tensor) -> dict[str, int]:
+    """Multiply–accumulates of every convolution and linear layer for one image."""
+    names = [f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    return multiplications(model, names, image)
 
 
 def accuracy(model: nn.Module, data: LabelledImages) -> float:

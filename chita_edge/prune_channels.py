@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from chita_edge.layer_work import multiplications
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.prune_stage import mean_curvature
-from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
+from chita_edge.pruning import LayerFacts, Problem, PruningError, get_allocation, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.shrinking import (
@@ -66,6 +67,11 @@ def prune_channels(
     if not groups or not names:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
     shapes = tuple(pruned.get_parameter(name).shape for name in names)
+    facts = LayerFacts(
+        weights=tuple(dense.get_parameter(name).detach() for name in names),
+        macs=tuple(multiplications(dense, names, calibration.images[:1]).values()),
+        cost_sparsity=config.cost_sparsity,
+    )
     weights_left = WeightsLeft.of(pruned, groups, names)
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
@@ -74,7 +80,7 @@ def prune_channels(
         layers = _layers(pruned, calibration, groups, side, config, stage, progress)
         clock.spent("gradients")
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
-        choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, progress)
+        choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, facts, progress)
         zero_channels(pruned, groups, choice.kept)
         if not method.reconstruct:
             scale_channels(pruned, groups, choice.factors, side)

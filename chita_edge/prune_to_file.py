@@ -13,10 +13,11 @@ from torch import nn
 
 from chita_edge.atomic_file import check_free, write_file
 from chita_edge.calibration import Ranks
+from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import UsageError
 from chita_edge.inputs import load_inputs
-from chita_edge.models import get_model
+from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS, get_method
@@ -70,6 +71,7 @@ def prune_to_file(
     config: PruneConfig,
     *,
     weights: Path | None = None,
+    start: Path | None = None,
     data: Path | None = None,
     calibration_images: int | None = None,
     force: bool = False,
@@ -84,6 +86,8 @@ def prune_to_file(
         out: a torch file, or a safetensors file if it is called so; written in one step at the end.
         config: how to prune.
         weights: state dict of the trained network; the embedded one when None.
+        start: state dict of the same network pruned already, to be moved into the structure, see
+            `chita_edge.conversion`; a dense network is pruned when None.
         data: npz with images, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
         calibration_images: how many to draw; 1,000, or all of fewer, when None.
         force: replace `out`.
@@ -107,15 +111,23 @@ def prune_to_file(
         )
     judging = inputs.validation if ranks is None or ranks.leads else None
     before = _accuracy(inputs.model, judging, "accuracy before", progress)
-    result = prune(
-        inputs.model,
-        inputs.calibration,
-        config,
-        prunable=entry.prunable(inputs.model),
-        state_dir=state_dir,
-        ranks=ranks,
-        progress=progress,
-    )
+    prunable = entry.prunable(inputs.model)
+    if start is None:
+        result = prune(
+            inputs.model,
+            inputs.calibration,
+            config,
+            prunable=prunable,
+            state_dir=state_dir,
+            ranks=ranks,
+            progress=progress,
+        )
+    else:
+        if ranks is not None or state_dir is not None:
+            raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
+        given = entry.architecture().eval()
+        load_weights(given, start)
+        result = convert(inputs.model, given, inputs.calibration, config, prunable=prunable, progress=progress)
     if ranks is not None and not ranks.leads:
         return None
     after = _accuracy(result.model, judging, "accuracy after", progress)

@@ -17,6 +17,7 @@ _DISTILL_EPOCHS = 20
 @click.argument("model")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="State dict: .pt, or .safetensors.")
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict of the trained network.")
+@click.option("--start", type=click.Path(path_type=Path), help="The network pruned already, to move to --structure.")
 @click.option("--data", type=click.Path(path_type=Path), help="npz: x_calib, y_calib, x_val, y_val, or x, y.")
 @click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1). Default 0.8.")
 @click.option("--method", help="How weights are chosen: a solver of the pruning engine.")
@@ -38,6 +39,7 @@ def prune(
     model: str,
     out: Path,
     weights: Path | None,
+    start: Path | None,
     data: Path | None,
     calibration_images: int | None,
     distill: bool,
@@ -69,6 +71,7 @@ def prune(
             out,
             config,
             weights=weights,
+            start=start,
             data=data,
             calibration_images=calibration_images,
             force=force,

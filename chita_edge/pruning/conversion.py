@@ -30,7 +30,7 @@ def convert(
     weights: torch.Tensor,
     constraint: Constraint,
     *,
-    block: int = 1000,
+    block: int = 500,
     passes: int = 2,
     rounds: int = 10,
     progress: Progress = silent,

@@ -3,7 +3,6 @@
 from chita_edge.shrinking.budget import AtLeastOne, WeightsLeft
 from chita_edge.shrinking.channels import read_channels, scale_channels, weight_masks, zero_channels
 from chita_edge.shrinking.choose import ChannelChoice, choose_channels
-from chita_edge.shrinking.cost import layer_macs
 from chita_edge.shrinking.errors import ShrinkingError
 from chita_edge.shrinking.groups import ChannelGroup, Member, channel_groups
 from chita_edge.shrinking.sensitivity import Side, channel_layers, channel_lengths
@@ -21,7 +20,6 @@ __all__ = [
     "channel_layers",
     "channel_lengths",
     "choose_channels",
-    "layer_macs",
     "read_channels",
     "remove_channels",
     "scale_channels",

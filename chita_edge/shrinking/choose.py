@@ -7,18 +7,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning import Constraint, InfeasibleBudgetError, get_pattern
+from chita_edge.pruning import Constraint, InfeasibleBudgetError, LayerFacts, get_pattern
+from chita_edge.pruning.allocation.facts import NOTHING
 from chita_edge.shrinking.budget import AtLeastOne
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
     from chita_edge.pruning import Problem, Solution, Solver
+    from chita_edge.pruning.allocation.registry import Allocation
     from chita_edge.shrinking.budget import Counts, WeightsLeft
-
-    Allocation = Callable[[tuple[torch.Size, ...], float], int | tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ def choose_channels(
     sparsity: float,
     weights_left: WeightsLeft,
     shapes: tuple[torch.Size, ...],
+    facts: LayerFacts = NOTHING,
     progress: Progress = silent,
 ) -> ChannelChoice:
     """Keep the channels that the solver finds best, at least one in each group.
@@ -58,6 +57,7 @@ def choose_channels(
         sparsity: share of the weights that go.
         weights_left: of the weights that the sparsity counts.
         shapes: of these weights.
+        facts: about these weights, for allocations that want them.
         progress: called with stage "solve".
 
     Raises:
@@ -66,7 +66,7 @@ def choose_channels(
     pattern, sizes = AtLeastOne(), weights_left.sizes
     dense = sum(shape.numel() for shape in shapes)
     target = round(dense * (1 - sparsity))
-    if isinstance(allocation(shapes, sparsity), int):
+    if isinstance(allocation(shapes, sparsity, facts), int):
 
         @cache
         def solved(total: int) -> Solution:
@@ -81,7 +81,7 @@ def choose_channels(
 
         def shared(t: float) -> Counts:
             try:
-                budgets = allocation(shapes, 1 - t)
+                budgets = allocation(shapes, 1 - t, facts)
             except InfeasibleBudgetError:  # it would leave a layer nothing
                 return (1,) * len(sizes)
             assert not isinstance(budgets, int)  # noqa: S101 (it was none for this allocation above)
