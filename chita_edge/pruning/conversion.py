@@ -17,8 +17,6 @@ from chita_edge.pruning.solvers.solver import Solution
 from chita_edge.pruning.solvers.swaps import local_search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chita_edge.pruning.allocation import Constraint
     from chita_edge.pruning.problem import Problem
 
@@ -64,7 +62,7 @@ def convert(
         trace = [problem.objective(state.weights)]
         for turn in range(passes):
             done = (number * passes + turn) * len(problem.layers)
-            state.improve(block, rounds, lambda layer, done=done: progress("solve", done + layer, total))
+            state.improve(block, rounds, done, total, progress)
             trace.append(problem.objective(state.weights))
         if problem.dense.numel() <= _SMALL and isinstance(constraint.pattern, NOfM):
             state.exchange(constraint.pattern)
@@ -108,7 +106,7 @@ class _State:
         if problem.objective(weights) < problem.objective(self.weights):
             self.weights, self.mask = weights, mask
 
-    def improve(self, block: int, rounds: int, progress: Callable[[int], None]) -> None:
+    def improve(self, block: int, rounds: int, done: int, total: int, progress: Progress) -> None:
         """One pass over all blocks."""
         problem, pattern = self.problem, self.constraint.pattern
         residual = problem.residual(self.weights)
@@ -125,4 +123,4 @@ class _State:
                 found = search_block(quadratic, self.mask[where], part, rounds)
                 if found.objective < quadratic.objective_at(now, residual):
                     self.weights[where], self.mask[where], residual = found.weights, found.mask, found.residual
-            progress(number + 1)
+            progress("solve", done + number + 1, total)

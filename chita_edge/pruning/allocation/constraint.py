@@ -104,9 +104,27 @@ def _choose(scores: torch.Tensor, sizes: torch.Tensor, keep: int) -> torch.Tenso
     if bool((sizes == sizes[0]).all()):
         count = min(keep // int(sizes[0]), int(allowed.sum()))
         return top_mask(scores, count)
+    if len(torch.unique(sizes)) == 2:  # whole blocks, and smaller ones at an edge
+        return _choose_of_two(scores.where(allowed, -torch.inf), sizes, keep)
     order = torch.argsort(scores / sizes, descending=True, stable=True)
     order = order[allowed[order]]
     fits = sizes[order].cumsum(0) <= keep
     kept = torch.zeros_like(allowed)
     kept[order[fits]] = True
+    return kept
+
+
+def _choose_of_two(scores: torch.Tensor, sizes: torch.Tensor, keep: int) -> torch.Tensor:
+    """The units of the largest total score where they have two sizes: for each number of small ones, the best large."""
+    small, large = (int(size) for size in torch.unique(sizes))
+    places = [(sizes == size).nonzero()[:, 0] for size in (small, large)]
+    orders = [place[torch.argsort(scores[place], descending=True, stable=True)] for place in places]
+    orders = [order[scores[order] > -torch.inf] for order in orders]
+    totals = [torch.cat([scores.new_zeros(1), scores[order]]).double().cumsum(0) for order in orders]
+    smalls = torch.arange(min(len(orders[0]), keep // small) + 1)
+    larges = ((keep - smalls * small) // large).clamp_max(len(orders[1]))
+    best = int((totals[0][smalls] + totals[1][larges]).argmax())
+    kept = torch.zeros_like(sizes, dtype=torch.bool)
+    kept[orders[0][: int(smalls[best])]] = True
+    kept[orders[1][: int(larges[best])]] = True
     return kept

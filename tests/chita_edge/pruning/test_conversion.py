@@ -43,7 +43,7 @@ def best_2_of_4(given: Problem) -> float:
 
 def test_far_better_than_magnitude_and_close_to_the_best_of_all() -> None:
     by_magnitude, refitted, ratios = [], [], []
-    for seed in range(12):
+    for seed in range(7):
         given = problem(seed)
         start = unstructured(given, 10)
         constraint = Constraint(get_pattern("2:4"), given.shapes, 10)
@@ -56,12 +56,12 @@ def test_far_better_than_magnitude_and_close_to_the_best_of_all() -> None:
         refitted.append(given.objective(solved) / found.objective)
         ratios.append(found.objective / best)
     assert min(ratios) > 1 - 1e-4
-    assert sum(ratio < 1.001 for ratio in ratios) >= 9, ratios
+    assert sum(ratio < 1.001 for ratio in ratios) >= 5, ratios
     assert max(ratios) < 1.3, ratios
     assert min(by_magnitude) > 1
-    assert sorted(by_magnitude)[6] > 4, by_magnitude
+    assert sorted(by_magnitude)[3] > 4, by_magnitude
     assert min(refitted) > 1 - 1e-4
-    assert sorted(refitted)[6] > 1.5, refitted
+    assert sorted(refitted)[3] > 1.5, refitted
 
 
 @pytest.mark.parametrize("structure", [*PATTERNS, "3:5"])
