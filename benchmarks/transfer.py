@@ -76,10 +76,11 @@ def tasks(data: Path | None) -> Iterator[Task]:
         with np.load(data, allow_pickle=False) as arrays:
             grey = {part: torch.from_numpy(arrays[f"x_{part}"].mean(3)) for part in ("calib", "val")}
             labels = {part: torch.from_numpy(arrays[f"y_{part}"]).long() for part in ("calib", "val")}
+        chosen = torch.randperm(len(labels["val"]), generator=torch.Generator().manual_seed(0))[:TEST]  # may be sorted
         yield Task(
             "npz",
             LabelledImages(to_input(grey["calib"], SIDE), labels["calib"]),
-            LabelledImages(to_input(grey["val"][:TEST], SIDE), labels["val"][:TEST]),
+            LabelledImages(to_input(grey["val"][chosen], SIDE), labels["val"][chosen]),
         )
 
 
@@ -170,6 +171,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     networks |= {structure: pruned(dense, structure, arguments.sparsity) for structure in ("filter", "channel")}
     rows = []
     for task in tasks(arguments.data):
+        if arguments.tasks and task.name not in arguments.tasks:
+            continue
         whole = sum(layer_macs(dense, task.train.images[:1]).values())
         budget = arguments.epochs * TRAIN * 3 * whole
         for seed in range(arguments.seeds):
