@@ -241,6 +241,7 @@ def chart(rows: list[dict[str, Any]]) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="npz of another task")
+    parser.add_argument("--tasks", nargs="+", choices=["turned", "npz"], help="only these")
     parser.add_argument(
         "--sparsity", type=float, default=0.5, help="share of the weights that filters or channels take along"
     )
