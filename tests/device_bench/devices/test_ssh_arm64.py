@@ -62,9 +62,9 @@ def device(board: Machine, monkeypatch: pytest.MonkeyPatch) -> ShellDevice:
     return replace(found, transport=replace(found.transport, base=BASE))
 
 
-def objects(board: Machine) -> set[str]:
+def objects(board: Machine, base: str = BASE) -> set[str]:
     """What is stored there: inode and name, so that a file that was written anew is another one."""
-    return set(board.run("ls", "-i", f"{BASE}/objects").splitlines())
+    return {line.strip() for line in board.run("ls", "-i", f"{base}/objects").splitlines()}
 
 
 def test_measures_on_arm64_and_pushes_nothing_twice(device: ShellDevice, board: Machine, models: Models) -> None:
@@ -97,8 +97,9 @@ def test_measures_on_arm64_and_pushes_nothing_twice(device: ShellDevice, board: 
 
 def test_unplugged_while_files_are_pushed(device: ShellDevice, board: Machine, models: Models) -> None:
     """What had arrived as a whole stays and is not pushed again; the half file goes; the lock holds up nobody."""
-    board.run("rm", "-rf", BASE)
-    there = Path(f"/proc/{board.first}/root{arm64_root.root()}{BASE}/objects")
+    base = "/data/elsewhere"
+    device = replace(device, transport=replace(device.transport, base=base))
+    there = Path(f"/proc/{board.first}/root{arm64_root.root()}{base}/objects")
     over = threading.Event()
 
     def pull_the_plug() -> None:
@@ -117,12 +118,13 @@ def test_unplugged_while_files_are_pushed(device: ShellDevice, board: Machine, m
     finally:
         over.set()
         plug.join()
-    whole = {entry for entry in objects(board) if "." not in entry}
+    whole = {entry for entry in objects(board, base) if "." not in entry}
     assert whole
     plug_in(board, device)
     assert len(device.measure(models, PLAN).results.benchmark("dense").samples) == 10
-    assert whole < objects(board)
-    assert all("." not in entry for entry in objects(board))
+    assert whole < objects(board, base)
+    assert all("." not in entry for entry in objects(board, base))
+    board.run("rm", "-rf", base)
 
 
 def test_unplugged_in_the_middle_of_a_run(device: ShellDevice, board: Machine, models: Models) -> None:
