@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from kernels import measure, peaks, show
 from networks import NETWORKS, dense_network, input_shape
+from profile_layers import all_sparse
 from rich.console import Console
 from rich.table import Table
 
@@ -94,11 +95,6 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})",
         )
     return table
-
-
-def all_sparse(layer: exporters.LayerInfo) -> exporters.Decision:
-    """Every layer that can be."""
-    return exporters.Decision(True, f"{layer.sparsity:.0%} zeros; every layer was asked for")
 
 
 def main() -> None:
