@@ -4,9 +4,8 @@
         [--allocations balanced global] [--seeds 3] [--json FILE]
 
 A seed draws the calibration images; budgets are shared among layers as ``--allocations`` says. Accuracy is that on the
-10,000 test images, which no part of pruning sees. Batch norm is recalibrated in the same way, on the same images, for
-every method that does not refit layers; ``default`` recalibrates or does not, by what brings it closer to the dense
-network on the calibration images.
+10,000 test images, which no part of pruning sees. Batch norm is recalibrated, on the same images, or left as it is, by
+what brings the network closer to the dense one on the calibration images; likewise for every method.
 """
 
 from __future__ import annotations

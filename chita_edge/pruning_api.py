@@ -26,7 +26,7 @@ from chita_edge.pruning.journal import FORGETFUL
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.resume import StateFolder, fingerprint
-from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
+from chita_edge.tuning import recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -164,13 +164,11 @@ def _finish(
             )
     with timed(seconds, "batch norm"):
         views = config.recalibration_views
-        if views and method.reconstruct:
+        if views:
             recalibrated = recalibrated_if_closer(
                 pruned, dense, images, views=views, seed=config.seed, progress=progress
             )
             pruned.load_state_dict(recalibrated.state_dict())
-        elif views:
-            recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
     return masks
 
 
