@@ -5,8 +5,8 @@
 
 ``--weights`` is a state dict of `ResNet20Cifar`; ``--data`` an npz with ``x_calib``, ``y_calib``, ``x_val``, ``y_val``
 (uint8 NHWC images, integer labels). A seed draws the calibration images; accuracy is that on ``x_val``, with no
-training. All weights but those of the shortcuts' convolutions are pruned; batch norm is recalibrated on four views where
-that brings the network closer to the dense one.
+training. All weights but those of the shortcuts' convolutions are pruned; batch norm is recalibrated on four views
+where that brings the network closer to the dense one.
 With ``--json`` each row is written as it is found, and a later run with the same file adds only those that are missing.
 """
 
