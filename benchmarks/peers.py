@@ -75,20 +75,13 @@ PEERS = (
         "import deepsparse\nengine = deepsparse.Engine(path, 1, num_cores=threads)\nrun = lambda x: engine.run([x])",
     ),
     Peer("openvino", "fixed", ("openvino==2025.3.0",), _OPENVINO),
-    Peer("openvino int8", "int8", ("openvino==2025.3.0",), _OPENVINO),
     Peer(
-        "mnn",
-        "fixed",
-        ("MNN==3.2.0", "numpy<2"),
-        """
-import subprocess, sys, MNN
-subprocess.run([sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--modelFile", path, "--MNNModel",
-                path + ".mnn", "--bizCode", "x"], check=True, stdout=subprocess.DEVNULL)
-net = MNN.nn.load_module_from_file(path + ".mnn", ["input"], ["logits"],
-                                   runtime_manager=MNN.nn.create_runtime_manager(({"numThread": threads},)))
-run = lambda x: net.forward([MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)])[0].read()
-""",
+        "openvino int8",
+        "int8",
+        ("openvino==2025.3.0",),
+        _OPENVINO.replace(', "INFERENCE_PRECISION_HINT": "f32"', ""),  # which forbids bfloat16 to the other
     ),
+    Peer("mnn", "mnn", (), ""),
     Peer("litert", "tflite", ("ai-edge-litert==1.4.0",), ""),
 )
 _WORKER = """
@@ -145,6 +138,7 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
     exporters.save(dense, folder / "dense.onnx")
     exporters.save(exporters.to_sparse(dense, decide).model, folder / "sparse.onnx")
     fixed = dense_network(name, sparsity)
+    fixed.ir_version = 8  # the newest that deepsparse reads
     for value in (*fixed.graph.input, *fixed.graph.output, *fixed.graph.value_info):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     exporters.save(fixed, folder / "fixed.onnx")
@@ -162,6 +156,7 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
     except Exception as error:  # onnxruntime's tools raise whatever comes
         paths["int8"] = f"ONNX Runtime cannot quantise it: {error}"
     paths["tflite"] = "there is no converter from ONNX to its format that installs without TensorFlow"
+    paths["mnn"] = "its converter installs packages and reports its use when it is run"
     return paths
 
 
@@ -175,7 +170,10 @@ def start(peer: Peer, model: Path | str, shape: tuple[int, ...], threads: int, l
         "NM_DISABLE_ANALYTICS": "1",
     }
     if peer.packages:
+        # What a peer starts, a pip of its own above all, must find its environment and not the one of this process.
         environment.pop("PYTHONPATH", None)
+        environment |= {"PATH": f"{python_of(peer).parent}:/usr/bin:/bin", "PIP_REQUIRE_VIRTUALENV": "1"}
+        environment["VIRTUAL_ENV"] = str(python_of(peer).parent.parent)
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
     )
