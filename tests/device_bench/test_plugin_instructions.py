@@ -27,6 +27,7 @@ def test_two_counts_agree_to_a_tenth_of_a_percent(pytester: pytest.Pytester, mon
     if not availability.reachable:
         pytest.skip(availability.detail)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     pytester.makepyfile("def test_layer(latency):\n    latency.check('layer.onnx')\n")
     (pytester.path / "layer.onnx").write_bytes(layer())
 

@@ -52,6 +52,7 @@ def test_bundle(latency):
 def app(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setattr("device_bench.devices.DEVICES", dict(DEVICES))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no plugin but ours: each takes its time to load
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)  # the app's run is not one of several
     pytester.makeconftest(DEVICE)
     pytester.makepyfile(TEST)
     for name in ("bundle/model.onnx", "bundle/model.dense.onnx"):
