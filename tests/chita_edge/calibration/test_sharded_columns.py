@@ -2,71 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from resumable_pruning import finish, in_own_process, run, start
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from sharded_problem import figures, matrix, one_rank
 
-from chita_edge.calibration import CalibrationError, GradientMatrix, Ranks
-from chita_edge.calibration.sharded_columns import lead, serve
-from chita_edge.pruning import Constraint, Layer, Problem, get_pattern, get_solver
-
-SIZES, N = {"a": (6, 5), "b": (7, 10)}, 11
-
-
-def matrix(columns: slice = slice(0, N)) -> GradientMatrix:
-    rng = torch.Generator().manual_seed(0)
-    blocks = {name: torch.randn(a * b, N, generator=rng)[:, columns].contiguous() for name, (a, b) in SIZES.items()}
-    return GradientMatrix(blocks, on_disk=False)
-
-
-def whole_problem(gradients: GradientMatrix) -> tuple[Problem, Constraint]:
-    rng = torch.Generator().manual_seed(1)
-    layers = tuple(
-        Layer(name, torch.randn(shape, generator=rng), gradients.blocks[name]) for name, shape in SIZES.items()
-    )
-    return Problem(layers, 0.01, 1.0), Constraint(
-        get_pattern("unstructured"), tuple(map(torch.Size, SIZES.values())), 40
-    )
-
-
-def figures(gradients: GradientMatrix) -> dict[str, torch.Tensor]:
-    """All that a `Columns` can be asked, and what solvers make of it."""
-    rng = torch.Generator().manual_seed(2)
-    problem, constraint = whole_problem(gradients)
-    weights = torch.randn(100, generator=rng)
-    chosen = torch.tensor([0, 3, 29, 30, 31, 99])
-    block = gradients.blocks["b"]
-    found = {
-        "objective": torch.tensor(problem.objective(weights)),
-        "gradient": problem.gradient(weights),
-        "curvature": problem.curvature(),
-        "restricted": problem.restrict(chosen).columns,
-        "rows": block[10:20].clone(),
-        "gram": block @ block.T if isinstance(block, torch.Tensor) else block.gram(0, 70),
-    }
-    for name in ("obd", "obs", "chita", "chita_bso", "mfac"):
-        found[f"mask/{name}"] = get_solver(name).solve(problem, constraint).mask
-    return found
-
-
-def one_rank(out: Path, meet: Path, rank: int, size: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{meet}", rank=rank, world_size=size, timeout=timedelta(seconds=100)
-    )
-    ranks = Ranks(rank, size)
-    shares = [ranks.share(N, 1, number) for number in range(size)]
-    if ranks.leads:
-        with lead(matrix(shares[0]), ranks, shares) as gradients:
-            save_file({name: tensor.contiguous() for name, tensor in figures(gradients).items()}, out)
-    else:
-        serve(matrix(shares[rank]), ranks, shares)
-    dist.destroy_process_group()
+from chita_edge.calibration import CalibrationError, Ranks
 
 
 @pytest.mark.parametrize("size", [2, 4])
