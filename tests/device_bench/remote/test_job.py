@@ -202,7 +202,8 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t which, struct
   const int failed = (int)syscall(SYS_clock_gettime, which, out);
   const unsigned call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
   if (!failed && which == CLOCK_REALTIME) out->tv_sec += call % 2 ? 86400 : -86400;
-  if (!failed && which == CLOCK_MONOTONIC && call % 25 == 0) out->tv_sec -= JUMP_S;
+  /* One in 32, scattered: at every n-th call, a round of that many calls would meet the jump each time. */
+  if (!failed && which == CLOCK_MONOTONIC && call * 2654435761u >> 27 == 0) out->tv_sec -= JUMP_S;
   return failed;
 }
 """
