@@ -202,8 +202,10 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t which, struct
   const int failed = (int)syscall(SYS_clock_gettime, which, out);
   const unsigned call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
   if (!failed && which == CLOCK_REALTIME) out->tv_sec += call % 2 ? 86400 : -86400;
-  /* One in 32, scattered: at every n-th call, a round of that many calls would meet the jump each time. */
-  if (!failed && which == CLOCK_MONOTONIC && call * 2654435761u >> 27 == 0) out->tv_sec -= JUMP_S;
+  /* Nine times at most, as a round is tried ten times more: it would meet a jump at every n-th call each time. */
+  static unsigned jumps;
+  if (!failed && which == CLOCK_MONOTONIC && call % 25 == 0 && __atomic_fetch_add(&jumps, 1, __ATOMIC_RELAXED) < 9)
+    out->tv_sec -= JUMP_S;
   return failed;
 }
 """
@@ -217,7 +219,7 @@ def test_a_clock_that_jumps(shell: Transport, models: Models, tmp_path: Path) ->
     preload = build_program(runtimes.host_platform(), [tmp_path / "jumping.c"], tmp_path / "jumping.so", flags)
     command = ("sh", "-c", f'export LD_PRELOAD={shlex.quote(str(preload))}; eval "$1"', "sh")
     measurement = measure_remotely(replace(shell, command=command), models, QUICK)
-    assert "clock went back" in measurement.warnings[0]
+    assert any("clock went back" in warning for warning in measurement.warnings)
     for benchmark in measurement.results.benchmarks:
         assert len(benchmark.samples) == 30
         assert min(benchmark.samples) > 0
