@@ -8,12 +8,14 @@ Weights and images are random: memory and time are what is measured. All convolu
 ones are pruned. Without ``--state`` the gradients are in an anonymous file of the temporary folder (``--scratch``);
 with it, the same command goes on where a killed one was. Prints the peak resident memory of this process, the largest
 size of the gradients on disk, and seconds a stage, wall clock, which a busy machine stretches; processor
-seconds it does not. Progress, with the time left, is on standard error.
+seconds it does not; then a checksum of all masks and weights, by which runs are told to be equal. Progress, with the
+time left, is on standard error.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import sys
@@ -91,6 +93,16 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def checksum(model: nn.Module, masks: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of every tensor of the network and every mask, in the order of their names."""
+    digest = hashlib.sha256()
+    for tensors in (model.state_dict(), masks):
+        for name, tensor in sorted(tensors.items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def measure(arguments: argparse.Namespace, ranks: Ranks | None) -> dict[str, Any]:
     network, names = build(arguments.network)
     rng = torch.Generator().manual_seed(1)
@@ -130,6 +142,7 @@ def measure(arguments: argparse.Namespace, ranks: Ranks | None) -> dict[str, Any
         "disk_bytes": p * arguments.samples // share * (2 if arguments.storage == "bfloat16" else 4),
         "peak_resident_bytes_before": before,
         "peak_resident_bytes": peak_bytes(),
+        "sha256": checksum(result.model, result.masks),
     }
 
 
@@ -147,6 +160,7 @@ def table(row: dict[str, Any]) -> Table:
         view.add_row(f"seconds, {stage}", f"{seconds:.0f}")
     view.add_row("processor seconds, all threads", f"{row['cpu_seconds']:.0f}")
     view.add_row("sparsity", f"{row['sparsity']:.4f}")
+    view.add_row("masks and weights, SHA-256", row["sha256"][:16])
     return view
 
 
