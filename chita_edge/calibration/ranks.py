@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,7 @@ import torch.distributed as dist
 from chita_edge.calibration.errors import CalibrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # A rank that is waited for may compute for long; one that is gone is noticed by its closed connection.
 _PATIENCE = timedelta(days=7)
@@ -29,8 +29,8 @@ class RankError(CalibrationError):
 class Ranks:
     """The place of this process in a `torch.distributed` group whose first process, the *leader*, decides everything.
 
-    Only the leader runs solvers; the others hold rows of A and answer its requests. So no decision is taken twice, and
-    processors that round differently cannot disagree.
+    Only the leader runs solvers; the others hold rows of A, answer its requests, and do the work that it deals out. No
+    decision is taken twice, so that processors that round differently cannot disagree.
 
     Attributes:
         rank: number of this process.
@@ -99,6 +99,39 @@ class Ranks:
                 dist.recv(received, rank, group=self.group)
                 whole[:, shares[rank]] = received
             return whole
+
+    def exchange(self, parts: list[torch.Tensor], shares: list[slice]) -> torch.Tensor:
+        """Give each rank its part (m_rank, n_mine) of all samples; what this one is given, (m_mine, n)."""
+        mine = parts[self.rank]
+        whole = torch.empty(len(mine), shares[-1].stop)
+        whole[:, shares[self.rank]] = mine
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        received = {rank: torch.empty(len(mine), shares[rank].stop - shares[rank].start) for rank in others}
+        with _connected():
+            waiting = [
+                dist.isend(parts[rank].contiguous(), rank, group=self.group) for rank in others if parts[rank].numel()
+            ]
+            waiting += [dist.irecv(received[rank], rank, group=self.group) for rank in others if len(mine)]
+            for one in waiting:
+                if one is not None:
+                    one.wait()
+        for rank, part in received.items():
+            whole[:, shares[rank]] = part
+        return whole
+
+    def scatter(self, items: Sequence[Any] | None) -> Any:
+        """The leader's item for this rank; the others call it with None."""
+        mine: list[Any] = [None]
+        with _connected():
+            dist.scatter_object_list(mine, None if items is None else list(items), 0, group=self.group)
+        return mine[0]
+
+    def collect(self, item: Any) -> list[Any]:
+        """For the leader every rank's item, in their order; for the others nothing."""
+        items: list[Any] = [None] * self.size
+        with _connected():
+            dist.gather_object(item, items if self.leads else None, 0, group=self.group)
+        return items if self.leads else []
 
     def hand_out(self, tensors: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
         """The leader's tensors, for every rank; the others call it with None.

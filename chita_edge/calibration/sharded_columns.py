@@ -1,22 +1,28 @@
-"""Gradients whose samples are spread over ranks: the leader asks, all ranks compute on their own samples."""
+"""Gradients whose samples are spread over ranks: the leader asks, all ranks compute.
+
+Sums over samples are computed where the samples are. Work on blocks of coordinates is dealt out: each rank is sent the
+other ranks' samples of its blocks, does them, and tells the leader.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from chita_edge.calibration.gradient_matrix import GradientMatrix
+from chita_edge.calibration.ranks import RankError
+from chita_edge.errors import ChitaEdgeError
 from chita_edge.pruning.columns import gram, squared_norms, times, transposed_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from chita_edge.calibration.ranks import Ranks
-    from chita_edge.pruning.columns import Columns
+    from chita_edge.pruning.columns import Columns, Work
 
-_STOP, _TIMES, _TRANSPOSED_TIMES, _SQUARED_NORMS, _GRAM, _ROWS, _SELECT = range(7)
+_STOP, _TIMES, _TRANSPOSED_TIMES, _SQUARED_NORMS, _GRAM, _ROWS, _SELECT, _EACH = range(8)
 _WINDOW_BYTES = 64 << 20
 
 
@@ -59,18 +65,43 @@ class _Shard:
         index = self.ranks.broadcast(torch.empty(count, dtype=torch.int64) if index is None else index.contiguous())
         return self.ranks.gather(self.blocks[layer].index_select(0, index), self.shares)
 
+    def each(self, layer: int, deal: list[list[Work]] | None) -> list[dict[str, torch.Tensor]]:
+        """Each rank gets all samples of the coordinates that its works need, and does them; the results in order.
+
+        Raises:
+            RankError: a rank could not.
+        """
+        spans = torch.zeros(self.ranks.size, 2, dtype=torch.int64)
+        for rank, works in enumerate(deal or []):
+            if works:
+                spans[rank] = torch.tensor([works[0].first, works[-1].last])
+        places = self.ranks.broadcast(spans).tolist()
+        columns = self.ranks.exchange([self.blocks[layer][first:last] for first, last in places], self.shares)
+        mine: list[Work] = self.ranks.scatter(deal)
+        begin = places[self.ranks.rank][0]
+        try:
+            done: Any = [work.run(columns[work.first - begin : work.last - begin]) for work in mine]
+        except ChitaEdgeError as error:
+            done = str(error)
+        results = []
+        for rank, results_of_one in enumerate(self.ranks.collect(done)):
+            if isinstance(results_of_one, str):
+                raise RankError(f"Rank {rank} of {self.ranks.size}: {results_of_one}")
+            results += results_of_one
+        return results
+
 
 class ShardedColumns:
     """One layer of the leader's matrix: a `chita_edge.pruning.columns.Columns` over all ranks' samples.
 
-    Products and Gram matrices are computed where the samples are, and summed; coordinates asked for one after another
-    are fetched a window at a time.
+    Products and Gram matrices are computed where the samples are, and summed; work on blocks is dealt out; coordinates
+    asked for one after another are fetched a window at a time.
     """
 
-    def __init__(self, shard: _Shard, layer: int) -> None:
+    def __init__(self, shard: _Shard, layer: int, window_bytes: int = _WINDOW_BYTES) -> None:
         self._shard, self._layer = shard, layer
         self._size = shard.blocks[layer].shape[0]
-        self._step = max(1, _WINDOW_BYTES // (4 * shard.samples))
+        self._step = max(1, window_bytes // (4 * shard.samples))
         self._held: tuple[int, torch.Tensor] | None = None
         self.shape = torch.Size((self._size, shard.samples))
 
@@ -112,6 +143,25 @@ class ShardedColumns:
         self._ask(_GRAM, first, last)
         return self._shard.gram(self._layer, first, last)
 
+    def each(self, works: Iterable[Work]) -> Iterator[dict[str, torch.Tensor]]:
+        """Deal the works out to all ranks, as many at a time as a window holds on each; results in order."""
+        size = self._shard.ranks.size
+        hand: list[Work] = []
+        for work in works:
+            if hand and work.last - hand[0].first > size * self._step:
+                yield from self._deal(hand)
+                hand = []
+            hand.append(work)
+        if hand:
+            yield from self._deal(hand)
+
+    def _deal(self, hand: list[Work]) -> list[dict[str, torch.Tensor]]:
+        size, count = self._shard.ranks.size, len(hand)
+        self._ask(_EACH)
+        return self._shard.each(
+            self._layer, [hand[count * rank // size : count * (rank + 1) // size] for rank in range(size)]
+        )
+
     def _rows(self, first: int, last: int) -> torch.Tensor:
         self._ask(_ROWS, first, last)
         return self._shard.rows(self._layer, first, last)
@@ -121,17 +171,20 @@ class ShardedColumns:
 
 
 @contextmanager
-def lead(matrix: GradientMatrix, ranks: Ranks, shares: list[slice]) -> Iterator[GradientMatrix]:
+def lead(
+    matrix: GradientMatrix, ranks: Ranks, shares: list[slice], window_bytes: int = _WINDOW_BYTES
+) -> Iterator[GradientMatrix]:
     """For the leader: the matrix of all samples, while the other ranks `serve`.
 
     Args:
         matrix: the leader's own samples.
         ranks: the group.
         shares: each rank's samples, in order.
+        window_bytes: of one layer's coordinates that a rank holds at a time.
     """
     shard = _Shard(matrix, ranks, shares)
     yield GradientMatrix(
-        {name: ShardedColumns(shard, number) for number, name in enumerate(matrix.blocks)}, on_disk=True
+        {name: ShardedColumns(shard, number, window_bytes) for number, name in enumerate(matrix.blocks)}, on_disk=True
     )
     ranks.command(_STOP)
 
@@ -157,5 +210,7 @@ def serve(matrix: GradientMatrix, ranks: Ranks, shares: list[slice]) -> None:
             shard.gram(layer, first, last)
         elif operation == _ROWS:
             shard.rows(layer, first, last)
+        elif operation == _EACH:
+            shard.each(layer, None)
         else:
             shard.select(layer, first, None)

@@ -14,7 +14,9 @@ import torch
 from chita_edge.calibration.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from chita_edge.pruning.columns import Work
 
 _WINDOW_BYTES = 128 << 20
 
@@ -141,6 +143,10 @@ class StoredColumns:
         """AᵀA of the coordinates ``first`` to ``last``."""
         part = self[first:last]
         return part @ part.T
+
+    def each(self, works: Iterable[Work]) -> Iterator[dict[str, torch.Tensor]]:
+        """What each of ``works``, in ascending order, makes of its coordinates."""
+        return (work.run(self[work.first : work.last]) for work in works)
 
     def _windows(self) -> Iterator[tuple[int, int]]:
         step = self._store.window

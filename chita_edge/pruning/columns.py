@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Results = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do on some neighbouring coordinates, whichever process does it.
+
+    Attributes:
+        first: the first coordinate.
+        last: the last one plus one.
+        run: from their columns, float32 (last − first, n), to named tensors; depends on nothing else, and can be
+            pickled; holds no views of larger tensors, which would be sent as a whole.
+    """
+
+    first: int
+    last: int
+    run: Callable[[torch.Tensor], Results]
 
 
 class Columns(Protocol):
@@ -36,6 +58,9 @@ class Columns(Protocol):
     def gram(self, first: int, last: int) -> torch.Tensor:
         """AᵀA of the coordinates ``first`` to ``last``, (last − first, last − first)."""
 
+    def each(self, works: Iterable[Work]) -> Iterator[Results]:
+        """What each of ``works``, in ascending order, makes of its coordinates; in their order."""
+
 
 def times(columns: torch.Tensor | Columns, vector: torch.Tensor) -> torch.Tensor:
     """A v, (n,)."""
@@ -64,3 +89,10 @@ def gram(columns: torch.Tensor | Columns, first: int, last: int) -> torch.Tensor
         part = columns[first:last]
         return part @ part.T
     return columns.gram(first, last)
+
+
+def each(columns: torch.Tensor | Columns, works: Iterable[Work]) -> Iterator[Results]:
+    """What each of ``works``, in ascending order, makes of its coordinates; in their order."""
+    if isinstance(columns, torch.Tensor):
+        return (work.run(columns[work.first : work.last]) for work in works)
+    return columns.each(works)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from chita_edge.calibration import GradientMatrix, Ranks
+from chita_edge.calibration import GradientMatrix, RankError, Ranks
 from chita_edge.calibration.sharded_columns import lead, serve
-from chita_edge.pruning import Constraint, Layer, Problem, get_pattern, get_solver
+from chita_edge.pruning import Constraint, Layer, Problem, PruningError, get_pattern, get_solver
+from chita_edge.pruning.columns import Work, each
 
 SIZES, N = {"a": (6, 5), "b": (7, 10)}, 11
 
@@ -47,9 +49,23 @@ def figures(gradients: GradientMatrix) -> dict[str, torch.Tensor]:
         "rows": block[10:20].clone(),
         "gram": block @ block.T if isinstance(block, torch.Tensor) else block.gram(0, 70),
     }
-    for name in ("obd", "obs", "chita", "chita_bso", "mfac"):
+    for name in ("obd", "obs", "woodfisher", "cbs", "chita", "chita_bso", "mfac"):
         found[f"mask/{name}"] = get_solver(name).solve(problem, constraint).mask
     return found
+
+
+def process(columns: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Who does this."""
+    del columns
+    return {"process": torch.tensor([os.getpid()])}
+
+
+def refuse(columns: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a work that fails does."""
+    raise PruningError(f"{len(columns)} coordinates are not to be worked on.")
+
+
+PIECES = [Work(first, first + 5, process) for first in range(0, 70, 5)]
 
 
 def one_rank(out: Path, meet: Path, rank: int, size: int) -> None:
@@ -60,8 +76,14 @@ def one_rank(out: Path, meet: Path, rank: int, size: int) -> None:
     ranks = Ranks(rank, size)
     shares = [ranks.share(N, 1, number) for number in range(size)]
     if ranks.leads:
-        with lead(matrix(shares[0]), ranks, shares) as gradients:
-            save_file({name: tensor.contiguous() for name, tensor in figures(gradients).items()}, out)
+        with lead(matrix(shares[0]), ranks, shares, window_bytes=4 * N * 20) as gradients:
+            found = figures(gradients)
+            found["processes"] = torch.cat([result["process"] for result in each(gradients.blocks["b"], PIECES)])
+            try:
+                list(each(gradients.blocks["b"], [Work(0, 70, refuse)]))
+            except RankError as error:
+                found["sentence"] = torch.frombuffer(bytearray(str(error).encode()), dtype=torch.uint8)
+            save_file({name: tensor.contiguous() for name, tensor in found.items()}, out)
     else:
         serve(matrix(shares[rank]), ranks, shares)
     dist.destroy_process_group()

@@ -9,14 +9,13 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.gram import gram
-from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.blocks import walk_blocks
+from chita_edge.pruning.solvers.blocks import BackSolve, each_block
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
+    from chita_edge.pruning.columns import Results
     from chita_edge.pruning.problem import Problem
 
 
@@ -45,33 +44,47 @@ class Cbs:
         scores = problem.dense.square() if free else problem.curvature() * problem.dense.square()
         mask = constraint.project(scores)
         weights = problem.dense * mask
-        offset = torch.full((problem.samples,), problem.first_order)
         rng = torch.Generator().manual_seed(0)
         progress("solve", 0, len(weights))
-        for where, columns in walk_blocks(problem, self.block):
-            block = Quadratic(columns, problem.dense[where], offset, problem.damping)
-            if free and 0 < int(mask[where].sum()) < len(columns):
-                mask[where] = self._select(block, mask[where], rng)
-            kept = mask[where].nonzero()[:, 0]
-            values = torch.zeros_like(block.dense)
-            values[kept] = back_solve(block.restrict(kept))
-            weights[where] = values
+
+        def work(where: slice) -> _Block:
+            start = mask[where].clone()
+            search = free and 0 < int(start.sum()) < len(start)
+            noise = torch.rand(self.starts - 1 if search else 0, len(start), generator=rng)
+            swaps = self.swaps if search else 0
+            return _Block(problem.dense[where].clone(), start, noise, swaps, problem.first_order, problem.damping)
+
+        for where, found in each_block(problem, self.block, work):
+            mask[where], weights[where] = found["mask"], found["weights"]
             progress("solve", where.stop, len(weights))
         value = problem.objective(weights)
         return Solution(weights, mask, value, (value,))
 
-    def _select(self, block: Quadratic, magnitude: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+
+@dataclass(frozen=True)
+class _Block:
+    """Select, unless ``swaps`` is zero, and update one block; ``noise`` (starts − 1, m) disturbs the magnitudes."""
+
+    dense: torch.Tensor
+    mask: torch.Tensor
+    noise: torch.Tensor
+    swaps: int
+    first_order: float
+    damping: float
+
+    def __call__(self, columns: torch.Tensor) -> Results:
+        mask = self._select(columns) if self.swaps else self.mask
+        return {"mask": mask, **BackSolve(self.dense, mask, self.first_order, self.damping)(columns)}
+
+    def _select(self, columns: torch.Tensor) -> torch.Tensor:
         """The best support that any search ends at."""
-        hessian = gram(block.columns)
-        hessian.diagonal().add_(block.damping)
-        slope = torch.mv(block.columns, block.offset)
-        kept = int(magnitude.sum())
-        starts = [magnitude]
-        for _ in range(self.starts - 1):
-            noise = torch.rand(len(magnitude), generator=rng)
-            starts.append(top_mask(block.dense.abs() * noise, kept))
-        found = [swap_removals(hessian, block.dense, slope, start, self.swaps) for start in starts]
-        return min(found, key=lambda mask: removal_cost(hessian, block.dense, slope, mask))
+        hessian = gram(columns)
+        hessian.diagonal().add_(self.damping)
+        slope = torch.mv(columns, torch.full((columns.shape[1],), self.first_order))
+        kept = int(self.mask.sum())
+        starts = [self.mask, *(top_mask(self.dense.abs() * noise, kept) for noise in self.noise)]
+        found = [swap_removals(hessian, self.dense, slope, start, self.swaps) for start in starts]
+        return min(found, key=lambda mask: removal_cost(hessian, self.dense, slope, mask))
 
 
 def removal_cost(hessian: torch.Tensor, dense: torch.Tensor, slope: torch.Tensor, mask: torch.Tensor) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
+from chita_edge.pruning.columns import Work, each
 from chita_edge.pruning.quadratic import Quadratic
 from chita_edge.pruning.solvers.block_search import search_block
 from chita_edge.pruning.solvers.blocks import block_bounds
@@ -16,6 +17,7 @@ from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
+    from chita_edge.pruning.columns import Results
     from chita_edge.pruning.problem import Problem
 
 
@@ -65,26 +67,56 @@ class ChitaBso:
         layer, (begin, _) = problem.layers[number], problem.bounds[number]
         dense, mask = layer.weight.detach().flatten(), start.clone()
         weights = dense * mask
-        offset = torch.full((problem.samples,), problem.first_order)
-        free = 0.5 * problem.samples * problem.first_order**2
         values = torch.zeros(2, dtype=torch.float64)
-        moved = torch.zeros_like(offset)
-        for first, last in block_bounds(layer.weight.shape, self.block, constraint.pattern.rows):
-            where = slice(first, last)
-            kept = int(mask[where].sum())
-            if first:
-                progress("solve", begin + first, problem.dense.numel())
-            if kept == last - first:
-                continue
-            quadratic = Quadratic(layer.gradients[where], dense[where], offset, problem.damping, constant=-free)
-            residual = quadratic.residual(weights[where])
-            old = quadratic.objective_at(weights[where], residual)
-            new = old
-            if kept:
-                part = constraint.part(number, first, last, kept)
-                found = search_block(quadratic, mask[where], part, self.rounds)
-                weights[where], mask[where] = found.weights, found.mask
-                residual, new = found.residual, found.objective
-            values += torch.tensor((old, new), dtype=torch.float64)
-            moved += residual - offset
+        moved = torch.zeros(problem.samples)
+        bounds = block_bounds(layer.weight.shape, self.block, constraint.pattern.rows)
+        # Blocks that lose nothing need no solution.
+        kept = {(first, last): int(mask[first:last].sum()) for first, last in bounds}
+        bounds = [(first, last) for first, last in bounds if kept[first, last] < last - first]
+        works = (
+            Work(
+                first,
+                last,
+                _Block(
+                    dense[first:last].clone(),
+                    mask[first:last].clone(),
+                    constraint.part(number, first, last, kept[first, last]),
+                    problem.first_order,
+                    problem.damping,
+                    self.rounds,
+                ),
+            )
+            for first, last in bounds
+        )
+        for (first, last), found in zip(bounds, each(layer.gradients, works), strict=True):
+            weights[first:last], mask[first:last] = found["weights"], found["mask"]
+            values += found["values"]
+            moved += found["moved"]
+            if last < len(mask):
+                progress("solve", begin + last, problem.dense.numel())
         return {"weights": weights, "mask": mask, "moved": moved, "values": values}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Solve one block from a mask of its set: weights, mask, how far the residual moves, values before and after."""
+
+    dense: torch.Tensor
+    mask: torch.Tensor
+    part: Constraint
+    first_order: float
+    damping: float
+    rounds: int
+
+    def __call__(self, columns: torch.Tensor) -> Results:
+        samples = columns.shape[1]
+        offset = torch.full((samples,), self.first_order)
+        quadratic = Quadratic(columns, self.dense, offset, self.damping, constant=-0.5 * samples * self.first_order**2)
+        weights, mask = self.dense * self.mask, self.mask
+        residual = quadratic.residual(weights)
+        old = new = quadratic.objective_at(weights, residual)
+        if self.mask.any():
+            found = search_block(quadratic, mask, self.part, self.rounds)
+            weights, mask, residual, new = found.weights, found.mask, found.residual, found.objective
+        values = torch.tensor((old, new), dtype=torch.float64)
+        return {"weights": weights, "mask": mask, "moved": residual - offset, "values": values}

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
-from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.blocks import saliencies, walk_blocks
+from chita_edge.pruning.solvers.blocks import BackSolve, each_block, saliencies
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
@@ -35,13 +33,12 @@ class Obs:
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies, then back-solve each block."""
         mask = constraint.project(saliencies(problem, self.block, progress))
-        weights = problem.dense * mask
-        offset = torch.full((problem.samples,), problem.first_order)
-        for where, columns in walk_blocks(problem, self.block):
-            kept = mask[where].nonzero()[:, 0]
-            block = Quadratic(columns, problem.dense[where], offset, problem.damping)
-            values = torch.zeros_like(block.dense)
-            values[kept] = back_solve(block.restrict(kept))
-            weights[where] = values
+        weights = torch.empty_like(problem.dense)
+
+        def work(where: slice) -> BackSolve:
+            return BackSolve(problem.dense[where].clone(), mask[where].clone(), problem.first_order, problem.damping)
+
+        for where, found in each_block(problem, self.block, work):
+            weights[where] = found["weights"]
         value = problem.objective(weights)
         return Solution(weights, mask, value, (value,))

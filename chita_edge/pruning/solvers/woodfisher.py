@@ -9,11 +9,12 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.inverse_fisher import InverseFisher
-from chita_edge.pruning.solvers.blocks import saliencies, walk_blocks
+from chita_edge.pruning.solvers.blocks import each_block, saliencies
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
+    from chita_edge.pruning.columns import Results
     from chita_edge.pruning.problem import Problem
 
 
@@ -36,9 +37,25 @@ class WoodFisher:
         """Project the saliencies, then add up the updates."""
         mask = constraint.project(saliencies(problem, self.block, progress))
         weights = torch.zeros_like(problem.dense)
-        for where, columns in walk_blocks(problem, self.block):
-            inverse = InverseFisher(columns, problem.damping)
-            removed = torch.where(mask[where], 0.0, problem.dense[where]) / inverse.diagonal()
-            weights[where] = (problem.dense[where] - inverse.times(removed)) * mask[where]
+
+        def work(where: slice) -> _Update:
+            return _Update(problem.dense[where].clone(), mask[where].clone(), problem.damping)
+
+        for where, found in each_block(problem, self.block, work):
+            weights[where] = found["weights"]
         value = problem.objective(weights)
         return Solution(weights, mask, value, (value,))
+
+
+@dataclass(frozen=True)
+class _Update:
+    """A block's weights after its removals."""
+
+    dense: torch.Tensor
+    mask: torch.Tensor
+    damping: float
+
+    def __call__(self, columns: torch.Tensor) -> Results:
+        inverse = InverseFisher(columns, self.damping)
+        removed = torch.where(self.mask, 0.0, self.dense) / inverse.diagonal()
+        return {"weights": (self.dense - inverse.times(removed)) * self.mask}

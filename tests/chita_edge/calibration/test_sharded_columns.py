@@ -8,7 +8,7 @@ import pytest
 import torch
 from resumable_pruning import finish, in_own_process, run, start
 from safetensors.torch import load_file
-from sharded_problem import figures, matrix, one_rank
+from sharded_problem import PIECES, figures, matrix, one_rank
 
 from chita_edge.calibration import CalibrationError, Ranks
 
@@ -23,6 +23,12 @@ def test_products_and_masks_are_those_of_one_process(size: int, tmp_path: Path) 
             assert torch.equal(found[name], expected), name
         else:
             torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+    assert len(found["processes"]) == len(PIECES)
+    assert len(set(found["processes"].tolist())) == size, "all take part"
+    assert (
+        bytes(found["sentence"].tolist()).decode()
+        == f"Rank {size - 1} of {size}: 70 coordinates are not to be worked on."
+    )
 
 
 @pytest.mark.parametrize(("size", "on_disk"), [(2, False), (4, True)])
