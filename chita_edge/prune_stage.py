@@ -11,7 +11,6 @@ import torch
 
 from chita_edge.calibration import GradientMatrix, per_sample_gradients
 from chita_edge.calibration.sharded_columns import lead, serve
-from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
 from chita_edge.pruning import Layer, Problem, Solution
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from chita_edge.resume import StateFolder
 
     Solve = Callable[[GradientMatrix], dict[str, torch.Tensor]]
-    Compute = Callable[[], GradientMatrix]
 
 _STORAGE = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -102,7 +100,8 @@ class Stages:
             rows = self._rows()
             step = -(-self.config.gradient_batch // self.config.samples_per_row)
             shares = [ranks.share(rows.stop, step, rank) for rank in range(ranks.size)]
-            mine = self._agreed(lambda: self._gradients(model, stage, shares[ranks.rank], name))
+            with ranks.agreed():
+                mine = self._gradients(model, stage, shares[ranks.rank], name)
             if not ranks.leads:
                 serve(mine, ranks, shares)
             else:
@@ -111,17 +110,6 @@ class Stages:
         elif ranks.leads:
             result = journal.remember("solution", dict)
         return ranks.hand_out(result)
-
-    def _agreed(self, compute: Compute) -> GradientMatrix:
-        """What ``compute`` returns, once it has succeeded on all ranks."""
-        assert self.ranks is not None  # noqa: S101 (the caller has seen to it)
-        try:
-            matrix = compute()
-        except ChitaEdgeError as error:
-            self.ranks.all_well(error)
-            raise
-        self.ranks.all_well(None)
-        return matrix
 
     def _rows(self) -> slice:
         """All rows of A of a stage."""

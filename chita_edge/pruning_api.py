@@ -109,6 +109,8 @@ def _prune(
         if ranks is not None:
             raise UsageError(f"The structure {config.structure!r} is found by one process; start it alone.")
         return prune_channels(model, calibration, config, prunable=prunable, progress=progress)
+    if ranks is not None and config.fit_images is not None and config.fit_images < ranks.size:
+        raise UsageError(f"{config.fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)
@@ -128,8 +130,7 @@ def _prune(
             constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
             solution = stages.run(stage, pruned, constraint, None if stage else gradients)
             masks = _apply(names, solution, parameters)
-        if ranks is None or ranks.leads:
-            masks = _finish(pruned, dense, calibration, config, constraint, masks, state, seconds, progress)
+        masks = _finish(pruned, dense, calibration, config, constraint, masks, state, ranks, seconds, progress)
         if ranks is not None:
             masks = _share(ranks, pruned, masks)
     return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
@@ -143,15 +144,17 @@ def _finish(
     constraint: Constraint,
     masks: dict[str, torch.Tensor],
     state: StateFolder | None,
+    ranks: Ranks | None,
     seconds: dict[str, float],
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
-    """What follows the solver: refit the layers, recalibrate batch norm. Returns the masks."""
+    """What follows the solver: refit the layers, recalibrate batch norm, which the leader does. Returns the masks."""
     method, images = get_method(config.method), calibration.images
     if method.reconstruct:
         with timed(seconds, "reconstruct"):
             sets = {n: Constraint(constraint.pattern, (mask.shape,), int(mask.sum())) for n, mask in masks.items()}
-            journal = FORGETFUL if state is None else state.journal.under("reconstruct")
+            leads = ranks is None or ranks.leads
+            journal = state.journal.under("reconstruct") if state is not None and leads else FORGETFUL
             masks = reconstruct(
                 pruned,
                 dense,
@@ -160,8 +163,11 @@ def _finish(
                 masks,
                 ridge=config.fit_ridge,
                 journal=journal,
+                ranks=ranks,
                 progress=progress,
             )
+    if ranks is not None and not ranks.leads:
+        return masks
     with timed(seconds, "batch norm"):
         views = config.recalibration_views
         if views:

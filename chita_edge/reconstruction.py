@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration.activations import input_moments
+from chita_edge.calibration.activations import ImageShare, InputSums, input_sums
 from chita_edge.calibration.followers import following_batch_norms
 from chita_edge.calibration.walk import Walks, call_order
 from chita_edge.progress import Progress, silent
@@ -15,10 +16,11 @@ from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
+    from chita_edge.calibration.ranks import Ranks
     from chita_edge.pruning import Constraint
 
 
@@ -33,6 +35,7 @@ def reconstruct(
     search: bool = True,
     batch_size: int = 50,
     journal: Journal = FORGETFUL,
+    ranks: Ranks | None = None,
     progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Refit each pruned layer, in the network's order, to give the dense outputs from the pruned network's inputs.
@@ -52,6 +55,8 @@ def reconstruct(
         search: look for a better support under the same budget; otherwise keep the masks.
         batch_size: images a forward pass.
         journal: where refitted layers are kept.
+        ranks: the other processes that refit the same network; each runs its share of the images through it, the
+            leader refits, and all are left with the same network.
         progress: called with stage "reconstruct".
 
     Returns:
@@ -62,24 +67,28 @@ def reconstruct(
     modules = dict(pruned.named_modules())
     names = call_order(dense, tuple(masks), images[:1])
     norms = following_batch_norms(pruned, names, images[:1])
+    share = None
+    if ranks is not None:
+        mine = ranks.share(len(images), batch_size)
+        share, images = ImageShare(ranks, len(images), mine.start), images[mine]
     progress("reconstruct", 0, len(names))
     with Walks(pruned, names, images, batch_size) as walk, Walks(dense, names, images, batch_size) as reference:
         for number, name in enumerate(names):
-            (_, inputs), (_, dense_inputs) = walk.next(), reference.next()  # type: ignore[misc]
+            with nullcontext() if ranks is None else ranks.agreed():
+                (_, inputs), (_, dense_inputs) = walk.next(), reference.next()  # type: ignore[misc]
             norm = norms.get(name)
-            refit = partial(
-                _refit,
+            sums = partial(
+                input_sums,
                 name,
                 modules[name.removesuffix(".weight")],
                 inputs,
                 dense_inputs,
-                originals[name].detach().flatten(1),
-                masks[name].flatten(1),
-                constraints[name] if search else None,
-                ridge=ridge,
                 centred=norm is not None,
+                share=share,
             )
-            refitted = journal.remember(name, refit)
+            weight, start = originals[name].detach().flatten(1), masks[name].flatten(1)
+            refit = partial(_refit, name, weight, start, constraints[name] if search else None, ridge)
+            refitted = _remembered(journal, name, sums, refit, ranks)
             with torch.no_grad():
                 parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
                 if norm is not None and norm.running_mean is not None:
@@ -89,20 +98,28 @@ def reconstruct(
     return {name: found[name] for name in masks}
 
 
-def _refit(
+def _remembered(
+    journal: Journal,
     name: str,
-    layer: nn.Module,
-    inputs: list[torch.Tensor],
-    dense_inputs: list[torch.Tensor],
-    weight: torch.Tensor,
-    start: torch.Tensor,
-    constraint: Constraint | None,
-    *,
-    ridge: float,
-    centred: bool,
+    sums: Callable[[], InputSums],
+    refit: Callable[[InputSums], dict[str, torch.Tensor]],
+    ranks: Ranks | None,
+) -> dict[str, torch.Tensor]:
+    """One layer's refit: the leader's, which goes by all ranks' sums."""
+    if ranks is None:
+        return journal.remember(name, lambda: refit(sums()))
+    _, known, *_ = ranks.command(0, int(journal.knows(name)))
+    found = None if known else sums()
+    if not ranks.leads:
+        return ranks.hand_out(None)
+    return ranks.hand_out(journal.remember(name, lambda: refit(sums() if found is None else found)))
+
+
+def _refit(
+    name: str, weight: torch.Tensor, start: torch.Tensor, constraint: Constraint | None, ridge: float, sums: InputSums
 ) -> dict[str, torch.Tensor]:
     """One layer's new weights and mask, (out, K), and by how much the mean of its outputs moves, (out,)."""
-    moments = input_moments(name, layer, inputs, dense_inputs, centred=centred)
+    moments = sums.moments(name)
     fit = LayerFit(weight, moments.gram, moments.cross, ridge)
     if constraint is None:
         weights, support = solve_rows(fit, start), start

@@ -16,8 +16,25 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.calibration.ranks import Ranks
+
 _LEAST_COLUMNS = 64
 _LEAST_POSITIONS = 1024
+
+
+@dataclass(frozen=True)
+class ImageShare:
+    """One process's part of the calibration images.
+
+    Attributes:
+        ranks: all processes.
+        images: number of all images.
+        first: number of its first image.
+    """
+
+    ranks: Ranks
+    images: int
+    first: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,35 @@ class InputMoments:
     dense_mean: torch.Tensor
 
 
-def input_moments(
+@dataclass(frozen=True)
+class InputSums:
+    """Sums over samples and positions of x − shift and x̄ − dense_shift, from which the moments follow."""
+
+    gram: torch.Tensor
+    cross: torch.Tensor
+    total: torch.Tensor
+    dense_total: torch.Tensor
+    shift: torch.Tensor
+    dense_shift: torch.Tensor
+    used: int
+    centred: bool
+
+    def moments(self, name: str) -> InputMoments:
+        """The means.
+
+        Raises:
+            NonFiniteCalibrationError: an input is NaN or infinite; ``name`` is the layer's for the message.
+        """
+        if not bool(torch.isfinite(self.gram).all() and torch.isfinite(self.cross).all()):
+            raise NonFiniteCalibrationError(f"The inputs of {name} are not finite for the calibration images.")
+        rest, dense_rest = self.total / self.used, self.dense_total / self.used
+        gram, cross = self.gram / self.used, self.cross / self.used
+        if self.centred:
+            gram, cross = gram - torch.outer(rest, rest), cross - torch.outer(dense_rest, rest)
+        return InputMoments(gram, cross, self.shift + rest, self.dense_shift + dense_rest)
+
+
+def input_sums(
     name: str,
     layer: nn.Module,
     inputs: Sequence[torch.Tensor],
@@ -46,8 +91,9 @@ def input_moments(
     centred: bool = False,
     batch_size: int = 50,
     positions: int = 1 << 17,
-) -> InputMoments:
-    """Moments of one layer's inputs.
+    share: ImageShare | None = None,
+) -> InputSums:
+    """Sums over one layer's inputs.
 
     Neighbouring output positions see nearly the same inputs: where there are more than enough, each batch contributes
     every so many of them, from a start of its own.
@@ -60,9 +106,10 @@ def input_moments(
         centred: subtract the means first.
         batch_size: images whose columns are formed at a time.
         positions: about so many positions are enough, over all images; 64 a column of the layer are always used.
+        share: which of all images these are, where several processes have some each; all of them call this, and the
+            sums over all images are the leading one's, the others' are undefined.
 
     Raises:
-        NonFiniteCalibrationError: an input is NaN or infinite.
         CalibrationError: the layer is grouped.
     """
     if getattr(layer, "groups", 1) != 1:
@@ -72,26 +119,25 @@ def input_moments(
     )
     available = position_count(layer, pieces[0])
     columns_of_weight = layer.weight[0].numel()  # type: ignore[index]
-    step = max(1, available * sum(map(len, pieces)) // max(positions, 64 * columns_of_weight))
+    images = sum(map(len, pieces)) if share is None else share.images
+    step = max(1, available * images // max(positions, 64 * columns_of_weight))
     step = min(step - (step % 2 == 0), available)  # odd, so that it does not stay on the same columns of an image
     gram = cross = shift = dense_shift = total = dense_total = torch.zeros(())
-    used = 0
+    used, first = 0, 0 if share is None else share.first // batch_size
     for number, pair in enumerate(zip(pieces, dense_pieces, strict=True)):
-        x, reference = (position_columns(layer, piece, number % step, step) for piece in pair)
+        x, reference = (position_columns(layer, piece, (first + number) % step, step) for piece in pair)
         if centred and not number:  # near the mean: taken off before the product, so that little cancels afterwards
-            shift, dense_shift = x.mean(1), reference.mean(1)
+            near = torch.stack((x.mean(1), reference.mean(1)))
+            shift, dense_shift = near if share is None else share.ranks.broadcast(near)
         x, reference = x - shift[..., None], reference - dense_shift[..., None]
         total, dense_total = total + x.sum(1), dense_total + reference.sum(1)
         used += x.shape[1]
         square, mixed = _products(x, reference)
         gram, cross = gram + square, cross + mixed
-    if not bool(torch.isfinite(gram).all() and torch.isfinite(cross).all()):
-        raise NonFiniteCalibrationError(f"The inputs of {name} are not finite for the calibration images.")
-    rest, dense_rest = total / used, dense_total / used
-    gram, cross = gram / used, cross / used
-    if centred:
-        gram, cross = gram - torch.outer(rest, rest), cross - torch.outer(dense_rest, rest)
-    return InputMoments(gram, cross, shift + rest, dense_shift + dense_rest)
+    if share is not None:
+        gram, cross, total, dense_total = (share.ranks.reduce(sums) for sums in (gram, cross, total, dense_total))
+        used = int(share.ranks.reduce(torch.tensor(used)))
+    return InputSums(gram, cross, total, dense_total, shift, dense_shift, used, centred)
 
 
 def _products(x: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from chita_edge.calibration.errors import CalibrationError
+from chita_edge.errors import ChitaEdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,13 +49,13 @@ class Ranks:
         return self.rank == 0
 
     def share(self, rows: int, step: int, rank: int | None = None) -> slice:
-        """The rows of A, of ``rows`` in all, that a rank computes; whole batches of ``step`` where there are enough.
+        """The rows of A, or the images, of ``rows`` in all, that a rank takes; whole batches of ``step`` where it can.
 
         Raises:
             CalibrationError: there are fewer rows than ranks.
         """
         if rows < self.size:
-            raise CalibrationError(f"{rows} rows of gradients cannot be spread over {self.size} processes.")
+            raise CalibrationError(f"{rows} samples cannot be spread over {self.size} processes.")
         mine = self.rank if rank is None else rank
         batches = -(-rows // step)
         unit, count = (step, batches) if batches >= self.size else (1, rows)
@@ -159,6 +160,19 @@ class Ranks:
         for rank, sentence in enumerate(problems):
             if sentence is not None:
                 raise RankError(f"Rank {rank} of {self.size}: {sentence}") from problem
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Leave this block when all have, or fail everywhere with the sentence of the one that failed.
+
+        Raises:
+            RankError: names the rank.
+        """
+        try:
+            yield
+        except ChitaEdgeError as error:
+            self.all_well(error)
+        self.all_well(None)
 
 
 @contextmanager

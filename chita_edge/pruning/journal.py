@@ -23,6 +23,9 @@ class Journal(Protocol):
             compute: returns named tensors; what else it changes is not repeated when its result is known.
         """
 
+    def knows(self, key: str) -> bool:
+        """Whether `remember` would not compute."""
+
 
 class Forgetful:
     """The journal that keeps nothing: every part is computed."""
@@ -31,6 +34,11 @@ class Forgetful:
         """``compute()``."""
         del key
         return compute()
+
+    def knows(self, key: str) -> bool:
+        """Never."""
+        del key
+        return False
 
 
 FORGETFUL = Forgetful()

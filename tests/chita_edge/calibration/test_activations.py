@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from chita_edge.calibration import CalibrationError, NonFiniteCalibrationError
-from chita_edge.calibration.activations import InputMoments, input_moments
+from chita_edge.calibration.activations import InputMoments, input_sums
+
+
+def input_moments(name: str, *arguments: Any, **options: Any) -> InputMoments:
+    return input_sums(name, *arguments, **options).moments(name)
 
 
 def by_definition(layer: nn.Module, inputs: torch.Tensor, dense: torch.Tensor) -> InputMoments:

@@ -44,10 +44,11 @@ def test_a_network_is_pruned_to_the_same_masks(size: int, on_disk: bool, tmp_pat
         assert torch.equal(alone[name], together[name])
 
 
-def test_killed_ranks_go_on_from_their_state_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["solve:3", "reconstruct:3"])
+def test_killed_ranks_go_on_from_their_state_folder(moment: str, tmp_path: Path) -> None:
     state, outs = tmp_path / "state", [tmp_path / f"out-{rank}" for rank in range(2)]
     begun = [
-        start(out, state, "solve:3" if not rank else None, group=(tmp_path / "meet", rank, 2))
+        start(out, state, moment if not rank else None, group=(tmp_path / "meet", rank, 2))
         for rank, out in enumerate(outs)
     ]
     assert finish(begun) == [-9, 0]
@@ -84,5 +85,5 @@ def test_shares_are_whole_batches_where_there_are_enough() -> None:
     shares = [Ranks(rank, 3).share(100, 10) for rank in range(3)]
     assert shares == [slice(0, 30), slice(30, 60), slice(60, 100)]
     assert [Ranks(rank, 3).share(5, 10) for rank in range(3)] == [slice(0, 1), slice(1, 3), slice(3, 5)]
-    with pytest.raises(CalibrationError, match="2 rows of gradients cannot be spread over 3 processes"):
+    with pytest.raises(CalibrationError, match="2 samples cannot be spread over 3 processes"):
         Ranks(0, 3).share(2, 1)
