@@ -125,7 +125,7 @@ def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> li
         key: to_array(constants[name]) for key, name in zip(op.inputs, node.input, strict=True) if key in op.constants
     }
     nnz = int(np.count_nonzero(arrays["values" if op.is_csr else "W"]))
-    kind: Format = "csr" if op.is_csr else "depthwise" if op.name == "DepthwiseConv" else "dense"
+    kind: Format = "csr" if op.is_csr else "depthwise" if op.base == "DepthwiseConv" else "dense"
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
     return [LayerRow(node_name(node), op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)]
 

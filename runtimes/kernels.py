@@ -20,6 +20,7 @@ from runtimes.errors import LibraryMissingError
 
 NATIVE = Path(__file__).parent / "native"
 ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "best": 255}
+ACTIVATIONS = {"clip": 0, "hard_swish": 1, "silu": 2}
 ALIGNMENT = 64
 
 Array = npt.NDArray[np.float32]
@@ -57,18 +58,19 @@ class Run(ctypes.Structure):
 
 _CLIP: list[tuple[str, Any]] = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
 _CSR: list[tuple[str, Any]] = [("values", _FLOATS), ("col_idx", _INTS), ("row_ptr", _INTS), ("bias", _FLOATS)]
+_LAST: list[tuple[str, Any]] = [("activation", ctypes.c_int32)]
 
 
 class _CsrConvDesc(ctypes.Structure):
-    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR]
+    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR, *_LAST]
 
 
 class _CsrGemmDesc(ctypes.Structure):
-    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR]
+    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
 
 
 class _DenseDesc(ctypes.Structure):
-    _fields_ = [("geometry", Geometry), *_CLIP, ("weights", _FLOATS), ("bias", _FLOATS)]
+    _fields_ = [("geometry", Geometry), *_CLIP, ("weights", _FLOATS), ("bias", _FLOATS), *_LAST]
 
 
 _DESCS = {

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from exporters.ops._op import EdgeOp, build_node, csr_constants, initializer
-from exporters.ops._text import DOMAIN, OPSET, VERSION
-from exporters.ops.csr_conv import CSR_CONV
-from exporters.ops.csr_conv_add import CSR_CONV_ADD
-from exporters.ops.csr_gemm import CSR_GEMM
-from exporters.ops.dense_conv import DENSE_CONV
-from exporters.ops.depthwise_conv import DEPTHWISE_CONV
+from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
+from exporters.ops.csr_conv import CSR_CONV, CSR_CONVS
+from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
+from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
+from exporters.ops.dense_conv import DENSE_CONV, DENSE_CONVS
+from exporters.ops.depthwise_conv import DEPTHWISE_CONV, DEPTHWISE_CONVS
 
 OPS: dict[str, EdgeOp] = {
     op.name: op
     for op in (
-        CSR_CONV,
-        CSR_CONV_ADD,
-        CSR_GEMM,
-        DENSE_CONV,
-        DEPTHWISE_CONV,
+        *CSR_CONVS,
+        *CSR_CONV_ADDS,
+        *CSR_GEMMS,
+        *DENSE_CONVS,
+        *DEPTHWISE_CONVS,
     )
 }
+
+
+def op_for(base: str, activation: Activation) -> EdgeOp:
+    """The variant of an op."""
+    return OPS[base + ACTIVATIONS[activation].suffix]
+
 
 __all__ = [
     "CSR_CONV",
@@ -31,8 +37,10 @@ __all__ = [
     "OPS",
     "OPSET",
     "VERSION",
+    "Activation",
     "EdgeOp",
     "build_node",
     "csr_constants",
     "initializer",
+    "op_for",
 ]

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from exporters.csr import Array, Csr
-from exporters.ops._text import DOMAIN
+from exporters.ops._text import ACTIVATIONS, DOMAIN, Activation, function
 
 Attribute = int | float | Sequence[int]
 
@@ -19,18 +19,46 @@ Attribute = int | float | Sequence[int]
 class EdgeOp:
     """An op of the domain ``chita.edge``.
 
-    inputs: names in order. constants: those that must be initializers. function: its meaning in standard ONNX.
+    base, activation: its name is that of the base and the activation's, which a clip has none of. inputs: names in
+    order. constants: those that must be initializers. function: its meaning in standard ONNX.
     """
 
-    name: str
+    base: str
+    activation: Activation
     inputs: tuple[str, ...]
     constants: tuple[str, ...]
     function: onnx.FunctionProto
 
     @property
+    def name(self) -> str:
+        """The op's name in a file."""
+        return self.function.name
+
+    @property
     def is_csr(self) -> bool:
         """Whether its weight is stored as CSR."""
         return "row_ptr" in self.constants
+
+
+def with_each_activation(
+    base: str, inputs: Sequence[str], constants: Sequence[str], body: str, attributes: Sequence[str] = ()
+) -> tuple[EdgeOp, ...]:
+    """An op and its variants, one an activation; ``body`` gives Z, which the activation makes Y of.
+
+    They are ops of their own, as a function body in standard ONNX cannot branch on an attribute but with an If, which
+    would keep runtimes from fusing; one formula for all activations would cost each of them what it does not need, and
+    multiply infinities by the zeros of the others.
+    """
+    return tuple(
+        EdgeOp(
+            base,
+            name,
+            tuple(inputs),
+            tuple(constants),
+            function(base + one.suffix, (*attributes, *one.attributes), inputs, body + one.body),
+        )
+        for name, one in ACTIVATIONS.items()
+    )
 
 
 def csr_constants(csr: Csr) -> dict[str, Array]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 import onnx
 import onnx.parser
 
@@ -40,19 +44,41 @@ CSR_TO_DENSE = """
   W = Reshape (flat, weight_shape)
 """
 
-# min and max as Constant nodes: runtimes fuse a Clip into the convolution before it only when its bounds are constant.
-CLIP = """
+CONV_ATTRIBUTES = "strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations"
+WINDOW = ("strides", "pads", "dilations")
+
+Activation = Literal["clip", "hard_swish", "silu"]
+
+
+@dataclass(frozen=True)
+class ActivationText:
+    """What is added to an op's name, its attributes, and Y made of Z."""
+
+    suffix: str
+    attributes: tuple[str, ...]
+    body: str
+
+
+ACTIVATIONS: Mapping[Activation, ActivationText] = {
+    # min and max as Constant nodes: runtimes fuse a Clip into the convolution before it only when its bounds are
+    # constant.
+    "clip": ActivationText(
+        "",
+        ("clip_min: float = -inf", "clip_max: float = inf"),
+        """
   lo = Constant <value_float: float = @clip_min> ()
   hi = Constant <value_float: float = @clip_max> ()
   Y = Clip (Z, lo, hi)
-"""
+""",
+    ),
+    "hard_swish": ActivationText("HardSwish", (), " Y = HardSwish (Z) "),
+    "silu": ActivationText("Silu", (), " gate = Sigmoid (Z) Y = Mul (Z, gate) "),
+}
 
-CONV_ATTRIBUTES = "strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations"
-CLIP_DEFAULTS = "clip_min: float = -inf, clip_max: float = inf"
 
-
-def function(name: str, attributes: str, inputs: str, body: str) -> onnx.FunctionProto:
+def function(name: str, attributes: Sequence[str], inputs: Sequence[str], body: str) -> onnx.FunctionProto:
     """Parse one model-local function of our domain with output Y."""
+    listed = f"<{', '.join(attributes)}>" if attributes else ""
     return onnx.parser.parse_function(
-        f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}"> {name} <{attributes}> ({inputs}) => (Y) {{ {body} }}'
+        f'<opset_import: ["" : {OPSET}], domain: "{DOMAIN}"> {name} {listed} ({", ".join(inputs)}) => (Y) {{ {body} }}'
     )

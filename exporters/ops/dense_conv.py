@@ -1,22 +1,15 @@
-"""DenseConv: convolution with a dense weight, then a clip, in our layout.
+"""DenseConv: convolution with a dense weight, then an activation, in our layout.
 
-Y = clip(X ∗ W + bias), W of shape (M, C, kh, kw), one group. The stem of a sparse network is this op and not ONNX's
-Conv, whose output ORT would make in the blocked layout of its own convolutions and reorder afterwards.
+Y = activation(X ∗ W + bias), W of shape (M, C, kh, kw), one group. The stem of a sparse network is this op and not
+ONNX's Conv, whose output ORT would make in the blocked layout of its own convolutions and reorder afterwards.
 """
 
 from __future__ import annotations
 
-from exporters.ops._op import EdgeOp
-from exporters.ops._text import CLIP, CLIP_DEFAULTS, CONV_ATTRIBUTES, function
+from exporters.ops._op import with_each_activation
+from exporters.ops._text import CONV_ATTRIBUTES, WINDOW
 
-DENSE_CONV = EdgeOp(
-    "DenseConv",
-    ("X", "W", "bias"),
-    ("W", "bias"),
-    function(
-        "DenseConv",
-        f"strides, pads, dilations, {CLIP_DEFAULTS}",
-        "X, W, bias",
-        f"Z = Conv <{CONV_ATTRIBUTES}> (X, W, bias) {CLIP}",
-    ),
+DENSE_CONVS = with_each_activation(
+    "DenseConv", ("X", "W", "bias"), ("W", "bias"), f"Z = Conv <{CONV_ATTRIBUTES}> (X, W, bias)", WINDOW
 )
+DENSE_CONV = DENSE_CONVS[0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, cast
 
@@ -14,6 +13,8 @@ import onnx_ir as ir
 from exporters.csr import Array, Csr, from_dense, in_half_precision
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
 from exporters.layers import LayerInfo, LayerReport, Values
+from exporters.ops import OPS
+from exporters.passes._activation import Found, find_activation
 from exporters.passes._graph import constant, ints, only_user, static_shape
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
@@ -23,17 +24,14 @@ _STEM_CHANNELS = 4
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A Conv or Gemm and the nodes after it that an op of our domain would take in.
-
-    clip: bounds, infinite without activation.
-    """
+    """A Conv or Gemm and the nodes after it that an op of our domain would take in."""
 
     node: ir.Node
     weight: Array
     bias: Array
     add: ir.Node | None
-    activation: ir.Node | None
-    clip: tuple[float, float]
+    found: Found = field(default_factory=Found)
+    """The activation."""
 
     @property
     def name(self) -> str:
@@ -59,16 +57,16 @@ class Layer:
     @property
     def last(self) -> ir.Node:
         """The last of the nodes that belong to the layer."""
-        return self.activation or self.add or self.node
+        return self.nodes[-1]
 
     def without_add(self) -> Layer:
         """The layer, the Add after it left to another."""
-        return replace(self, add=None, activation=None, clip=(-math.inf, math.inf))
+        return replace(self, add=None, found=Found())
 
     @property
     def nodes(self) -> list[ir.Node]:
         """The nodes that an op of our domain replaces, in order."""
-        return [node for node in (self.node, self.add, self.activation) if node is not None]
+        return [self.node, *([] if self.add is None else [self.add]), *self.found.nodes]
 
     @cached_property
     def group(self) -> int:
@@ -177,7 +175,7 @@ class Layer:
     def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
-        is_csr = op in ("CsrConv", "CsrConvAdd", "CsrGemm")
+        is_csr = op is not None and OPS[op].is_csr
         pixels = self.out_pixels or 0
         return LayerReport(
             name=self.name,
@@ -219,12 +217,11 @@ def _layer(node: ir.Node) -> Layer | None:
     if node.op_type == "Gemm" and not _is_linear(node):
         return None
     _check(node.name or node.op_type, weight, bias)
-    alone = Layer(node, weight, bias, None, *_activation(node))
+    alone = Layer(node, weight, bias, None, find_activation(node.outputs[0]))
     add = _residual_add(node) if alone.kind == "conv" else None
     if add is None:
         return alone
-    activation, clip = _activation(add)
-    return replace(alone, add=add, activation=activation, clip=clip)
+    return replace(alone, add=add, found=find_activation(add.outputs[0]))
 
 
 def _check(name: str, weight: Array, bias: Array) -> None:
@@ -267,24 +264,3 @@ def _residual_add(node: ir.Node) -> ir.Node | None:
 
 def _other_operand(add: ir.Node, operand: ir.Value) -> ir.Value | None:
     return add.inputs[1] if add.inputs[0] is operand else add.inputs[0]
-
-
-def _activation(node: ir.Node) -> tuple[ir.Node | None, tuple[float, float]]:
-    """The Relu or Clip after a node, and its bounds."""
-    none = (None, (-math.inf, math.inf))
-    user = only_user(node.outputs[0])
-    if user is None or user.domain:
-        return none
-    if user.op_type == "Relu":
-        return user, (0.0, math.inf)
-    if user.op_type != "Clip" or user.inputs[0] is not node.outputs[0]:
-        return none
-    bounds = [-math.inf, math.inf]
-    for index, value in enumerate(user.inputs[1:]):
-        if value is None:
-            continue
-        array = constant(value)
-        if array is None or array.size != 1:
-            return none
-        bounds[index] = float(array.item())
-    return user, (bounds[0], bounds[1])

@@ -1,4 +1,4 @@
-"""[Clip | Relu] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [Clip | Relu] ∘ Gemm → CsrGemm.
+"""[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``.
 
 ``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from exporters.layers import Decide, Decision, LayerReport, Values
-from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants
+from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, op_for
 from exporters.ops._op import Attribute
 from exporters.passes._layer import Layer, find_layers, share_adds
 
@@ -60,7 +60,7 @@ class Sparsify(ir.passes.InPlacePass):
 
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:
     """The op of our domain for each layer that becomes one."""
-    ops = {layer.name: layer.sparse_op for layer in layers if decisions[layer.name].sparse}
+    ops = {layer.name: _name(layer.sparse_op, layer) for layer in layers if decisions[layer.name].sparse}
     convolutions = {layer.name for layer in layers if layer.kind == "conv"}
     if convolutions and not convolutions & ops.keys():
         return {}
@@ -73,15 +73,21 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str
             source = by_output.get(layer.source)
             users = {layer_.name for layer_ in layers if layer_.source is layer.last.outputs[0]}
             if users & ops.keys() or (source is not None and source.name in ops):
-                ops[layer.name] = op
+                ops[layer.name] = _name(op, layer)
     return ops
 
 
+def _name(op: str, layer: Layer) -> str:
+    return op_for(op, layer.found.activation).name
+
+
 def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
-    attributes: dict[str, Attribute] = {"clip_min": layer.clip[0], "clip_max": layer.clip[1]}
+    attributes: dict[str, Attribute] = {}
+    if OPS[op].activation == "clip":
+        attributes |= {"clip_min": layer.found.clip[0], "clip_max": layer.found.clip[1]}
     if layer.node.op_type == "Conv":
         attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
-    if op == "DepthwiseConv":
+    if OPS[op].base == "DepthwiseConv":
         attributes["group"] = layer.group
     csr = OPS[op].is_csr
     constants = csr_constants(layer.csr(values)) if csr else {"W": layer.weight}

@@ -60,7 +60,7 @@ def edge_output_shape(node: onnx.NodeProto, weight: EdgeWeight, shapes: Mapping[
 
 
 def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple[int, ...], int]:
-    rank = 2 if op.name == "CsrGemm" else 4
+    rank = 2 if op.base == "CsrGemm" else 4
     if not op.is_csr:
         tensor = tensors["W"]
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != rank or 0 in tensor.dims:
@@ -79,17 +79,17 @@ def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple
 
 def _output_shape(op: EdgeOp, node: onnx.NodeProto, name: str, weight: Shape, source: Shape) -> Shape:
     attributes = {attribute.name: attribute for attribute in node.attribute}
-    for key in ("clip_min", "clip_max"):
+    for key in ("clip_min", "clip_max") if op.activation == "clip" else ():
         if key not in attributes or attributes[key].type != onnx.AttributeProto.FLOAT:
             raise MalformedModelError(f"node {name!r} has no number {key}; export it again.")
-    channels = weight[0] if op.name == "DepthwiseConv" else weight[1]
+    channels = weight[0] if op.base == "DepthwiseConv" else weight[1]
     if len(source) != len(weight) or source[1] != channels:
         raise MalformedModelError(
             f"node {name!r} has a weight of shape {tuple(weight)} and an input of shape {tuple(source)}."
         )
     if len(weight) == 2:
         return source[0], weight[0]
-    if op.name == "DepthwiseConv" and (
+    if op.base == "DepthwiseConv" and (
         weight[1] != 1 or "group" not in attributes or attributes["group"].i != weight[0]
     ):
         raise MalformedModelError(f"node {name!r} is not depthwise with one kernel a channel; export it again.")

@@ -11,7 +11,8 @@
  *
  * Every output is summed in an order that depends on plan and shape only: results are bit-identical for any t. The
  * kernels trust their arguments: whoever calls them has validated the weights and the shapes, and y overlaps nothing.
- * Tensors are float32, contiguous, aligned to 4 bytes; images are NCHW. NaN passes through the clip.
+ * Tensors are float32, contiguous, aligned to 4 bytes; images are NCHW. NaN passes through every
+ * activation.
  */
 #ifndef CE_EDGE_H
 #define CE_EDGE_H
@@ -22,6 +23,13 @@
 #define CE_EXPORT __attribute__((visibility("default")))
 
 enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_best = 255 };
+
+/* What follows the sum (and the residual). All but the clip need infinite clip_min and clip_max. */
+enum ce_activation {
+  CE_CLIP = 0,       /* min(max(x, clip_min), clip_max) */
+  CE_HARD_SWISH = 1, /* x min(max(x / 6 + 1/2, 0), 1) */
+  CE_SILU = 2,       /* x / (1 + exp(-x)) */
+};
 
 /* Dimensions of a convolution; all positive but the pads, which are not negative. */
 typedef struct ce_conv_geometry {
@@ -39,6 +47,7 @@ typedef struct ce_csr_conv_desc {
   const int32_t *col_idx;
   const int32_t *row_ptr;
   const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_csr_conv_desc;
 
 /* Y [N, out] = clip(X [N, in] W^T + bias). */
@@ -49,6 +58,7 @@ typedef struct ce_csr_gemm_desc {
   const int32_t *col_idx;
   const int32_t *row_ptr;
   const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_csr_gemm_desc;
 
 /* weights [C, 1, kh, kw], bias [C]; out_channels == in_channels == C. */
@@ -57,6 +67,7 @@ typedef struct ce_depthwise_conv_desc {
   float clip_min, clip_max;
   const float *weights;
   const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_depthwise_conv_desc;
 
 /* weights [M, C, kh, kw], bias [M]. */
@@ -65,6 +76,7 @@ typedef struct ce_dense_conv_desc {
   float clip_min, clip_max;
   const float *weights;
   const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_dense_conv_desc;
 
 /* Input: batch, height, width. For csr_gemm: n rows, h and w are 1. */

@@ -33,7 +33,7 @@ def csr(weight: Array) -> dict[str, Array]:
 
 
 def constants_of(op: str, weight: Array, bias: Array) -> dict[str, Array]:
-    return ({"W": weight} if op in ("DepthwiseConv", "DenseConv") else csr(weight)) | {"bias": bias}
+    return ({"W": weight} if op.startswith(("DepthwiseConv", "DenseConv")) else csr(weight)) | {"bias": bias}
 
 
 def model(
@@ -48,7 +48,7 @@ def model(
     **attributes: Any,
 ) -> bytes:
     """One node called `name` from X to Y; the constants named in `fed` become inputs of the graph instead."""
-    extra = ["residual"] if op == "CsrConvAdd" else []
+    extra = ["residual"] if op.startswith("CsrConvAdd") else []
     node = helper.make_node(
         op, inputs or ["X", *constants, *extra], ["Y"], name=name, domain="chita.edge", **attributes
     )

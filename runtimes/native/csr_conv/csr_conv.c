@@ -5,6 +5,7 @@
  * the inputs. The sums wait in an accumulator buffer between the K tiles. The rows of a block are in the order of their
  * number of non-zeros (csr_conv/plan.h), so that the branch at the end of a row is predicted.
  */
+#include "common/activate.h"
 #include "csr_conv/tiles.h"
 
 #define MOST_ROWS 4
@@ -32,6 +33,7 @@ CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int v
   float *to = tile->y + at;
   CE_UNROLL for (int v = 0; v < last; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[v], lowest, highest));
   ce_store_part(to + last * CE_LANES, ce_clip(sum[last], lowest, highest), tail);
+  ce_activate_stored(to, tile->count, tile->plan->activation);
   if (tile->fetch_ahead)
     CE_UNROLL for (int v = 0; v < vectors; v += 16 / CE_LANES) __builtin_prefetch(to + (vectors + v) * CE_LANES, 0, 2);
 }
@@ -43,13 +45,15 @@ CE_INLINE void finish_windows(const tile_t *tile, uint32_t row, const vf *sum, c
   const int64_t out_w = tile->cut->out_w;
   int64_t at = row * tile->cut->pixels + tile->out_row * out_w + tile->first;
   const float *from = tile->spread;
-  for (int64_t r = 0; r < tile->rows; ++r, at += out_w, from += tile->cut->planes.row)
+  for (int64_t r = 0; r < tile->rows; ++r, at += out_w, from += tile->cut->planes.row) {
     for (int64_t i = 0; i < tile->count; i += CE_LANES) {
       const int n = (int)ce_min(CE_LANES, tile->count - i);
       vf value = ce_load(from + i);
       if (tile->residual) value += ce_load_part(tile->residual + at + i, n);
       ce_store_part(tile->y + at + i, ce_clip(value, lowest, highest), n);
     }
+    ce_activate_stored(tile->y + at, tile->count, tile->plan->activation);
+  }
 }
 
 /* `rows` output rows side by side, as one sum at a time would wait for each of its multiply-adds. */

@@ -20,7 +20,7 @@ typedef struct plan_t {
   ce_plan_head head;
   ce_conv_geometry g;
   float clip_min, clip_max;
-  int32_t taps, channel_tile, k_tiles, blocks;
+  int32_t activation, taps, channel_tile, k_tiles, blocks;
   int32_t block_start[MAX_BLOCKS + 1]; /* rows; blocks of about equal nnz, the unit of work that is split over threads */
   const float *bias;
   row_t *rows;      /* [k_tiles][M]: the rows of each block by falling count */
@@ -84,7 +84,7 @@ static void plan_init(void *plan_, const void *desc_) {
   const ce_csr_conv_desc *desc = desc_;
   plan->g = desc->geometry;
   const int32_t m = plan->g.out_channels, nnz = desc->row_ptr[m];
-  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   plan->taps = plan->g.kernel_h * plan->g.kernel_w;
   plan->channel_tile = channel_tile(&plan->g);
   plan->k_tiles = k_tile_count(&plan->g);

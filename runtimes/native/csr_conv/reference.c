@@ -1,4 +1,5 @@
 /* The obvious loops: what every other kernel is held against. Sums in double, taps in the order of the columns. */
+#include "common/activate1.h"
 #include "common/geometry.h"
 #include "common/kernel.h"
 
@@ -59,7 +60,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
         }
         const int64_t at = ((n * g->out_channels + task) * out_h + oh) * out_w + ow;
         if (run->residual) sum += run->residual[at];
-        run->y[at] = ce_clip1((float)sum, desc->clip_min, desc->clip_max);
+        run->y[at] = ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
       }
 }
 

@@ -4,6 +4,7 @@
  * rows by the inputs that they point at. Rows of a group have about the same number of non-zeros; a shorter one is filled
  * up with values of -0 on an input of +0, which changes no sum, whatever X holds (SELL-C-sigma, arXiv 1307.6209).
  */
+#include "common/activate.h"
 #include "common/kernel.h"
 #include "common/simd.h"
 
@@ -15,7 +16,7 @@ typedef struct row_t {
 
 typedef struct plan_t {
   ce_plan_head head;
-  int32_t m, k, groups;
+  int32_t m, k, groups, activation;
   float clip_min, clip_max;
   row_t *rows;     /* [groups * CE_LANES] by falling count; the last group is filled up with row -1 */
   float *bias;     /* [groups * CE_LANES], likewise */
@@ -58,7 +59,7 @@ static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;
   const ce_csr_gemm_desc *desc = desc_;
   plan->m = desc->out_features, plan->k = desc->in_features;
-  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   plan->groups = (int32_t)group_count(desc);
   const int32_t rows = plan->groups * CE_LANES;
   plan->start = (int64_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
@@ -133,7 +134,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       vf sum = ce_load(plan->bias + group * CE_LANES);
       for (int64_t step = plan->start[group]; step < plan->start[group + 1]; ++step)
         sum += ce_load(plan->values + step * CE_LANES) * gather(x, plan->index + step * CE_LANES);
-      sum = ce_clip(sum, lowest, highest);
+      sum = ce_activate(ce_clip(sum, lowest, highest), plan->activation);
       float *y = run->y + n * plan->m;
       const row_t *members = plan->rows + group * CE_LANES;
       for (int lane = 0; lane < CE_LANES; ++lane)

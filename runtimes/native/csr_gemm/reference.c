@@ -1,4 +1,5 @@
 /* The obvious loops: what every other kernel is held against. Sums in double. */
+#include "common/activate1.h"
 #include "common/kernel.h"
 
 typedef struct plan_t {
@@ -46,7 +47,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       double sum = desc->bias[m];
       for (int32_t i = desc->row_ptr[m]; i < desc->row_ptr[m + 1]; ++i)
         sum += (double)desc->values[i] * run->x[n * desc->in_features + desc->col_idx[i]];
-      run->y[n * desc->out_features + m] = ce_clip1((float)sum, desc->clip_min, desc->clip_max);
+      run->y[n * desc->out_features + m] = ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
     }
 }
 

@@ -3,6 +3,7 @@
  * Strips of output rows; the input rows of a strip, of all channels, are copied into padded planes (common/planes.h); then
  * blocks of OUTS output channels × VECTORS vectors of a row are summed in registers, tap by tap.
  */
+#include "common/activate.h"
 #include "common/planes.h"
 
 #define STRIP_BYTES (24 * 1024)
@@ -17,6 +18,7 @@ typedef struct plan_t {
   ce_plan_head head;
   ce_conv_geometry g;
   float clip_min, clip_max;
+  int32_t activation;
   const float *weights; /* [ceil(M / OUTS)][taps][OUTS], rows beyond M are 0 */
   const float *bias;    /* [ceil(M / OUTS) * OUTS] */
 } plan_t;
@@ -34,7 +36,7 @@ static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;
   const ce_dense_conv_desc *desc = desc_;
   plan->g = desc->geometry;
-  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   const size_t count = taps(&plan->g), outs = padded_outs(&plan->g), m = (size_t)plan->g.out_channels;
   float *weights = (float *)((char *)plan + ce_round_up(sizeof(plan_t), 64)), *bias = weights + outs * count;
   for (size_t out = 0; out < outs; ++out) {
@@ -130,6 +132,8 @@ static void sum_row(const plan_t *plan, const ce_planes *p, job_t job, float *y)
       job.tail = (int)(count - (vectors - 1) * CE_LANES);
       sum[vectors - 1](&job);
     }
+    for (int o = 0; o < job.outs; ++o)
+      ce_activate_stored(y + (out + o) * job.out_pixels, p->out_w, plan->activation);
   }
 }
 

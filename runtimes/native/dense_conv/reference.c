@@ -1,4 +1,5 @@
 /* The obvious loops: what every other kernel is held against. Sums in double, taps in the order of the weights. */
+#include "common/activate1.h"
 #include "common/geometry.h"
 #include "common/kernel.h"
 
@@ -64,7 +65,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
           sum += window_sum(g, in, run->x + (n * g->in_channels + c) * in.h * in.w,
                             desc->weights + (task * g->in_channels + c) * taps, oh, ow);
         run->y[((n * g->out_channels + task) * out_h + oh) * out_w + ow] =
-            ce_clip1((float)sum, desc->clip_min, desc->clip_max);
+            ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
       }
 }
 

@@ -5,6 +5,7 @@
  * piece of an input row serves all of them. Where a row is much shorter than a vector, all rows are computed as one.
  * Where masked loads are cheap, 3×3 and 5×5 windows need no copies at all (depthwise_conv/direct.h).
  */
+#include "common/activate.h"
 #include "common/planes.h"
 #include "depthwise_conv/direct.h"
 
@@ -23,6 +24,7 @@ typedef struct plan_t {
   ce_plan_head head;
   ce_conv_geometry g;
   float clip_min, clip_max;
+  int32_t activation;
   const float *weights; /* [C][kernel_h * kernel_w] */
   const float *bias;
 } plan_t;
@@ -39,7 +41,7 @@ static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;
   const ce_depthwise_conv_desc *desc = desc_;
   plan->g = desc->geometry;
-  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max;
+  plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   const size_t channels = (size_t)plan->g.out_channels, count = channels * taps(&plan->g);
   float *weights = (float *)(plan + 1), *bias = weights + count;
   for (size_t i = 0; i < count; ++i) weights[i] = desc->weights[i];
@@ -218,7 +220,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * l.bytes);
   if (is_direct(g, p.out_w)) {
     const planes_t all_planes = {.g = g, .weights = plan->weights, .bias = plan->bias, .clip_min = plan->clip_min,
-                                 .clip_max = plan->clip_max, .in = in, .x = run->x, .y = run->y};
+                                 .clip_max = plan->clip_max, .activation = plan->activation, .in = in, .x = run->x, .y = run->y};
     run_direct(&all_planes, (float *)offset, images * task / all, end);
     return;
   }
@@ -241,6 +243,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       if (p.flat)
         for (int64_t i = 0; i < count; ++i)
           spread_flat(&p, run->y + (image + i) * p.out_h * p.out_w, flat + i * l.flat);
+      for (int64_t i = 0; i < count; ++i)
+        ce_activate_stored(run->y + ((image + i) * p.out_h + oh) * p.out_w, rows * p.out_w, plan->activation);
     }
   }
 }

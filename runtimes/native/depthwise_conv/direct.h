@@ -7,6 +7,7 @@
 #ifndef CE_DEPTHWISE_CONV_DIRECT_H
 #define CE_DEPTHWISE_CONV_DIRECT_H
 
+#include "common/activate.h"
 #include "common/kernel.h"
 #include "common/planes.h"
 #include "common/simd.h"
@@ -16,6 +17,7 @@ typedef struct planes_t {
   const ce_conv_geometry *g;
   const float *weights, *bias;
   float clip_min, clip_max;
+  int activation;
   ce_shape in;
   const float *x;
   float *y;
@@ -153,6 +155,7 @@ CE_INLINE void run_window(const planes_t *planes, const float *zeros, int64_t be
     float *to = planes->y + plane * out_h * out_w;
     if (out_w <= CE_LANES) sum_plane(&job, narrow, to, out_h, k, s);
     else sum_plane(&job, 0, to, out_h, k, s);
+    ce_activate_stored(to, out_h * out_w, planes->activation);
   }
 }
 
@@ -198,12 +201,13 @@ CE_INLINE void sum_small(const planes_t *p, uint16_t (*mask)[SMALL_VECTORS], int
     }
   }
   const vf lowest = ce_splat(p->clip_min), highest = ce_splat(p->clip_max);
-  float *to = p->y + begin * pixels;
+  float *const y = p->y + begin * pixels, *to = y;
   CE_UNROLL for (int i = 0; i < planes; ++i, to += pixels) {
     CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[i][v], lowest, highest));
     const int tail = (int)(pixels - (vectors - 1) * CE_LANES);
     ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[i][vectors - 1], lowest, highest), tail);
   }
+  ce_activate_stored(y, planes * pixels, p->activation);
 }
 
 CE_INLINE void run_small_vectors(const planes_t *p, int64_t begin, int64_t end, const int vectors) {

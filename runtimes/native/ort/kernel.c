@@ -82,7 +82,7 @@ static OrtStatus* build(node* n, const op* op, const settings* settings, op_sour
 OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* api, const OrtKernelInfo* info,
                          void** out) {
   node n = {.api = api, .info = info, .op = op->name};
-  op_source source = {.columns = NULL};
+  op_source source = {.activation = op->activation};
   *out = NULL;
   OrtStatus* status = ORT(api, KernelInfoGetAllocator)(info, ORT_MEM_DEFAULT, &source.allocator);
   if (status) return status;

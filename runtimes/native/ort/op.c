@@ -20,6 +20,12 @@ static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_c
   return 1;
 }
 
+/* Only ops that clip have bounds. */
+static int read_clip(node* n, const op_source* source, clip* out) {
+  *out = (clip){-__builtin_inff(), __builtin_inff()};
+  return source->activation != CE_CLIP || node_clip(n, out);
+}
+
 /* The kernels read int32 columns; the file has the narrowest type that holds them. */
 static int widen_columns(node* n, op_source* source, const csr_arrays* csr) {
   void* memory = NULL;
@@ -97,10 +103,10 @@ static int read_csr_conv(node* n, op_source* source) {
   csr_dims dims;
   const float* bias;
   clip c;
-  if (!read_csr(n, 4, source, &csr, &dims, &bias) || !node_clip(n, &c)) return 0;
+  if (!read_csr(n, 4, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
   source->desc.csr_conv = (ce_csr_conv_desc){source->geometry, c.low,       c.high, csr.values, source->columns,
-                                             csr.row_ptr,      bias};
+                                             csr.row_ptr,      bias,        source->activation};
   return 1;
 }
 
@@ -109,10 +115,10 @@ static int read_csr_gemm(node* n, op_source* source) {
   csr_dims dims;
   const float* bias;
   clip c;
-  if (!read_csr(n, 2, source, &csr, &dims, &bias) || !node_clip(n, &c)) return 0;
+  if (!read_csr(n, 2, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
   source->desc.csr_gemm = (ce_csr_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
-                                             source->columns,    csr.row_ptr,           bias};
+                                             source->columns,    csr.row_ptr,           bias,  source->activation};
   return 1;
 }
 
@@ -132,11 +138,12 @@ static int read_depthwise_conv(node* n, op_source* source) {
   csr_dims dims;
   constant weights, bias;
   clip c;
-  if (!read_dense(n, &dims, &weights, &bias) || !node_clip(n, &c)) return 0;
+  if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
   if (dims.shape[1] != 1)
     return node_refuse(n, "dimension 1 of its weight is %d, a depthwise weight has 1", dims.shape[1]);
   if (!set_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
-  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->geometry, c.low, c.high, weights.data, bias.data};
+  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->geometry, c.low,     c.high,
+                                                       weights.data,     bias.data, source->activation};
   return 1;
 }
 
@@ -144,9 +151,10 @@ static int read_dense_conv(node* n, op_source* source) {
   csr_dims dims;
   constant weights, bias;
   clip c;
-  if (!read_dense(n, &dims, &weights, &bias) || !node_clip(n, &c)) return 0;
+  if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
-  source->desc.dense_conv = (ce_dense_conv_desc){source->geometry, c.low, c.high, weights.data, bias.data};
+  source->desc.dense_conv = (ce_dense_conv_desc){source->geometry, c.low,     c.high,
+                                                       weights.data,     bias.data, source->activation};
   return 1;
 }
 
@@ -176,10 +184,14 @@ PLAN_FUNCTIONS(dense_conv)
 #define CSR_TYPES {ORT_FLOAT, ORT_UNDEFINED, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT, ORT_FLOAT}
 #define DENSE_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT}
 
+/* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
+#define OPS(name, ...)                                                               \
+  {name, CE_CLIP, __VA_ARGS__}, {name "HardSwish", CE_HARD_SWISH, __VA_ARGS__}, {name "Silu", CE_SILU, __VA_ARGS__}
+
 const op ops[OP_COUNT] = {
-    {"CsrConv", 6, 0, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
-    {"CsrConvAdd", 7, 6, 4, CSR_TYPES, FUNCTIONS(csr_conv)},
-    {"CsrGemm", 6, 0, 2, CSR_TYPES, FUNCTIONS(csr_gemm)},
-    {"DepthwiseConv", 3, 0, 4, DENSE_TYPES, FUNCTIONS(depthwise_conv)},
-    {"DenseConv", 3, 0, 4, DENSE_TYPES, FUNCTIONS(dense_conv)},
+    OPS("CsrConv", 4, 6, 0, CSR_TYPES, FUNCTIONS(csr_conv)),
+    OPS("CsrConvAdd", 4, 7, 6, CSR_TYPES, FUNCTIONS(csr_conv)),
+    OPS("CsrGemm", 2, 6, 0, CSR_TYPES, FUNCTIONS(csr_gemm)),
+    OPS("DepthwiseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(depthwise_conv)),
+    OPS("DenseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(dense_conv)),
 };

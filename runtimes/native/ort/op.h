@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 5, OP_MAX_INPUTS = 7 };
+enum { OP_COUNT = 15, OP_MAX_INPUTS = 7 };
 
 /* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
@@ -17,6 +17,7 @@ typedef struct op_source {
     ce_dense_conv_desc dense_conv;
   } desc;
   ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm */
+  int activation;            /* a CE_ activation, the op's; set before `read` */
   OrtAllocator* allocator;
   int32_t* columns;
   float* values;
@@ -24,9 +25,10 @@ typedef struct op_source {
 
 typedef struct op {
   const char* name;
+  int activation; /* a CE_ activation */
+  int rank;       /* of X and Y */
   int inputs;
-  int residual; /* index of the input that is added before the clip, 0: none; shaped as Y */
-  int rank; /* of X and Y */
+  int residual; /* index of the input that is added before the activation, 0: none; shaped as Y */
   int types[OP_MAX_INPUTS];
   int (*read)(node*, op_source*);
   size_t (*plan_bytes)(const op_source*);
