@@ -22,7 +22,9 @@ _DISTILL_EPOCHS = 20
 @click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1). Default 0.8.")
 @click.option("--method", help="How weights are chosen: a solver of the pruning engine.")
 @click.option("--structure", help="Sparsity pattern. Default unstructured.")
-@click.option("--allocation", help="Budget over layers: global (default), balanced, uniform, erk.")
+@click.option(
+    "--allocation", help="Budget over layers: global (default), balanced, uniform, erk, lamp, flops, latency."
+)
 @click.option("--calibration-images", type=int, help="How many are drawn. Default 1000, or all there are.")
 @click.option("--seed", type=int, help="Draws the calibration images, and decides all that is random. Default 0.")
 @click.option("--distill", is_flag=True, help=f"Then learn the dense network's answers, {_DISTILL_EPOCHS} epochs.")

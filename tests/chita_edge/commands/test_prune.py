@@ -42,6 +42,37 @@ def test_json_tells_all_there_is(tmp_path: Path, files: list[str], chita_edge: R
     assert set(torch.load("sparse.pt", weights_only=True)) == set(torch.load("dense.pt", weights_only=True))
 
 
+def test_a_pruned_network_moves_into_a_pattern(tmp_path: Path, files: list[str], chita_edge: Run) -> None:
+    dense = torch.load("dense.pt", weights_only=True)
+    pruned = {name: w * (w.abs() > 0.2 * w.std()) if w.ndim > 1 else w for name, w in dense.items()}
+    torch.save(pruned, "sparse.pt")
+    move = ["prune", "resnet20_cifar", "--weights", "dense.pt", "--data", "unjudged.npz", "--sparsity", "0.98"]
+    move += ["--json", "--method", "chita_bso", "--structure", "2:4", "--start"]
+    done = chita_edge(*move, "sparse.pt", "--out", "moved.pt")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["structure"], told["sparsity"]) == ("2:4", pytest.approx(0.98, abs=0.001))
+    assert told["objective"] < told["trace"][0], "better than projecting by magnitude"
+    moved = torch.load("moved.pt", weights_only=True)
+    assert list(moved) == list(dense)
+    for name in (layer["name"] for layer in told["layers"]):
+        if moved[name].shape[1] % 4 == 0:
+            assert int((moved[name] != 0).unflatten(1, (-1, 4)).sum(2).max()) <= 2, name
+    for arguments, sentence in (
+        (["nowhere.pt", "--out", "o.pt"], "nowhere.pt"),
+        (["unjudged.npz", "--out", "o.pt"], "file unjudged.npz"),
+        (["sparse.pt", "--out", "o.pt", "--resume", "state"], "leave out --resume"),
+        (["sparse.pt", "--out", "o.pt", "--distill"], "Convert first"),
+    ):
+        refused = chita_edge(*move, *arguments)
+        assert refused.returncode in (1, 2)
+        assert sentence in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "dense.pt", "sparse.pt", "moved.pt", "data.npz", "unjudged.npz",
+    }  # fmt: skip
+
+
 def test_unmeasured_accuracy_is_called_that(files: list[str], chita_edge: Run) -> None:
     done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--method", "magnitude")
     assert done.returncode == 0, done.stderr
