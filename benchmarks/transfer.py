@@ -1,6 +1,7 @@
 """Is a pre-trained network cheaper to fine-tune on another task after whole channels were removed from it?
 
-    python benchmarks/transfer.py [--data cifar10.npz] [--seeds 3] [--sparsity 0.5] [--json FILE] [--chart FILE.svg]
+    python benchmarks/transfer.py [--data cifar10.npz] [--seeds 3] [--sparsity 0.5] [--rates 0.005 0.02 0.08]
+        [--last-rates 0.02 0.1 0.5] [--json FILE] [--chart FILE.svg]
 
 Zero-shot structured pruning (Caccia et al. 2023, "Towards Compute-Optimal Transfer Learning"): the embedded network,
 trained on Fashion-MNIST, loses filters or channels without any training, gets a new last layer, and is fine-tuned on
@@ -12,7 +13,8 @@ tasks:
 
 Images have 48×48 pixels. A backward pass costs two forward passes, without the part for the first layer's input. Where
 only the last layer learns, each image passes the network once and its features are kept. A seed draws the images, their
-order and the new layer.
+order and the new layer. Each network has the learning rate whose accuracy, over all compute budgets, is best on 300
+images that are neither learnt from nor judged on, with a seed of their own.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
 from chita_edge.shrinking import shrink
 
-SIDE, BATCH, TRAIN, TEST = 48, 32, 1000, 500
+SIDE, BATCH, TRAIN, VALIDATION, TEST = 48, 32, 1000, 300, 500
+TUNING_SEED = 1000
 METHODS = ("dense", "filter", "channel", "last layer")
 EPOCHS_ON_FEATURES = 30
 MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # where accuracy is taken, in units of the compute budget
@@ -53,11 +56,20 @@ MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # where accuracy is taken, in units 
 
 @dataclass(frozen=True)
 class Task:
-    """Images of 48×48 pixels to learn from and to be judged on."""
+    """Images of 48×48 pixels to learn from, to choose learning rates by, and to be judged on."""
 
     name: str
     train: LabelledImages
+    validation: LabelledImages
     test: LabelledImages
+
+
+def task(name: str, images: torch.Tensor, labels: torch.Tensor, test: LabelledImages) -> Task:
+    """A task whose validation images are drawn from those to learn from, which then lack them."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(TUNING_SEED))
+    parts = (order[VALIDATION:], order[:VALIDATION])
+    train, validation = (LabelledImages(images[part], labels[part]) for part in parts)
+    return Task(name, train, validation, test)
 
 
 def tasks(data: Path | None) -> Iterator[Task]:
@@ -67,9 +79,10 @@ def tasks(data: Path | None) -> Iterator[Task]:
     def turned(images: torch.Tensor) -> torch.Tensor:
         return to_input(255 - images.rot90(1, (1, 2)), SIDE)
 
-    yield Task(
+    yield task(
         "turned",
-        LabelledImages(turned(fashion.calibration_images), fashion.calibration_labels),
+        turned(fashion.calibration_images),
+        fashion.calibration_labels,
         LabelledImages(turned(fashion.test_images[:TEST]), fashion.test_labels[:TEST]),
     )
     if data is not None:
@@ -77,9 +90,10 @@ def tasks(data: Path | None) -> Iterator[Task]:
             grey = {part: torch.from_numpy(arrays[f"x_{part}"].mean(3)) for part in ("calib", "val")}
             labels = {part: torch.from_numpy(arrays[f"y_{part}"]).long() for part in ("calib", "val")}
         chosen = torch.randperm(len(labels["val"]), generator=torch.Generator().manual_seed(0))[:TEST]  # may be sorted
-        yield Task(
+        yield task(
             "npz",
-            LabelledImages(to_input(grey["calib"], SIDE), labels["calib"]),
+            to_input(grey["calib"], SIDE),
+            labels["calib"],
             LabelledImages(to_input(grey["val"][chosen], SIDE), labels["val"][chosen]),
         )
 
@@ -110,56 +124,90 @@ def accuracy(model: nn.Module, data: LabelledImages) -> float:
     return 100 * right / len(data)
 
 
-def fine_tune(model: nn.Module, task: Task, budget: float, seed: int) -> Iterator[tuple[float, float]]:
+def fine_tune(
+    model: nn.Module, train: LabelledImages, judges: LabelledImages, budget: float, seed: int, rate: float
+) -> Iterator[tuple[float, float]]:
     """Train all layers until ``budget`` MACs are spent; yields compute and accuracy at the marks."""
-    macs = layer_macs(model, task.train.images[:1])
+    macs = layer_macs(model, train.images[:1])
     per_image = 3 * sum(macs.values()) - next(iter(macs.values()))
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
+    optimiser = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
     rng = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(task.train), generator=rng)[:TRAIN]
+    chosen = torch.randperm(len(train), generator=rng)[:TRAIN]
     spent, marks = 0.0, [mark * budget for mark in MARKS]
     model.train()
     while marks:
         for batch in chosen[torch.randperm(len(chosen), generator=rng)].split(BATCH):
-            loss = functional.cross_entropy(model(task.train.images[batch]), task.train.labels[batch])
+            loss = functional.cross_entropy(model(train.images[batch]), train.labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             spent += len(batch) * per_image
             while marks and spent >= marks[0]:
-                yield marks.pop(0), accuracy(model, task.test)
+                yield marks.pop(0), accuracy(model, judges)
             if not marks:
                 return
 
 
-def train_last_layer(model: nn.Module, task: Task, budget: float, seed: int) -> Iterator[tuple[float, float]]:
+def train_last_layer(
+    model: nn.Module, train: LabelledImages, judges: LabelledImages, budget: float, seed: int, rate: float
+) -> Iterator[tuple[float, float]]:
     """Train the last layer only, on features that are computed once an image; yields as `fine_tune`."""
-    macs = list(layer_macs(model, task.train.images[:1]).values())
+    macs = list(layer_macs(model, train.images[:1]).values())
     last = model.classifier[-1]  # type: ignore[index, union-attr]
     body = copy.deepcopy(model).eval()
     body.classifier = nn.Identity()
+    rng = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(train), generator=rng)[:TRAIN]
+    labels = train.labels[chosen]
     with torch.no_grad():
-        features, test = (
-            torch.cat([body(x) for x in images.split(100)]) for images in (task.train.images, task.test.images)
+        features, judged = (
+            torch.cat([body(x) for x in images.split(100)]) for images in (train.images[chosen], judges.images)
         )
     forward, step = sum(macs), 2 * macs[-1]
-    optimiser = torch.optim.SGD(last.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
-    rng = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(features), generator=rng)[:TRAIN]
+    optimiser = torch.optim.SGD(last.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
     done = 0
     for mark in (mark * budget for mark in MARKS):
         # As many images pass the network as nine tenths of the compute allow; then come steps on their features.
-        passed = min(len(chosen), int(0.9 * mark / forward))
+        passed = min(len(labels), int(0.9 * mark / forward))
         steps = min(int((mark - passed * forward) / (BATCH * step)), EPOCHS_ON_FEATURES * passed // BATCH)
         for _ in range(done, steps):
-            batch = chosen[torch.randint(passed, (BATCH,), generator=rng)]
-            loss = functional.cross_entropy(last(features[batch]), task.train.labels[batch])
+            batch = torch.randint(passed, (BATCH,), generator=rng)
+            loss = functional.cross_entropy(last(features[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         done = max(done, steps)
         with torch.no_grad():
-            yield mark, 100 * float((last(test).argmax(1) == task.test.labels).float().mean())
+            yield mark, 100 * float((last(judged).argmax(1) == judges.labels).float().mean())
+
+
+def learn(
+    method: str,
+    network: nn.Module,
+    train: LabelledImages,
+    judges: LabelledImages,
+    budget: float,
+    seed: int,
+    rate: float,
+) -> list[tuple[float, float]]:
+    """Compute and accuracy on ``judges`` at the marks, of a copy of the network with a new last layer."""
+    model = copy.deepcopy(network)
+    torch.manual_seed(seed)
+    old = model.classifier[-1]  # type: ignore[index, union-attr]
+    model.classifier[-1] = nn.Linear(old.in_features, old.out_features)  # type: ignore[index, operator, union-attr]
+    trained = train_last_layer if method == "last layer" else fine_tune
+    return list(trained(model, train, judges, budget, seed, rate))
+
+
+def best_rate(method: str, network: nn.Module, task: Task, budget: float, rates: list[float]) -> float:
+    """The learning rate of the best mean accuracy over the marks on the validation images."""
+    found = {}
+    for rate in rates:
+        marks = learn(method, network, task.train, task.validation, budget, TUNING_SEED, rate)
+        found[rate] = mean(percent for _, percent in marks)
+    told = ", ".join(f"{rate:g}: {percent:.1f} %" for rate, percent in found.items())
+    print(f"{task.name}, {method}, on validation images, by rate: {told}", file=sys.stderr, flush=True)
+    return max(found, key=lambda rate: found[rate])
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -175,21 +223,20 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             continue
         whole = sum(layer_macs(dense, task.train.images[:1]).values())
         budget = arguments.epochs * TRAIN * 3 * whole
-        for seed in range(arguments.seeds):
-            for method in METHODS:
-                model = copy.deepcopy(networks[method])
-                torch.manual_seed(seed)
-                old = model.classifier[-1]  # type: ignore[index, union-attr]
-                model.classifier[-1] = nn.Linear(old.in_features, old.out_features)  # type: ignore[index, operator, union-attr]
-                train = train_last_layer if method == "last layer" else fine_tune
+        for method in METHODS:
+            network = networks[method]
+            macs = sum(layer_macs(network, task.train.images[:1]).values())
+            rates = arguments.last_rates if method == "last layer" else arguments.rates
+            rate = best_rate(method, network, task, budget, rates) if len(rates) > 1 else rates[0]
+            for seed in range(arguments.seeds):
                 started = time.process_time()
-                macs = sum(layer_macs(model, task.train.images[:1]).values())
-                for compute, percent in train(model, task, budget, seed):
+                for compute, percent in learn(method, network, task.train, task.test, budget, seed, rate):
                     rows.append(
                         {
                             "task": task.name,
                             "method": method,
                             "seed": seed,
+                            "rate": rate,
                             "forward_macs": macs,
                             "training_macs": compute,
                             "accuracy": percent,
@@ -199,6 +246,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 print(
                     f"{task.name}, seed {seed}, {method}: {percent:.1f} %, {spent:.0f} s", file=sys.stderr, flush=True
                 )
+                if arguments.json is not None:
+                    arguments.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     return rows
 
 
@@ -206,7 +255,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     """Mean accuracy and its standard deviation over the seeds."""
     view = Table(title="Accuracy in % by training compute")
     marks = list(dict.fromkeys(row["training_macs"] for row in rows))
-    for heading in ("task", "network", "MACs an image", *(f"{mark / 1e9:.3g} GMACs" for mark in marks)):
+    for heading in ("task", "network", "MACs an image", "rate", *(f"{mark / 1e9:.3g} GMACs" for mark in marks)):
         view.add_column(heading)
     for task, method in dict.fromkeys((row["task"], row["method"]) for row in rows):
         mine = [row for row in rows if (row["task"], row["method"]) == (task, method)]
@@ -214,7 +263,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
         for mark in marks:
             values = [row["accuracy"] for row in mine if row["training_macs"] == mark]
             cells.append(f"{mean(values):.1f} ± {stdev(values) if len(values) > 1 else 0:.1f}")
-        view.add_row(task, method, f"{mine[0]['forward_macs']:,}", *cells)
+        view.add_row(task, method, f"{mine[0]['forward_macs']:,}", f"{mine[0]['rate']:g}", *cells)
     return view
 
 
@@ -247,14 +296,16 @@ def main() -> None:
     )
     parser.add_argument("--epochs", type=float, default=2.0, help="compute budget, in epochs of the dense network")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.005, 0.02, 0.08], help="tried for whole networks")
+    parser.add_argument(
+        "--last-rates", type=float, nargs="+", default=[0.02, 0.1, 0.5], help="tried for the last layer"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--chart", type=Path, help="SVG file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = measure(arguments)
     Console(width=140).print(table(rows))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     if arguments.chart is not None:
         arguments.chart.write_bytes(chart(rows))
 
