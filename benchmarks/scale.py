@@ -1,7 +1,7 @@
 """How much memory, disk and time does pruning a large network take?
 
     python benchmarks/scale.py --network mobilenet_v1|resnet50 --samples N [--method chita_bso] [--sparsity 0.8]
-        [--storage float32|bfloat16] [--batch 10] [--state DIR] [--threads 2] [--json FILE]
+        [--storage float32|bfloat16] [--batch 10] [--views 1] [--state DIR] [--threads 2] [--json FILE]
     torchrun --nproc-per-node 2 benchmarks/scale.py …
 
 Weights and images are random: memory and time are what is measured. All convolutions and linear layers but depthwise
@@ -117,7 +117,7 @@ def measure(arguments: argparse.Namespace, ranks: Ranks | None) -> dict[str, Any
         gradient_storage=arguments.storage,
         memory_budget_bytes=arguments.budget << 20,
         scratch_dir=arguments.scratch,
-        recalibration_views=1,
+        recalibration_views=arguments.views,
         fit_images=arguments.fit_images,
     )
     before = peak_bytes()
@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10, help="images a forward pass")
     parser.add_argument("--budget", type=int, default=2048, help="memory for gradients, MiB")
     parser.add_argument("--fit-images", type=int, help="images that layers are refitted on; all by default")
+    parser.add_argument("--views", type=int, default=1, help="passes that recalibrate batch norm")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--threads", type=int, default=2)
