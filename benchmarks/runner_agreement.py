@@ -1,77 +1,119 @@
 """Do this process and the native runner measure the same? Both measure the same models here, in turns.
 
-    python benchmarks/runner_agreement.py BUNDLE [--rounds 6] [--json FILE]
+    python benchmarks/runner_agreement.py BUNDLE [--rounds 24] [--samples 60] [--json FILE]
+    python benchmarks/runner_agreement.py --network mobilenet_v1
 
-Each round measures with both, in alternating order. The ratio of their figures is held beside the ratios of two runs of
-the same path, which are what noise alone gives. A difference of some ten microseconds a run is Python's own.
+Each round measures with both, in alternating order; a network has random weights and 80 % random zeros. Printed is the
+median over the rounds of runner / Python, with its bootstrap interval, and beside it what noise alone does: how far two
+consecutive rounds of the same path are apart, in the median. The last column is the difference in microseconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import statistics
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
 import device_bench
-from device_bench import Plan
+from device_bench import ModelUnderTest, Plan
 from device_bench.remote import Transport, measure_remotely
+from device_bench.stats import median_ratio
 from device_bench.subjects import models_of
+
+SPARSITY = 0.8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--samples", type=int, default=200)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("bundle", type=Path, nargs="?")
+    what.add_argument("--network", help="one of benchmarks/networks.py instead of a bundle")
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    models = models_of(options.bundle)
-    plan = Plan(samples=options.samples)
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"python": [], "runner": []})
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder:
-        here = Transport("this machine", ("sh", "-c"), f"{folder}/device", lambda code, _: code == 255)
-        for turn in range(options.rounds):
-            for path in ("python", "runner") if turn % 2 == 0 else ("runner", "python"):
-                result = (
-                    device_bench.measure(models, plan=plan)
-                    if path == "python"
-                    else measure_remotely(here, models, plan)
-                )
-                for figure, value in figures_of(result).items():
-                    found[figure][path].append(value)
-    report = {name: compared(paths) for name, paths in found.items()}
-    print(f"{'figure':14} {'python':>10} {'runner':>10} {'runner/python':>14}   noise of one path")
+        models = written(options.network, Path(folder)) if options.network else models_of(options.bundle)
+        found = measured(models, Plan(samples=options.samples), options.rounds, Path(folder, "device"))
+    report = {name: compared(paths["python"], paths["runner"]) for name, paths in found.items()}
+    table = Table(title=f"{options.rounds} rounds of {options.samples} samples")
+    for heading in ("figure", "python", "runner", "runner / python", "interval", "noise of one path", "difference"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
     for name, row in report.items():
-        columns = f"{row['python']:10.3f} {row['runner']:10.3f} {row['ratio']:14.3f}"
-        print(f"{name:14} {columns}   {row['noise'][0]:.3f} to {row['noise'][1]:.3f}")
+        columns = [f"{row[key]:.3f}" for key in ("python", "runner", "ratio")]
+        interval = f"{row['interval'][0]:.3f} to {row['interval'][1]:.3f}"
+        apart = f"{1000 * row['difference']:+.0f} us" if name.endswith("ms") else ""
+        table.add_row(name, *columns, interval, f"{row['noise']:.1%}", apart)
+    Console(width=120).print(table)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"rounds": options.rounds, "figures": report, "values": found}
+        document = {"rounds": options.rounds, "samples": options.samples, "figures": report, "values": found}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
+def written(network: str, folder: Path) -> dict[str, ModelUnderTest]:
+    """The network, dense and sparse, as files in ``folder``."""
+    from networks import dense_network
+
+    import exporters
+    import runtimes
+    from chita_edge.export_decision import decide_for
+
+    dense = dense_network(network, SPARSITY)
+    sparse = exporters.to_sparse(dense, decide_for(runtimes.get_target("x86_64"), dense)).model
+    models = {}
+    for name, model in (("dense", dense), ("sparse", sparse)):
+        path = folder / f"{name}.onnx"
+        path.write_bytes(exporters.to_bytes(model))
+        models[name] = ModelUnderTest(path, sparse=name == "sparse")
+    return models
+
+
+def measured(
+    models: dict[str, ModelUnderTest], plan: Plan, rounds: int, folder: Path
+) -> dict[str, dict[str, list[float]]]:
+    """Figure → path → its value in each round."""
+    here = Transport("this machine", ("sh", "-c"), str(folder), lambda code, _: code == 255)
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"python": [], "runner": []})
+    for turn in track(range(rounds), "rounds", console=Console(stderr=True)):
+        for path in ("python", "runner") if turn % 2 == 0 else ("runner", "python"):
+            result = (
+                device_bench.measure(models, plan=plan) if path == "python" else measure_remotely(here, models, plan)
+            )
+            for figure, value in figures_of(result).items():
+                found[figure][path].append(value)
+    return found
+
+
 def figures_of(result: device_bench.Measurement) -> dict[str, float]:
-    """Median and minimum of every model in ms, and the speedup if there is one."""
-    found = {}
-    for name in result.results.names:
-        summary = result.summary(name)
-        found |= {f"{name} p50 ms": summary.p50, f"{name} min ms": summary.min}
+    """The median of every model in ms, and the speedup if there is one."""
+    found = {f"{name} p50 ms": result.summary(name).p50 for name in result.results.names}
     if {"dense", "sparse"} <= set(result.results.names):
         found["speedup"] = result.ratio("dense", "sparse").estimate
     return found
 
 
-def compared(paths: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians over the rounds, the median ratio, and the smallest and largest ratio of two rounds of one path."""
-    python, runner = (statistics.median(paths[path]) for path in ("python", "runner"))
-    same = [a / b for path in paths.values() for a, b in itertools.permutations(path, 2)]
-    ratio = statistics.median(b / a for a, b in zip(paths["python"], paths["runner"], strict=True))
-    return {"python": python, "runner": runner, "ratio": ratio, "noise": [min(same), max(same)]}
+def compared(python: list[float], runner: list[float]) -> dict[str, Any]:
+    """Medians over the rounds; the median ratio of a round with its interval; and the noise of one path."""
+    a, b = np.asarray(python), np.asarray(runner)
+    ratio = median_ratio(b, a, paired=True)
+    steps = np.abs(np.concatenate([np.diff(np.log(a)), np.diff(np.log(b))]))
+    return {
+        "python": float(np.median(a)),
+        "runner": float(np.median(b)),
+        "ratio": ratio.estimate,
+        "interval": [ratio.low, ratio.high],
+        "noise": float(np.expm1(np.median(steps))) if steps.size else 0.0,
+        "difference": float(np.median(b - a)),
+    }
 
 
 if __name__ == "__main__":

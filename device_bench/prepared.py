@@ -17,8 +17,9 @@ from device_bench.inputs import made_up
 from device_bench.profile import RUNS, read_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
     from device_bench.plan import ModelUnderTest, Plan
@@ -71,12 +72,24 @@ def _open(model: ModelUnderTest, plan: Plan, profile: str | bool = False) -> Inf
     return (session if model.sparse else dense_session)(model.path, threads=plan.threads, profile=profile)
 
 
+def bound(session: InferenceSession, feeds: Mapping[str, NDArray[np.generic]]) -> Callable[[], object]:
+    """A callable that runs the session once on ``feeds``, which are bound to it here once and for all.
+
+    ``session.run`` turns inputs from arrays and outputs into arrays in every run. That is Python whose code the model
+    has pushed out of the caches meanwhile: it took 80 microseconds a run where this takes 20, and no app has it.
+    """
+    binding = session.io_binding()
+    for name, array in feeds.items():
+        binding.bind_cpu_input(name, array)
+    for entry in session.get_outputs():
+        binding.bind_output(entry.name)
+    return lambda: session.run_with_iobinding(binding)
+
+
 def _runs(session: InferenceSession, plan: Plan) -> Callable[[], object]:
     """A callable that runs the session once on random inputs, drawn from the seed and equal for all models."""
     rng = np.random.default_rng(plan.seed)
-    feeds = {entry.name: made_up(rng, entry.shape, entry.type) for entry in session.get_inputs()}
-    outputs = [entry.name for entry in session.get_outputs()]
-    return lambda: session.run(outputs, feeds)
+    return bound(session, {entry.name: made_up(rng, entry.shape, entry.type) for entry in session.get_inputs()})
 
 
 @contextmanager
