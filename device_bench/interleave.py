@@ -8,15 +8,16 @@ import random
 import statistics
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from device_bench.results import MAX_SAMPLES
+from device_bench.results import MAX_ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from device_bench.plan import Plan
+    from device_bench.watch import Reading
 
     Clock = Callable[[], int]
     Progress = Callable[[float], object]
@@ -25,19 +26,47 @@ _WINDOW = 5  # runs whose median must agree with that of the runs before
 _SETTLED = 0.02
 _RESOLUTIONS = 1000  # a sample lasts at least this many steps of the clock, so that reading it costs 0.1 %
 _MAX_INNER = 100_000
-# What a long run keeps: beyond it a sample is the mean of more runs, so that half an hour still fits in a results file.
-_MAX_ROUNDS = 200_000
 
 
 @dataclass(frozen=True)
 class Series:
-    """Samples of one callable: ns a run (a mean if ``inner`` > 1), and when each began (ns since the first round)."""
+    """Samples of one callable: ns a run (a mean if ``inner`` > 1), and when each began (ns since the first round).
+
+    ``sensed`` holds what stood beside each, if anything was asked for. There were ``rounds``, of which every
+    ``stride``-th is kept.
+    """
 
     samples_ns: tuple[float, ...]
     starts_ns: tuple[int, ...]
     inner: int
     warmup_rounds: int
     warmup_stable: bool
+    sensed: tuple[Reading, ...]
+    rounds: int
+    stride: int
+
+
+@dataclass
+class _Kept:
+    """The rounds that are kept: when there are too many, every second one goes, and so will every second that comes.
+
+    What is left are single samples at equal distances over the whole run: their median, quantiles and modes are those
+    of the run, which means of several runs would not have.
+    """
+
+    names: tuple[str, ...]
+    most: int
+    rows: dict[str, list[tuple[float, int, Reading | None]]] = field(default_factory=dict)
+    rounds: int = 0
+    stride: int = 1
+
+    def begin_round(self) -> bool:
+        """Whether the round that begins is kept."""
+        while self.rounds % self.stride == 0 and len(self.rows.setdefault(self.names[0], [])) >= max(self.most, 2):
+            self.rows = {name: rows[::2] for name, rows in self.rows.items()}
+            self.stride *= 2
+        self.rounds += 1
+        return (self.rounds - 1) % self.stride == 0
 
 
 def interleave(
@@ -46,38 +75,47 @@ def interleave(
     *,
     clock: Clock = time.perf_counter_ns,
     progress: Progress | None = None,
+    sense: Callable[[int], Reading] | None = None,
+    keep: int = MAX_ROUNDS,
 ) -> dict[str, Series]:
     """Warm up, then take ``plan.samples`` rounds (more until ``plan.duration_s`` has passed): each once a round.
 
-    When there are several, each timed run directly follows an untimed one of the same callable, so that every sample
-    finds its own data in the caches, as it would in an app that runs one model. Garbage collection is off meanwhile.
-    ``progress`` is told the share that is done, from 0 to 1. What a callable raises is passed on.
+    When there are several, or sensors are read between, each timed run directly follows an untimed one of the same
+    callable, so that every sample finds its own data in the caches, as it would in an app that runs one model. Garbage
+    collection is off meanwhile. ``progress`` is told the share that is done, from 0 to 1. ``sense`` is called after
+    each sample with the time that it took; what it gives is kept beside it. At most ``keep`` rounds are kept, at equal
+    distances. What a callable raises is passed on.
     """
     rng = random.Random(plan.seed)  # noqa: S311 (an order, not a secret)
     with _no_garbage_collection():
         inner, rounds, stable = _warm_up(runs, plan, clock)
-        samples: dict[str, list[float]] = {name: [] for name in runs}
-        starts: dict[str, list[int]] = {name: [] for name in runs}
+        kept = _Kept(tuple(runs), keep, {name: [] for name in runs})
         begin = clock()
         duration_ns = plan.duration_s * 1e9
-        taken = 0
-        while taken < plan.samples or (clock() - begin < duration_ns and taken < MAX_SAMPLES):
-            for name in _order(list(runs), taken, plan, rng):
+        while kept.rounds < plan.samples or clock() - begin < duration_ns:
+            keeps = kept.begin_round()
+            for name in _order(list(runs), kept.rounds - 1, plan, rng):
                 run = runs[name]
-                if len(runs) > 1:
+                if len(runs) > 1 or sense:
                     run()
                 start = clock()
                 for _ in range(inner[name]):
                     run()
                 elapsed = clock() - start
                 # A clock that did not move (a coarse one, or one set back) has seen less than one step, not nothing.
-                samples[name].append(max(elapsed, 1) / inner[name])
-                starts[name].append(start - begin)
-            taken += 1
+                sample = max(elapsed, 1) / inner[name]
+                sensed = sense(elapsed) if sense else None
+                if keeps:
+                    kept.rows[name].append((sample, start - begin, sensed))
             if progress is not None:
                 passed = (clock() - begin) / duration_ns if duration_ns else 1.0
-                progress(min(taken / plan.samples, passed, 1.0))
-    return {name: Series(tuple(samples[name]), tuple(starts[name]), inner[name], rounds, stable[name]) for name in runs}
+                progress(min(kept.rounds / plan.samples, passed, 1.0))
+    series = {}
+    for name, rows in kept.rows.items():
+        samples, starts = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+        beside = tuple(row[2] for row in rows if row[2] is not None)
+        series[name] = Series(samples, starts, inner[name], rounds, stable[name], beside, kept.rounds, kept.stride)
+    return series
 
 
 def clock_step(clock: Clock) -> int:
@@ -113,9 +151,7 @@ def _warm_up(
             break
     least = {name: max(min(taken[1:]), 1) for name, taken in times.items()}
     inner = {name: max(math.ceil(shortest / ns), 1) for name, ns in least.items()}
-    round_ns = sum(inner[name] * ns for name, ns in least.items())
-    more = math.ceil(plan.duration_s * 1e9 / round_ns / _MAX_ROUNDS) if plan.duration_s else 1
-    return {name: min(count * max(more, 1), _MAX_INNER) for name, count in inner.items()}, rounds, stable
+    return {name: min(count, _MAX_INNER) for name, count in inner.items()}, rounds, stable
 
 
 def _settled(times: list[int]) -> bool:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from device_bench import context
-from device_bench.results import MAX_STATES, TimedState
+from device_bench.results import TimedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from device_bench.results import MachineState
 
 _EVERY_NS: Final = 1_000_000_000
+_MOST: Final = 1024
 
 
 class Looks:
@@ -31,14 +32,17 @@ class Looks:
         self._progress, self._clock, self._read = progress, clock, read
         self._begin: int | None = None
         self._last = 0
+        self._every = _EVERY_NS
 
     def between_rounds(self, share: float) -> None:
-        """Look once a second; the first round begins the count."""
+        """Look once a second (in a long run every second second, and so on); the first round begins the count."""
         now = self._clock()
         if self._begin is None:
             self._begin = self._last = now
-        if now - self._last > _EVERY_NS and len(self.seen) < MAX_STATES:
+        if now - self._last > self._every:
             self._last = now
+            if len(self.seen) == _MOST:
+                self.seen, self._every = self.seen[::2], 2 * self._every
             self.seen.append(TimedState(at_s=(now - self._begin) / 1e9, state=self._read()))
         if self._progress:
             self._progress(share)

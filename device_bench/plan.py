@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from device_bench.errors import PlanError
-from device_bench.results import MAX_SAMPLES
+from device_bench.results import MAX_ROUNDS
 
 DEFAULT_SAMPLES = 60
 
@@ -30,7 +30,8 @@ class Plan:
     """How to measure.
 
     ``samples`` are taken of every model, one of each a round; ``duration_s`` goes on until that much time has passed
-    as well (sustained load). ``order`` is drawn afresh each round (``shuffled``), or turned each round (``abba``).
+    as well (sustained load); a run that outgrows its results file keeps every second round, then every fourth, and so
+    on. ``order`` is drawn afresh each round (``shuffled``), or turned each round (``abba``).
     Warm-up ends when every model's last runs agree with those before, at the latest after ``warmup_rounds`` or
     ``warmup_s``. ``cores`` are the ones to run on (by number, or those with the highest or lowest clock), all
     allowed ones if None. On devices of another kind ``ort`` gives ONNX Runtime (an AAR, or the library itself), and a
@@ -51,8 +52,8 @@ class Plan:
     profile: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.samples <= MAX_SAMPLES:
-            raise PlanError(f"{self.samples} samples cannot be taken; ask for 1 to {MAX_SAMPLES}.")
+        if not 1 <= self.samples <= MAX_ROUNDS:
+            raise PlanError(f"{self.samples} samples cannot be taken; ask for 1 to {MAX_ROUNDS}.")
         if not 1 <= self.threads <= 256:
             raise PlanError(f"{self.threads} threads cannot be used; ask for 1 to 256.")
         if not 0 <= self.duration_s <= 86400:

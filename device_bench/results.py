@@ -31,6 +31,9 @@ MAX_SAMPLES: Final = 2_000_000
 MAX_BENCHMARKS: Final = 1_000
 MAX_NODES: Final = 100_000
 MAX_STATES: Final = 100_000
+MAX_ZONES: Final = 64
+MAX_ROUNDS: Final = 200_000
+"""Rounds of a run that are kept at most; see :func:`most_rounds`."""
 
 TimeUnit = Literal["ns", "us", "ms", "s", "instructions", "cycles"]
 NANOSECONDS: Final[dict[str, float]] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
@@ -103,13 +106,21 @@ class OpTime(_Record):
 
 
 class Benchmark(_Record):
-    """The samples of one model, each the time of one run in ``time_unit``, and when each began (s since the start)."""
+    """The samples of one model, each the time of one run in ``time_unit``, and when each began (s since the start).
+
+    Beside each sample stand the clock of its core, right after it, and what the temperature zones and the battery said.
+    ``sensors_age_s`` is 0 where all of these were read right after the sample, else how long before its end the oldest
+    was: slow sensors are read in turns (:mod:`device_bench.watch`).
+    """
 
     name: Name
     time_unit: TimeUnit
     samples: Annotated[tuple[Sample, ...], Field(min_length=1, max_length=MAX_SAMPLES)]
     timestamps_s: tuple[FiniteFloat, ...] = ()
     frequencies_mhz: tuple[FiniteFloat, ...] = ()
+    temperatures_c: Annotated[dict[Name, tuple[FiniteFloat, ...]], Field(max_length=MAX_ZONES)] = {}
+    battery_percent: tuple[FiniteFloat, ...] = ()
+    sensors_age_s: tuple[FiniteFloat, ...] = ()
     inner_repetitions: Annotated[int, Field(ge=1)] | None = None
     warmup_rounds: Annotated[int, Field(ge=0)] | None = None
     warmup_stable: bool | None = None
@@ -120,9 +131,10 @@ class Benchmark(_Record):
 
     @model_validator(mode="after")
     def _parallel_columns(self) -> Benchmark:
-        for column in (self.timestamps_s, self.frequencies_mhz):
+        beside = (self.timestamps_s, self.frequencies_mhz, self.battery_percent, self.sensors_age_s)
+        for column in (*beside, *self.temperatures_c.values()):
             if column and len(column) != len(self.samples):
-                raise ValueError(f"{len(column)} timestamps or frequencies stand beside {len(self.samples)} samples")
+                raise ValueError(f"{len(column)} timestamps or readings stand beside {len(self.samples)} samples")
         return self
 
 
@@ -171,6 +183,14 @@ class Results(_Record):
             middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
             entry.update(run_type="iteration", real_time=middle, iterations=len(ordered))
         return json.dumps(document, sort_keys=True, allow_nan=False) + "\n"
+
+
+def most_rounds(models: int, sensors: int) -> int:
+    """How many rounds of so many models fit in a results file, with what ``sensors`` said beside each sample.
+
+    A sample, its time and its clock take up to 60 bytes and each sensor up to 9; 48 MiB of the file are for these.
+    """
+    return min(MAX_ROUNDS, (48 << 20) // (max(models, 1) * (60 + 9 * sensors)))
 
 
 def parse(data: bytes, origin: str = "the results") -> Results:

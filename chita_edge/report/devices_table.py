@@ -8,24 +8,35 @@ from rich.table import Table
 from rich.text import Text
 
 from chita_edge.report.terminal import data_console
-from device_bench.devices import DEVICES, get_device
+from device_bench.devices import get_device
+from device_bench.devices.adb_server import listed
+from device_bench.emulation import CPUS
+from device_bench.errors import DeviceUnavailableError
+from device_bench.estimate import CORES
 
-# Devices that are there without a name of the user's.
-_KNOWN = ("local", "emulated:cortex-a53", "emulated:cortex-a76", "estimate:cortex-a53", "estimate:cortex-a76")
-_ADDRESSED = {
-    "ssh": "name a host, as in ssh:user@host",
-    "adb": "name a serial number, as in adb:SERIAL (`adb devices` lists them)",
-}
+_SSH = "name a host, as in ssh:user@host; no host is contacted before one is named"
+_ADB = "name a serial number, as in adb:SERIAL; the adb server knows of none"
 
 
 def device_rows() -> list[dict[str, Any]]:
     """One JSON-ready object a device: its name, whether it can be used (None: depends on the address), and details."""
     rows: list[dict[str, Any]] = []
-    for name in _KNOWN:
+    known = ["local", *(f"emulated:{cpu}" for cpu in CPUS), *(f"estimate:{core}" for core in CORES)]
+    for name in known:
         found = get_device(name).probe()
         rows.append({"device": name, "reachable": found.reachable, "detail": found.detail})
-    addressed = [kind for kind in DEVICES if kind in _ADDRESSED]
-    return rows + [{"device": f"{kind}:…", "reachable": None, "detail": _ADDRESSED[kind]} for kind in addressed]
+    rows.append({"device": "ssh:…", "reachable": None, "detail": _SSH})
+    return rows + _adb_rows()
+
+
+def _adb_rows() -> list[dict[str, Any]]:
+    """What the adb server knows, if one runs: none is started for a list."""
+    try:
+        found = listed()
+    except DeviceUnavailableError as error:
+        return [{"device": "adb:…", "reachable": False, "detail": str(error)}]
+    rows = [{"device": f"adb:{one.serial}", "reachable": one.reachable, "detail": one.detail} for one in found]
+    return rows or [{"device": "adb:…", "reachable": None, "detail": _ADB}]
 
 
 def print_devices(rows: list[dict[str, Any]]) -> None:

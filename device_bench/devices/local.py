@@ -14,10 +14,11 @@ from device_bench.interleave import Series, interleave
 from device_bench.looks import Looks
 from device_bench.measurement import Measurement
 from device_bench.prepared import Prepared, prepare, profile
-from device_bench.results import Benchmark, Context, OpTime, Results
+from device_bench.results import Benchmark, Context, OpTime, Results, most_rounds
+from device_bench.watch import Watch, columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
@@ -52,8 +53,17 @@ class LocalDevice:
         with _pinned(_chosen(plan)):
             opened = {name: prepare(name, model, plan) for name, model in models.items()}
             before, date = context.machine_state(), context.now()
-            looks = Looks(progress)
-            series = interleave({name: one.run for name, one in opened.items()}, plan, progress=looks.between_rounds)
+            looks, watch = Looks(progress), Watch()
+            try:
+                series = interleave(
+                    {name: one.run for name, one in opened.items()},
+                    plan,
+                    progress=looks.between_rounds,
+                    sense=watch.after_sample if watch.sees else None,
+                    keep=most_rounds(len(models), len(watch.labels)),
+                )
+            finally:
+                watch.close()
             after = context.machine_state()
             profiles = {name: profile(name, model, plan) for name, model in models.items()} if plan.profile else {}
             described = Context(
@@ -72,13 +82,26 @@ class LocalDevice:
                 meanwhile=tuple(looks.seen),
                 versions=context.versions(),
                 sha256=_digests(models),
+                warnings=_thinned(next(iter(series.values()))),
             )
-        benchmarks = (_benchmark(name, opened[name], series[name], profiles.get(name, ())) for name in models)
+        benchmarks = (
+            _benchmark(name, opened[name], series[name], profiles.get(name, ()), watch.labels) for name in models
+        )
         return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
 
 
-def _benchmark(name: str, prepared: Prepared, series: Series, profiled: tuple[OpTime, ...]) -> Benchmark:
+def _thinned(series: Series) -> tuple[str, ...]:
+    if series.stride == 1:
+        return ()
+    told = f"Of {series.rounds} rounds one in {series.stride} is kept"
+    return (f"{told}, so that the results file does not become too large.",)
+
+
+def _benchmark(
+    name: str, prepared: Prepared, series: Series, profiled: tuple[OpTime, ...], sensors: Sequence[str]
+) -> Benchmark:
     return Benchmark(
+        **columns(sensors, series.sensed),
         name=name,
         time_unit="ms",
         samples=tuple(ns / 1e6 for ns in series.samples_ns),

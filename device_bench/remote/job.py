@@ -15,7 +15,7 @@ from device_bench.remote.hello import hello
 from device_bench.remote.lock import locked
 from device_bench.remote.store import ensure
 from device_bench.remote.stream import RunnerOutput
-from device_bench.results import Results
+from device_bench.results import MAX_ROUNDS, Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +88,7 @@ def _options(plan: Plan) -> list[str]:
         "--abba": int(plan.order == "abba"),
         "--time-limit-s": int(plan.time_limit_s) + 1,
         "--profile": int(plan.profile),
+        "--keep": MAX_ROUNDS,
     }
     if plan.cores is not None:
         options["--cores"] = plan.cores if isinstance(plan.cores, str) else ",".join(map(str, plan.cores))
@@ -108,8 +109,9 @@ def _run(
     def hear(line: str) -> None:
         before = output.rounds
         output.hear(line)
-        if progress and output.rounds != before:
-            progress(min(output.rounds / plan.samples, 1.0))
+        if progress and output.rounds > before:
+            passed = output.latest_s / plan.duration_s if plan.duration_s else 1.0
+            progress(min(output.rounds * output.thinned / plan.samples, passed, 1.0))
 
     limit = str(int(plan.time_limit_s))
     command = ["env", "ORT_DISABLE_TELEMETRY=1", "sh", "-c", _RUN, "sh", folder, limit, *words]

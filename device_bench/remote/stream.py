@@ -1,4 +1,4 @@
-"""What the native runner prints: a line for every sample, then a results file on one line."""
+"""What the native runner prints: lines for sensors and for every sample, then a results file on one line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from device_bench.errors import MeasurementError, ResultsError
 from device_bench.profile import op_times
 from device_bench.results import Benchmark, Context, Results, parse
+from device_bench.watch import Reading, columns
 
-_SAMPLE = re.compile(r"s ([\w./-]{1,200}) (\d{1,18}) (\d{1,18}\.\d{3}) (\d{1,6})\n")
+_SAMPLE = re.compile(r"s ([\w./-]{1,200}) (\d{1,18}) (\d{1,18}\.\d{3}) (\d{1,6}) (\d{1,18})\n")
+_SENSOR = re.compile(r"z (\d{1,2}) ([!-~][ -~]{0,62})\n")
+_VALUE = re.compile(r"c (\d{1,2}) (-?\d{1,10})\n")
+_THINNED = "t\n"
 
 
 @dataclass
@@ -18,21 +22,48 @@ class RunnerOutput:
     """Collects the lines as they come, so that the samples are there even if the rest never comes."""
 
     names: tuple[str, ...]
-    samples: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
+    samples: dict[str, list[tuple[int, float, Reading]]] = field(default_factory=dict)
     document: str | None = None
     garbled: str | None = None
+    thinned: int = 1
+    """One in so many rounds is kept."""
+    latest_s: float = 0.0
+    """When the latest sample began."""
+    _sensors: list[str] = field(default_factory=list)
+    _values: tuple[int, ...] = ()
 
     def hear(self, line: str) -> None:
         """Take one line; a line that the runner does not print is kept as garbled, once."""
+        if not self._heard(line):
+            self.garbled = self.garbled or line[:200]
+
+    def _heard(self, line: str) -> bool:
         if found := _SAMPLE.fullmatch(line):
-            name, start, elapsed, mhz = found.groups()
-            if name in self.names:
-                self.samples.setdefault(name, []).append((int(start), float(elapsed), int(mhz)))
-                return
+            name, start, elapsed, mhz, age = found.groups()
+            if name not in self.names:
+                return False
+            reading = Reading(float(mhz) or None, self._values, int(age))
+            self.samples.setdefault(name, []).append((int(start), float(elapsed), reading))
+            self.latest_s = int(start) / 1e9
+        elif found := _VALUE.fullmatch(line):
+            index = int(found[1])
+            if index >= len(self._values):
+                return False
+            self._values = (*self._values[:index], int(found[2]), *self._values[index + 1 :])
+        elif found := _SENSOR.fullmatch(line):
+            # All sensors are named before the first sample: every sample has as many values.
+            if int(found[1]) != len(self._sensors) or self.samples or found[2] in self._sensors:
+                return False
+            self._sensors.append(found[2])
+            self._values += (0,)
+        elif line == _THINNED:
+            self.samples = {name: taken[::2] for name, taken in self.samples.items()}
+            self.thinned *= 2
         elif line.startswith("{") and self.document is None:
             self.document = line
-            return
-        self.garbled = self.garbled or line[:200]
+        else:
+            return False
+        return True
 
     @property
     def rounds(self) -> int:
@@ -60,18 +91,18 @@ class RunnerOutput:
         benchmarks = []
         for name in self.names:
             taken = self.samples[name][:rounds]
-            mhz = tuple(float(entry[2]) for entry in taken)
             benchmarks.append(
                 Benchmark(
+                    **columns(self._sensors, [entry[2] for entry in taken]),
                     name=name,
                     time_unit="ns",
                     samples=tuple(max(entry[1], 0.001) for entry in taken),
                     timestamps_s=tuple(entry[0] / 1e9 for entry in taken),
-                    frequencies_mhz=mhz if all(mhz) else (),
                 )
             )
-        context = Context(interleaved=True, warnings=(f"The run was cut off after {rounds} rounds: {why}"[:1000],))
-        return Results(context=context, benchmarks=tuple(benchmarks))
+        kept = f" (one in {self.thinned} is kept)" if self.thinned > 1 else ""
+        cut_off = f"The run was cut off after {rounds * self.thinned} rounds{kept}: {why}"[:1000]
+        return Results(context=Context(interleaved=True, warnings=(cut_off,)), benchmarks=tuple(benchmarks))
 
 
 def _with_profiles(results: Results, document: dict[str, list[dict[str, object]]]) -> Results:

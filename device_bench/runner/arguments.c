@@ -39,7 +39,7 @@ static void read_dims(const char* text, arguments* out) {
 }
 
 void arguments_read(int argc, char** argv, arguments* out) {
-  *out = (arguments){.threads = "1", .runs = 1, .samples = 60, .warmup_rounds = 200, .warmup_ms = 10000};
+  *out = (arguments){.threads = "1", .runs = 1, .samples = 60, .warmup_rounds = 200, .warmup_ms = 10000, .keep = 200000};
   for (int i = 1; i < argc; i += 2) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (!value) refuse("an option without its value", name);
@@ -53,6 +53,7 @@ void arguments_read(int argc, char** argv, arguments* out) {
     else if (!strcmp(name, "--dense")) read_model(argv[i + 1], 0, out);
     else if (!strcmp(name, "--sparse")) read_model(argv[i + 1], 1, out);
     else if (!strcmp(name, "--samples")) out->samples = (int)number(value, name);
+    else if (!strcmp(name, "--keep")) out->keep = (int)number(value, name);
     else if (!strcmp(name, "--warmup-rounds")) out->warmup_rounds = (int)number(value, name);
     else if (!strcmp(name, "--warmup-ms")) out->warmup_ms = (int)number(value, name);
     else if (!strcmp(name, "--duration-ms")) out->duration_ms = (int)number(value, name);
@@ -70,4 +71,5 @@ void arguments_read(int argc, char** argv, arguments* out) {
   for (int i = 0; i < out->model_count; i++)
     if (out->models[i].sparse && !out->library) refuse("a sparse model needs --library", out->models[i].name);
   number(out->threads, "--threads");
+  if (out->keep < 2) refuse("at least 2 are needed", "--keep");
 }

@@ -28,6 +28,7 @@ typedef struct arguments {
   benched models[MAX_MODELS];
   int model_count;
   int samples, warmup_rounds, warmup_ms, duration_ms, seed, abba;
+  int keep; /* at most so many rounds are kept */
   int profile; /* add ONNX Runtime's own profile of every model */
   const char* cores; /* "0,2-3", "big", "little"; NULL: where the system likes */
 } arguments;

@@ -7,6 +7,7 @@
 #include "report.h"
 #include "sensors.h"
 #include "series.h"
+#include "watch.h"
 
 #define LOOK_NS 1000000000u
 
@@ -53,24 +54,50 @@ static void warm_up(const arguments* a, series* all) {
   for (int i = 0; i < a->model_count; i++) series_choose_inner(&all[i], step);
 }
 
-static void take_samples(const arguments* a, series* all, looks* seen) {
+/* Rounds to keep: `--keep`, or what fits. A sample and what stands beside it take 60 bytes of the results file, and each
+ * sensor 9 more; the file may have 64 MiB. */
+static size_t most_rounds(const arguments* a, const watch* w) {
+  const size_t fitting = ((size_t)48 << 20) / ((size_t)a->model_count * (60 + 9 * (size_t)w->count));
+  return (size_t)a->keep < fitting ? (size_t)a->keep : fitting;
+}
+
+static void look(looks* seen, uint64_t begin) {
+  if (seen->count == MAX_LOOKS) {
+    for (int i = 0; i < MAX_LOOKS / 2; i++) {
+      seen->states[i] = seen->states[2 * i];
+      seen->at_s[i] = seen->at_s[2 * i];
+    }
+    seen->count = MAX_LOOKS / 2;
+    seen->every *= 2;
+  }
+  seen->at_s[seen->count] = (double)since_ns(begin) / 1e9;
+  machine_state_read(&seen->states[seen->count++]);
+}
+
+/* Returns how many rounds there were; of those every `stride`-th is kept. */
+static uint64_t take_samples(const arguments* a, series* all, looks* seen, watch* w, uint64_t* stride) {
   int order[MAX_MODELS];
   for (int i = 0; i < a->model_count; i++) order[i] = i;
-  uint64_t state = 0x9E3779B97F4A7C15u ^ (uint64_t)a->seed;
+  uint64_t state = 0x9E3779B97F4A7C15u ^ (uint64_t)a->seed, round = 0;
   const uint64_t begin = now_ns(), duration = (uint64_t)a->duration_ms * 1000000u;
+  const size_t most = most_rounds(a, w);
   uint64_t flushed = begin, looked = begin;
-  for (int round = 0; round < a->samples || (round < 2000000 && since_ns(begin) < duration); round++) {
+  for (; round < (uint64_t)a->samples || since_ns(begin) < duration; round++) {
+    if (all[0].count >= most && round % *stride == 0) {
+      for (int i = 0; i < a->model_count; i++) series_halve(&all[i]);
+      *stride *= 2;
+      printf("t\n");
+    }
     if (round || !a->abba) next_order(order, a->model_count, a->abba, &state);
     for (int i = 0; i < a->model_count; i++) {
       series* s = &all[order[i]];
       /* Its own data back into the caches, as in an app that runs one model. */
-      if (a->model_count > 1) series_run(s);
-      series_sample(s, begin);
+      if (a->model_count > 1 || w->count) series_run(s);
+      series_sample(s, begin, w, round % *stride == 0);
     }
-    if (since_ns(looked) > LOOK_NS && seen->count < MAX_LOOKS) {
+    if (since_ns(looked) > seen->every * LOOK_NS) {
       looked = now_ns();
-      seen->at_s[seen->count] = (double)since_ns(begin) / 1e9;
-      machine_state_read(&seen->states[seen->count++]);
+      look(seen, begin);
     }
     /* Seldom, and between rounds: writing to whoever listens costs time. */
     if (since_ns(flushed) > 500000000u || now_ns() < flushed) {
@@ -78,23 +105,33 @@ static void take_samples(const arguments* a, series* all, looks* seen) {
       flushed = now_ns();
     }
   }
+  return round;
 }
 
 void bench(const arguments* a, float* input, size_t elements) {
-  machine_state before, after;
+  static machine_state before, after;
+  static looks seen = {.every = 1};
+  static watch sensors;
   series all[MAX_MODELS];
   static char buffer[1 << 20]; /* keeps stdout from being flushed while a sample is taken */
   setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
   if (a->cores) cores_pin(a->cores);
   machine_state_read(&before);
+  watch_open(&sensors, &before);
   runtime r = runtime_open(a->ort);
-  for (int i = 0; i < a->model_count; i++) series_open(&all[i], &r, a, &a->models[i], input, elements);
+  for (int i = 0; i < a->model_count; i++) {
+    series_open(&all[i], &r, a, &a->models[i], input, elements);
+    all[i].sensors = sensors.count;
+  }
   warm_up(a, all);
-  static looks seen;
-  take_samples(a, all, &seen);
+  uint64_t stride = 1;
+  const uint64_t rounds = take_samples(a, all, &seen, &sensors, &stride);
   machine_state_read(&after);
   for (int i = 0; i < a->model_count && a->profile; i++) series_profile(&all[i], a, &a->models[i]);
-  report(a, &r, &before, &seen, &after, all, a->model_count);
+  const course taken = {.before = &before, .after = &after, .seen = &seen, .sensors = &sensors, .rounds = rounds,
+                        .stride = stride};
+  report(a, &r, &taken, all, a->model_count);
   for (int i = 0; i < a->model_count; i++) series_close(&all[i]);
+  watch_close(&sensors);
   runtime_close(&r);
 }

@@ -20,7 +20,20 @@ static void print_state(const machine_state* s) {
   printf("}");
 }
 
-static void print_context(const arguments* a, const runtime* r, const series* all, int count) {
+static void print_warnings(const course* taken, const series* all, int count) {
+  int jumps = 0;
+  for (int i = 0; i < count; i++) jumps += all[i].clock_jumps;
+  printf(", \"warnings\": [");
+  if (taken->stride > 1)
+    printf("\"Of %llu rounds one in %llu is kept, so that the results file does not become too large.\"",
+           (unsigned long long)taken->rounds, (unsigned long long)taken->stride);
+  if (jumps)
+    printf("%s\"The device's clock went back while %d samples were taken; they were taken again.\"",
+           taken->stride > 1 ? ", " : "", jumps);
+  printf("]");
+}
+
+static void print_context(const arguments* a, const runtime* r, const course* taken, const series* all, int count) {
   int cores[MAX_CORES];
   const int allowed = cores_allowed(cores, MAX_CORES);
   char governor[40];
@@ -34,11 +47,7 @@ static void print_context(const arguments* a, const runtime* r, const series* al
   for (const char* c = governor; *c; c++) plain = plain && ((*c >= 'a' && *c <= 'z') || *c == '_');
   if (plain) printf("\"governor\": \"%s\", ", governor);
   printf("\"versions\": {\"onnxruntime\": \"%s\"}", r->version);
-  int jumps = 0;
-  for (int i = 0; i < count; i++) jumps += all[i].clock_jumps;
-  if (jumps)
-    printf(", \"warnings\": [\"The device's clock went back while %d samples were taken; they were taken again.\"]", jumps);
-
+  print_warnings(taken, all, count);
 }
 
 /* A JSON document as it is, but on one line: within its strings a line never ends. */
@@ -48,7 +57,33 @@ static void print_trace(char* trace) {
   printf(", \"trace\": %s", trace);
 }
 
-static void print_series(const series* s) {
+/* What one sensor said beside each sample. */
+static void print_column(const series* s, int sensor, double unit, int decimals) {
+  printf("[");
+  for (size_t i = 0; i < s->count; i++) {
+    printf("%s%.*f", i ? ", " : "", decimals, s->sensed[i * (size_t)s->sensors + (size_t)sensor] / unit);
+  }
+  printf("]");
+}
+
+static void print_sensors(const series* s, const watch* w) {
+  if (!w->count) return;
+  printf(", \"temperatures_c\": {");
+  for (int i = 0; i < w->zones; i++) {
+    printf("%s\"%s\": ", i ? ", " : "", w->label[i]);
+    print_column(s, i, 1000.0, 3);
+  }
+  printf("}");
+  if (w->count > w->zones) {
+    printf(", \"battery_percent\": ");
+    print_column(s, w->zones, 1.0, 0);
+  }
+  printf(", \"sensors_age_s\": [");
+  for (size_t i = 0; i < s->count; i++) printf("%s%.6f", i ? ", " : "", (double)s->age_ns[i] / 1e9);
+  printf("]");
+}
+
+static void print_series(const series* s, const watch* w) {
   printf("{\"name\": \"%s\", \"time_unit\": \"ns\", \"session_ms\": %.3f, \"inner_repetitions\": %llu, ", s->name,
          s->session_ms, (unsigned long long)s->inner);
   printf("\"warmup_rounds\": %d, \"warmup_stable\": %s, ", s->warmup_rounds, s->warmup_stable ? "true" : "false");
@@ -61,17 +96,18 @@ static void print_series(const series* s) {
   for (size_t i = 0; i < s->count; i++) known = known && s->mhz[i] > 0;
   for (size_t i = 0; i < s->count && known; i++) printf("%s%ld", i ? ", " : "", s->mhz[i]);
   printf("]");
+  print_sensors(s, w);
   if (s->trace) print_trace(s->trace);
   printf("}");
 }
 
-void report(const arguments* a, const runtime* r, const machine_state* before, const looks* seen,
-            const machine_state* after, const series* all, int count) {
+void report(const arguments* a, const runtime* r, const course* taken, const series* all, int count) {
+  const looks* seen = taken->seen;
   printf("{\"context\": {");
   printf("\"before\": ");
-  print_state(before);
+  print_state(taken->before);
   printf(", \"after\": ");
-  print_state(after);
+  print_state(taken->after);
   printf(", \"meanwhile\": [");
   for (int i = 0; i < seen->count; i++) {
     printf("%s{\"at_s\": %.3f, \"state\": ", i ? ", " : "", seen->at_s[i]);
@@ -79,11 +115,11 @@ void report(const arguments* a, const runtime* r, const machine_state* before, c
     printf("}");
   }
   printf("], ");
-  print_context(a, r, all, count);
+  print_context(a, r, taken, all, count);
   printf("}, \"benchmarks\": [");
   for (int i = 0; i < count; i++) {
     if (i) printf(", ");
-    print_series(&all[i]);
+    print_series(&all[i], taken->sensors);
   }
   printf("]}\n");
 }

@@ -6,7 +6,14 @@
 #include "sensors.h"
 #include "series.h"
 
-void report(const arguments* a, const runtime* r, const machine_state* before, const looks* seen,
-            const machine_state* after, const series* all, int count);
+/* How the run went. */
+typedef struct course {
+  const machine_state *before, *after;
+  const looks* seen;
+  const watch* sensors;
+  uint64_t rounds, stride; /* rounds in all, of which every stride-th is kept */
+} course;
+
+void report(const arguments* a, const runtime* r, const course* taken, const series* all, int count);
 
 #endif

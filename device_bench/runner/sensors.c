@@ -20,7 +20,8 @@ static int read_number(const char* path, long* out) {
   return end != text && !*end;
 }
 
-long core_mhz(int core) {
+/* The clock of a core in MHz, 0 if unknown. */
+static long core_mhz(int core) {
   char path[120];
   long khz;
   snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq", core);
@@ -51,6 +52,7 @@ static void read_battery(machine_state* s) {
     long percent;
     snprintf(path, sizeof path, "/sys/class/power_supply/%s/capacity", names[i]);
     if (!read_number(path, &percent)) continue;
+    s->battery = names[i];
     s->battery_percent = (int)percent;
     snprintf(path, sizeof path, "/sys/class/power_supply/%s/status", names[i]);
     read_line(path, status, sizeof status);

@@ -64,6 +64,8 @@ void series_close(series* s) {
   free(s->start_ns);
   free(s->elapsed_ns);
   free(s->mhz);
+  free(s->sensed);
+  free(s->age_ns);
 }
 
 static int by_size(const void* a, const void* b) {
@@ -106,13 +108,17 @@ static void* grown(void* old, size_t bytes) {
   return data;
 }
 
-void series_sample(series* s, uint64_t begin) {
-  if (s->count == s->capacity) {
-    s->capacity = s->capacity ? 2 * s->capacity : 1024;
-    s->start_ns = grown(s->start_ns, s->capacity * sizeof *s->start_ns);
-    s->elapsed_ns = grown(s->elapsed_ns, s->capacity * sizeof *s->elapsed_ns);
-    s->mhz = grown(s->mhz, s->capacity * sizeof *s->mhz);
-  }
+static void grow(series* s) {
+  s->capacity = s->capacity ? 2 * s->capacity : 1024;
+  s->start_ns = grown(s->start_ns, s->capacity * sizeof *s->start_ns);
+  s->elapsed_ns = grown(s->elapsed_ns, s->capacity * sizeof *s->elapsed_ns);
+  s->mhz = grown(s->mhz, s->capacity * sizeof *s->mhz);
+  s->sensed = grown(s->sensed, (s->capacity * (size_t)s->sensors + 1) * sizeof *s->sensed);
+  s->age_ns = grown(s->age_ns, s->capacity * sizeof *s->age_ns);
+}
+
+void series_sample(series* s, uint64_t begin, watch* w, int keep) {
+  if (s->count == s->capacity) grow(s);
   uint64_t start, end;
   for (int tries = 0;; tries++) {
     start = now_ns();
@@ -125,11 +131,28 @@ void series_sample(series* s, uint64_t begin) {
     exit(1);
   }
   const uint64_t elapsed = end > start ? end - start : 1; /* less than a step of the clock, not nothing */
-  const int core = sched_getcpu();
-  s->start_ns[s->count] = start > begin ? start - begin : 0;
-  s->elapsed_ns[s->count] = (double)elapsed / (double)s->inner;
-  s->mhz[s->count] = core < 0 ? 0 : core_mhz(core);
-  printf("s %s %llu %.3f %ld\n", s->name, (unsigned long long)s->start_ns[s->count], s->elapsed_ns[s->count],
-         s->mhz[s->count]);
-  s->count++;
+  const long mhz = watch_mhz(w, sched_getcpu());
+  watch_read(w, elapsed);
+  if (!keep) return;
+  const size_t at = s->count++;
+  s->start_ns[at] = start > begin ? start - begin : 0;
+  s->elapsed_ns[at] = (double)elapsed / (double)s->inner;
+  s->mhz[at] = mhz;
+  s->age_ns[at] = watch_age_ns(w, end);
+  memcpy(s->sensed + at * (size_t)s->sensors, w->value, (size_t)s->sensors * sizeof *s->sensed);
+  printf("s %s %llu %.3f %ld %llu\n", s->name, (unsigned long long)s->start_ns[at], s->elapsed_ns[at], mhz,
+         (unsigned long long)s->age_ns[at]);
+}
+
+void series_halve(series* s) {
+  size_t kept = 0;
+  for (size_t i = 0; i < s->count; i += 2, kept++) {
+    s->start_ns[kept] = s->start_ns[i];
+    s->elapsed_ns[kept] = s->elapsed_ns[i];
+    s->mhz[kept] = s->mhz[i];
+    s->age_ns[kept] = s->age_ns[i];
+    memmove(s->sensed + kept * (size_t)s->sensors, s->sensed + i * (size_t)s->sensors,
+            (size_t)s->sensors * sizeof *s->sensed);
+  }
+  s->count = kept;
 }

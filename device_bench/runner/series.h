@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "model.h"
+#include "watch.h"
 
 #define WARMUP_WINDOW 5
 #define PROFILED_RUNS 10
@@ -14,10 +15,14 @@ typedef struct series {
   const char* name;
   model model;
   OrtValue* input;
-  /* Of each sample: when it began (since the first round), how long one run took, and the clock of its core. */
+  /* Of each sample: when it began (since the first round), how long one run took, the clock of its core, what the
+   * sensors said (`sensors` values a sample), and how old the oldest of that was when the sample was over. */
   uint64_t* start_ns;
   double* elapsed_ns;
   long* mhz;
+  int32_t* sensed;
+  uint64_t* age_ns;
+  int sensors;
   size_t count, capacity;
   uint64_t inner; /* runs a sample */
   double session_ms;
@@ -44,7 +49,10 @@ int series_warm_up(series* s);
 /* Repetitions that make a sample a thousand steps of the clock long. */
 void series_choose_inner(series* s, uint64_t clock_step);
 
-/* One sample, printed. */
-void series_sample(series* s, uint64_t begin);
+/* One sample; it is kept and printed if `keep`. The sensors are read after it. */
+void series_sample(series* s, uint64_t begin, watch* w, int keep);
+
+/* Forgets every other sample, the second first. */
+void series_halve(series* s);
 
 #endif

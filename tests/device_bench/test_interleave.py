@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
 
 import pytest
 
 from device_bench.interleave import clock_step, interleave
 from device_bench.plan import Plan
+from device_bench.watch import Reading
 
 
 class Machine:
@@ -102,14 +104,33 @@ def test_duration_goes_on_after_the_samples_and_progress_reaches_one() -> None:
     assert told[-1] == 1.0
 
 
-def test_a_long_run_of_a_short_model_keeps_samples_that_fit_in_a_results_file() -> None:
-    """A minute of 0.15 ms would be 400,000 samples; each is the mean of two runs instead."""
+def test_a_long_run_keeps_as_many_rounds_as_fit_at_equal_distances() -> None:
+    """1,001 rounds with room for 64: every sixteenth is kept, from the first to one of the last, each as it was."""
+    machine, told = Machine(), []
+    work = {name: machine.work(name, 1_000_000) for name in "ds"}
+    plan = Plan(samples=1001, warmup_rounds=2)
+    found = interleave(
+        work, plan, clock=machine.clock, keep=64, sense=lambda ns: told.append(ns) or Reading(None, (), 0)
+    )
+    assert len(told) == 2002
+    for series in found.values():
+        assert (series.rounds, series.stride, series.inner) == (1001, 16, 1)
+        assert len(series.samples_ns) == len(series.sensed) == 63
+        assert series.samples_ns == pytest.approx((1_000_000,) * 63, rel=1e-3)
+        steps = {b // 4_000_000 - a // 4_000_000 for a, b in itertools.pairwise(series.starts_ns)}
+        assert steps <= {15, 16, 17}
+        assert series.starts_ns[-1] > 0.97 * 1001 * 4_000_000
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 3, 7, 1000])
+def test_whatever_there_is_room_for_the_run_is_made_and_pairs_stay_pairs(keep: int) -> None:
     machine = Machine()
-    plan = Plan(samples=50, duration_s=60.0, warmup_rounds=2)
-    series = interleave({"s": machine.work("", 150_000)}, plan, clock=machine.clock)["s"]
-    assert 190_000 <= len(series.samples_ns) <= 200_001
-    assert series.inner == 2
-    assert series.starts_ns[-1] == pytest.approx(60e9, rel=0.01)
+    work = {name: machine.work(name, 1_000_000) for name in "ds"}
+    found = interleave(work, Plan(samples=100, order="abba", warmup_rounds=2), clock=machine.clock, keep=keep)
+    d, s = found["d"], found["s"]
+    assert d.rounds == 100
+    assert len(d.samples_ns) == len(s.samples_ns) == -(-100 // d.stride) <= max(keep, 2)
+    assert all(abs(a - b) == pytest.approx(2_000_000, rel=1e-3) for a, b in zip(d.starts_ns, s.starts_ns, strict=True))
 
 
 def test_garbage_collection_is_off_meanwhile_and_back_afterwards_even_after_an_error() -> None:

@@ -64,7 +64,10 @@ def test_unknown_fields_are_ignored_as_google_benchmark_writes_them() -> None:
         ({"name": ""}, "name"),
         ({"name": "a\nb"}, "name"),
         ({"name": "x" * 201}, "name"),
-        ({"timestamps_s": [0.0]}, "1 timestamps or frequencies stand beside 3 samples"),
+        ({"timestamps_s": [0.0]}, "1 timestamps or readings stand beside 3 samples"),
+        ({"battery_percent": [77.0]}, "1 timestamps or readings stand beside 3 samples"),
+        ({"temperatures_c": {"zone": [40.0, 41.0]}}, "2 timestamps or readings stand beside 3 samples"),
+        ({"temperatures_c": {str(i): [1.0, 1.0, 1.0] for i in range(65)}}, "temperatures_c"),
         ({"inner_repetitions": 0}, "inner_repetitions"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,15 @@ from runtimes.toolchain import build_program
 
 PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
 SERIAL = "127.0.0.1:5555"
+LIST = """
+from device_bench.devices.adb_server import listed
+from device_bench.errors import DeviceUnavailableError
+for _ in range(2):  # asking starts no server, so it finds the same again
+    try:
+        print("\\n".join(f"{one.serial}: {one.reachable}, {one.detail}" for one in listed()))
+    except DeviceUnavailableError as error:
+        print(error)
+"""
 START = """
 ip link set lo up && mount -t tmpfs -o size=64m none "$1" && echo ready || exit 1
 LD_PRELOAD="$2" "$3" >/dev/null 2>&1 &
@@ -34,9 +44,15 @@ class Phone:
     device: ShellDevice
     inside: tuple[str, ...]
     disk: Path
+    adb: tuple[str, ...]
 
     def run(self, *words: str) -> str:
         return subprocess.run([*self.inside, *words], capture_output=True, text=True, check=False).stdout
+
+    def listed(self) -> list[str]:
+        """What a process in there is told of the devices; adb takes a daemon at this port for an emulator as well."""
+        told = self.run("env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, "-c", LIST)
+        return [line for line in sorted(set(told.splitlines())) if not line.startswith("emulator-")]
 
     def daemons(self) -> list[int]:
         namespace = Path(f"/proc/{self.inside[2]}/ns/net").readlink()
@@ -81,7 +97,8 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
         monkeypatch.setenv("CHITA_EDGE_ADB", " ".join([*inside, "env", home, adb]))
         device = get_device(f"adb:{SERIAL}")
         assert isinstance(device, ShellDevice)
-        yield Phone(replace(device, transport=replace(device.transport, base=f"{disk}/chita-edge")), inside, disk)
+        device = replace(device, transport=replace(device.transport, base=f"{disk}/chita-edge"))
+        yield Phone(device, inside, disk, ("env", home, adb))
     finally:
         if process.poll() is None:
             # The first process of the namespace takes all others with it: adbd, and the server that adb left there.
@@ -96,6 +113,7 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
     """In one go, because starting the daemon is what takes long."""
     availability = phone.device.probe()
     assert availability.reachable, availability.detail
+    assert phone.listed() == [f"{SERIAL}: True, behind adb"]
 
     measurement = phone.device.measure(models, PLAN)
     assert len(measurement.results.benchmark("dense").samples) == 30
@@ -107,6 +125,15 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
         phone.device.measure(models, PLAN)
     phone.run("mount", "-o", "remount,exec", str(phone.disk))
 
+    for process in phone.daemons():
+        os.kill(process, signal.SIGSTOP)
+    phone.run(*phone.adb, "disconnect", SERIAL)
+    phone.run("timeout", "0.5", *phone.adb, "connect", SERIAL)
+    assert phone.listed() == [f"{SERIAL}: False, offline: it does not answer; plug it in again, or `adb reconnect`"]
+    for process in phone.daemons():
+        os.kill(process, signal.SIGCONT)
+    phone.run(*phone.adb, "disconnect", SERIAL)
+    phone.run(*phone.adb, "connect", SERIAL)
     killed: list[int] = []
 
     def unplug(_share: float) -> None:
@@ -123,6 +150,8 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
     availability = phone.device.probe()
     assert not availability.reachable
     assert "cannot be reached" in availability.detail
+    phone.run(*phone.adb, "kill-server")
+    assert phone.listed() == ["No adb server runs at 127.0.0.1:5037; `adb start-server` starts one."]
 
 
 def test_names_that_are_no_serials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,10 @@ def test_measures_on_arm64_and_pushes_nothing_twice(device: ShellDevice, board: 
     context, benchmark = measurement.results.context, measurement.results.benchmark("dense")
     assert len(benchmark.samples) == len(benchmark.timestamps_s) == len(benchmark.frequencies_mhz) >= 10
     assert set(benchmark.frequencies_mhz) == {2400.0}
+    count = len(benchmark.samples)
+    assert benchmark.temperatures_c == {"thermal_zone0 soc__hot_": (41.5,) * count}
+    assert benchmark.battery_percent == (77.0,) * count
+    assert len(benchmark.sensors_age_s) == count
     assert (context.cpu, context.affinity, context.governor) == (
         "aarch64 implementer 0x41 part 0xd03",
         (0,),
@@ -137,7 +141,9 @@ def test_unplugged_in_the_middle_of_a_run(device: ShellDevice, board: Machine, m
     with pytest.raises(DeviceUnavailableError, match="rounds had been measured") as caught:
         device.measure(models, LONG, unplug)
     assert caught.value.partial is not None
-    assert len(caught.value.partial.results.benchmark("dense").samples) > 0
+    dense = caught.value.partial.results.benchmark("dense")
+    assert len(dense.samples) == len(dense.battery_percent) > 0
+    assert set(dense.temperatures_c) == {"thermal_zone0 soc__hot_"}
     plug_in(board, device)
     device.measure(models, PLAN)  # the lock that was left is known to be nobody's
     assert board.run("ls", f"{BASE}/runs") == ""

@@ -138,7 +138,9 @@ def test_the_runner_is_killed_from_outside(shell: Transport, models: Models) -> 
         ("echo '{\"benchmarks\": 3}'", "not a results file"),
         ('echo \'{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}\'', "measured x, not dense"),
         ("echo s dense 1 NaN 0", "printed this"),
-        ("echo s other 1 1.000 0", "printed this"),
+        ("echo s other 1 1.000 0 0", "printed this"),
+        ("echo c 0 41500", "printed this"),
+        ("echo z 1 zone", "printed this"),
         ("echo a sentence >&2; exit 3", "status 3: a sentence"),
         ("exit 126", "does not execute"),
     ],
@@ -190,6 +192,20 @@ def test_a_profile_is_brought_back_for_every_node(shell: Transport, models: Mode
         assert profile[0].ms >= 0
     assert parse(results.to_json().encode()).benchmark("dense").profile == results.benchmark("dense").profile
     assert measure_remotely(shell, models, QUICK).results.benchmark("dense").profile == ()
+
+
+def test_a_run_too_long_for_its_results_file_is_thinned_not_lost(
+    shell: Transport, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_bench.remote.job.MAX_ROUNDS", 64)
+    measurement = measure_remotely(shell, models, replace(QUICK, samples=1001))
+    assert any("Of 1001 rounds one in 16 is kept" in warning for warning in measurement.warnings)
+    dense, sparse = (measurement.results.benchmark(name) for name in ("dense", "sparse"))
+    assert len(dense.samples) == len(sparse.samples) == 63
+    both = zip(dense.timestamps_s, sparse.timestamps_s, strict=True)
+    starts = [min(pair) for pair in both]
+    assert starts == sorted(starts)
+    assert starts[0] < 0.1 * starts[-1]
 
 
 JUMPING = """
