@@ -25,12 +25,12 @@ class PruneConfig(BaseModel):
         ridge: λ, in units of the mean diagonal of the empirical Fisher.
         first_order: keep the first-order term of the quadratic.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
-        fit_images: so many calibration images refit the layers, whose inputs are then in memory; all when None.
+        fit_images: at most so many calibration images refit the layers; as many as fit into memory when None.
         gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         gradient_batch: images a forward pass of the gradients.
         gradient_storage: "float32", or "bfloat16" for half the disk space; of gradients in files.
-        memory_budget_bytes: gradients that exceed it go to files.
+        memory_budget_bytes: gradients that exceed it go to files, and no more images refit the layers than it holds.
         scratch_dir: the files' folder; the system's temporary folder when None.
         recalibration_views: passes over the calibration images for the batch-norm statistics; none when 0.
         distill_epochs: passes over the calibration images in which the pruned network learns the dense one's answers,

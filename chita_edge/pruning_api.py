@@ -162,6 +162,7 @@ def _finish(
                 sets,
                 masks,
                 ridge=config.fit_ridge,
+                memory_bytes=config.memory_budget_bytes,
                 journal=journal,
                 ranks=ranks,
                 progress=progress,

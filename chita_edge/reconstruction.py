@@ -10,7 +10,7 @@ import torch
 
 from chita_edge.calibration.activations import ImageShare, InputSums, input_sums
 from chita_edge.calibration.followers import following_batch_norms
-from chita_edge.calibration.walk import Walks, call_order
+from chita_edge.calibration.walk import Walks, call_order, largest_input
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.pruning import Constraint
 
+# Activations that an image holds at once, in units of the largest input of a layer: two networks' inputs, what their
+# residual sums still wait for, and the next layer's.
+_ACTIVATIONS = 4
+
 
 def reconstruct(
     pruned: nn.Module,
@@ -34,6 +38,7 @@ def reconstruct(
     ridge: float = 1e-2,
     search: bool = True,
     batch_size: int = 50,
+    memory_bytes: int | None = None,
     journal: Journal = FORGETFUL,
     ranks: Ranks | None = None,
     progress: Progress = silent,
@@ -48,12 +53,13 @@ def reconstruct(
     Args:
         pruned: the network whose weights and running means are replaced, in place; in evaluation mode.
         dense: the network it came from; in evaluation mode.
-        images: calibration images; the inputs of one layer are in memory for all of them at once.
+        images: calibration images; the inputs of one layer, in both networks, are in memory for all of them at once.
         constraints: for each weight to refit, its set: pattern and budget of this one layer.
         masks: for each, the mask to start from.
         ridge: pull towards the dense weights, in units of the mean squared input.
         search: look for a better support under the same budget; otherwise keep the masks.
         batch_size: images a forward pass.
+        memory_bytes: only so many of the images are used that their activations take about this much.
         journal: where refitted layers are kept.
         ranks: the other processes that refit the same network; each runs its share of the images through it, the
             leader refits, and all are left with the same network.
@@ -67,6 +73,8 @@ def reconstruct(
     modules = dict(pruned.named_modules())
     names = call_order(dense, tuple(masks), images[:1])
     norms = following_batch_norms(pruned, names, images[:1])
+    if memory_bytes is not None:
+        images = images[: _fitting(memory_bytes, largest_input(dense, names, images[:1]), batch_size, ranks)]
     share = None
     if ranks is not None:
         mine = ranks.share(len(images), batch_size)
@@ -94,8 +102,15 @@ def reconstruct(
                 if norm is not None and norm.running_mean is not None:
                     norm.running_mean += refitted["moved"]
             found[name] = refitted["mask"].view(masks[name].shape)
+            del inputs, dense_inputs, sums  # before both networks go on to the next layer's
             progress("reconstruct", number + 1, len(names))
     return {name: found[name] for name in masks}
+
+
+def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks | None) -> int:
+    """How many images' activations fit into every process's memory, at least a batch each."""
+    size = 1 if ranks is None else ranks.size
+    return size * max(batch_size, memory_bytes // (_ACTIVATIONS * max(1, input_bytes)))
 
 
 def _remembered(

@@ -154,3 +154,12 @@ def call_order(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> l
         if name not in order:
             raise CalibrationError(f"The network never uses {name}. Keep it dense.")
     return order
+
+
+def largest_input(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> int:
+    """Bytes of the largest of the chosen layers' inputs for these images."""
+    largest = 0
+    with Walk(model, names, image) as walk:
+        while (stop := walk.next()) is not None:
+            largest = max(largest, stop[1].nbytes)
+    return largest

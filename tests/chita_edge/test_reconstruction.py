@@ -85,3 +85,13 @@ def test_batches_make_no_difference() -> None:
     for name in names:
         expected, found = (dict(network.named_parameters())[name] for network in (pruned, other))
         assert float((expected - found).detach().norm()) < 0.02 * float(expected.detach().norm())
+
+
+def test_memory_limits_the_images() -> None:
+    dense, pruned, images, masks, sets = networks()
+    other = copy.deepcopy(pruned)
+    # The largest input of a layer here: 8 channels of 16 × 16, of 4 bytes.
+    reconstruct(pruned, dense, images, sets, masks, search=False, batch_size=5, memory_bytes=20 * 4 * 8 * 16 * 16 * 4)
+    reconstruct(other, dense, images[:20], sets, masks, search=False, batch_size=5)
+    expected, found = other.state_dict(), pruned.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
