@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _LOG_WIDTH = 180
+_LOG_SECONDS = 60.0
 
 
 def log_console() -> Console:
@@ -26,10 +29,17 @@ def data_console() -> Console:
 class ProgressBars:
     """A `chita_edge.progress.Progress` that draws one bar a stage on standard error.
 
-    Where standard error is no terminal (a CI log) each stage is one line when it ends, without control characters.
+    Where standard error is no terminal (a CI log) each stage is one line when it ends, without control characters, and
+    one a minute with the time left while it lasts.
+
+    Args:
+        clock: seconds, for tests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = clock()
         self._console = log_console()
         self._live = self._console.is_terminal
         self._tasks: dict[str, TaskID] = {}
@@ -57,5 +67,21 @@ class ProgressBars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)
         self._bars.update(self._tasks[stage], completed=done, total=total)
-        if not self._live and done >= total:
-            print(f"{stage}: done", file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that prints
+        if not self._live:
+            self._log(stage, done, total)
+
+    def _log(self, stage: str, done: int, total: int) -> None:
+        now = self._clock()
+        started, before = self._begun.setdefault(stage, (now, done))
+        line = f"{stage}: done" if done >= total else ""
+        if not line and done > before and now - self._told >= _LOG_SECONDS:
+            left = (now - started) / (done - before) * (total - done)
+            line = f"{stage}: {100 * done / total:.0f} %, {_span(left)} left"
+        if line:
+            self._told = now
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that prints
+
+
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"
