@@ -120,6 +120,8 @@ def inspect(path: str | Path) -> FileReport:
 
 def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
     weight = check_edge_weight(node, constants)
+    if not weight.op.constants:
+        return []
     op, size = weight.op, math.prod(weight.shape)
     arrays = {
         key: to_array(constants[name]) for key, name in zip(op.inputs, node.input, strict=True) if key in op.constants

@@ -19,6 +19,7 @@ def to_sparse(dense: onnx.ModelProto, decide: Decide, values: Values = "float32"
     """
     import onnx_ir as ir
 
+    from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sparsify import Sparsify
 
     model = ir.from_proto(dense)
@@ -26,6 +27,7 @@ def to_sparse(dense: onnx.ModelProto, decide: Decide, values: Values = "float32"
     changed = sparsify(model).modified
     if not changed:
         return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)
+    KeepPools()(model)
     proto = to_proto(model)
     used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
     proto.functions.extend(op.function for op in OPS.values() if op.name in used)

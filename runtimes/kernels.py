@@ -73,11 +73,16 @@ class _DenseDesc(ctypes.Structure):
     _fields_ = [("geometry", Geometry), *_CLIP, ("weights", _FLOATS), ("bias", _FLOATS), *_LAST]
 
 
-_DESCS = {
+class _PoolDesc(ctypes.Structure):
+    _fields_ = [("unused", ctypes.c_int32)]
+
+
+_DESCS: dict[str, type[ctypes.Structure]] = {
     "csr_conv": _CsrConvDesc,
     "csr_gemm": _CsrGemmDesc,
     "depthwise_conv": _DenseDesc,
     "dense_conv": _DenseDesc,
+    "global_average_pool": _PoolDesc,
 }
 
 
@@ -229,6 +234,10 @@ class Kernels:
         """A plan of ``depthwise_conv`` (weights [C, 1, kh, kw]) or ``dense_conv`` (weights [M, C, kh, kw])."""
         desc = _DenseDesc(window, *clip, _pointer(weights, _FLOATS), _pointer(bias, _FLOATS))
         return self._plan(op, desc, self._conv_shape(window))
+
+    def global_average_pool(self) -> Plan:
+        """A plan of ``GlobalAveragePool`` for planes [n, 1, h, w]."""
+        return self._plan("global_average_pool", _PoolDesc(), lambda shape: (shape[0], 1, 1, 1))
 
     def _plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
         self._library.ce_select_isa(self._isa)

@@ -9,6 +9,7 @@ from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
 from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
 from exporters.ops.dense_conv import DENSE_CONV, DENSE_CONVS
 from exporters.ops.depthwise_conv import DEPTHWISE_CONV, DEPTHWISE_CONVS
+from exporters.ops.global_average_pool import GLOBAL_AVERAGE_POOL
 
 OPS: dict[str, EdgeOp] = {
     op.name: op
@@ -18,6 +19,7 @@ OPS: dict[str, EdgeOp] = {
         *CSR_GEMMS,
         *DENSE_CONVS,
         *DEPTHWISE_CONVS,
+        GLOBAL_AVERAGE_POOL,
     )
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "DENSE_CONV",
     "DEPTHWISE_CONV",
     "DOMAIN",
+    "GLOBAL_AVERAGE_POOL",
     "OPS",
     "OPSET",
     "VERSION",

@@ -19,12 +19,13 @@ Attribute = int | float | Sequence[int]
 class EdgeOp:
     """An op of the domain ``chita.edge``.
 
-    base, activation: its name is that of the base and the activation's, which a clip has none of. inputs: names in
+    base, activation: its name is that of the base and the activation's, which a clip has none of (None: the
+    op takes none). inputs: names in
     order. constants: those that must be initializers. function: its meaning in standard ONNX.
     """
 
     base: str
-    activation: Activation
+    activation: Activation | None
     inputs: tuple[str, ...]
     constants: tuple[str, ...]
     function: onnx.FunctionProto

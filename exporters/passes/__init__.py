@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from exporters.passes.fold_batch_norm import FoldBatchNorm
 from exporters.passes.fold_constants import FoldConstants
+from exporters.passes.keep_pools import KeepPools
 from exporters.passes.mean_to_pool import MeanToPool
 from exporters.passes.name_layers import NameLayers
 from exporters.passes.shape_to_flatten import ShapeToFlatten
 from exporters.passes.sparsify import Sparsify
 from exporters.passes.strip import Strip
 
-__all__ = ["FoldBatchNorm", "FoldConstants", "MeanToPool", "NameLayers", "ShapeToFlatten", "Sparsify", "Strip"]
+__all__ = [
+    "FoldBatchNorm",
+    "FoldConstants",
+    "KeepPools",
+    "MeanToPool",
+    "NameLayers",
+    "ShapeToFlatten",
+    "Sparsify",
+    "Strip",
+]

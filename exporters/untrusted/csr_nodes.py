@@ -19,7 +19,7 @@ from exporters.untrusted.walk import node_name
 
 @dataclass(frozen=True)
 class EdgeWeight:
-    """A node's op, the shape of its dense weight, and the bytes that it takes densified (0 when it is dense)."""
+    """A node's op, the shape of its dense weight (() without one), and its bytes densified (0 when it is dense)."""
 
     op: EdgeOp
     shape: Shape
@@ -40,6 +40,8 @@ def check_edge_weight(node: onnx.NodeProto, constants: Mapping[str, TensorProto]
     for key in op.constants:
         if inputs[key] not in constants:
             raise MalformedModelError(f"{key} of node {name!r} is no constant; export it again.")
+    if not op.constants:
+        return EdgeWeight(op, (), 0)
     try:
         shape, densified = _weight_shape(op, {key: constants[inputs[key]] for key in op.constants})
     except CsrError as error:
@@ -53,6 +55,11 @@ def check_edge_weight(node: onnx.NodeProto, constants: Mapping[str, TensorProto]
 def edge_output_shape(node: onnx.NodeProto, weight: EdgeWeight, shapes: Mapping[str, Shape]) -> Shape:
     """The shape of what the node makes from inputs of these shapes. Raises MalformedModelError."""
     name, inputs = node_name(node), dict(zip(weight.op.inputs, node.input, strict=True))
+    if not weight.op.constants:
+        source = shapes[inputs["X"]]
+        if len(source) != 4:
+            raise MalformedModelError(f"node {name!r} pools an input of {len(source)} dimensions, not 4.")
+        return (*source[:2], 1, 1)
     shape = _output_shape(weight.op, node, name, weight.shape, shapes[inputs["X"]])
     if "residual" in inputs and shapes[inputs["residual"]] != shape:
         raise MalformedModelError(f"the residual of node {name!r} has not the shape {shape}; export it again.")

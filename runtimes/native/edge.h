@@ -79,7 +79,12 @@ typedef struct ce_dense_conv_desc {
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_dense_conv_desc;
 
-/* Input: batch, height, width. For csr_gemm: n rows, h and w are 1. */
+/* Y [n] = the mean of each of n planes [h, w]; there is nothing to say about it. */
+typedef struct ce_global_average_pool_desc {
+  int32_t unused;
+} ce_global_average_pool_desc;
+
+/* Input: batch, height, width. For csr_gemm: n rows, h and w are 1; for global_average_pool: n planes. */
 typedef struct ce_shape {
   int64_t n, h, w;
 } ce_shape;
@@ -105,6 +110,7 @@ CE_DECLARE_OP(csr_conv)
 CE_DECLARE_OP(csr_gemm)
 CE_DECLARE_OP(depthwise_conv)
 CE_DECLARE_OP(dense_conv)
+CE_DECLARE_OP(global_average_pool)
 
 /* Height and width of the output; not positive where the kernel does not fit into the padded input. */
 CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);

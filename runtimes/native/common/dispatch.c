@@ -6,7 +6,7 @@
 #include "kernels.inc"
 #undef CE_KERNEL
 
-enum ce_op { CE_OP_csr_conv, CE_OP_csr_gemm, CE_OP_depthwise_conv, CE_OP_dense_conv };
+enum ce_op { CE_OP_csr_conv, CE_OP_csr_gemm, CE_OP_depthwise_conv, CE_OP_dense_conv, CE_OP_global_average_pool };
 
 static const struct {
   enum ce_op op;
@@ -85,3 +85,4 @@ CE_DEFINE_OP(csr_conv)
 CE_DEFINE_OP(csr_gemm)
 CE_DEFINE_OP(depthwise_conv)
 CE_DEFINE_OP(dense_conv)
+CE_DEFINE_OP(global_average_pool)

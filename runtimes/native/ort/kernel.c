@@ -141,9 +141,23 @@ static OrtStatus* input_dims(const kernel* k, const OrtValue* x, int64_t dims[4]
   return status;
 }
 
+/* Every channel of every image is a plane; one image's elements, and those of the batch, fit int32. */
+static OrtStatus* pooled_dims(const kernel* k, const int64_t in[4], ce_shape* shape, int64_t out[4]) {
+  int64_t elements = 1;
+  for (int i = 3; i >= 0; i--) {
+    if (in[i] < 1 && i > 0) return refuse(k, "dimension %d of its input is %d", (int64_t)i, in[i]);
+    if (in[i] > MAX_ELEMENTS || (elements *= in[i]) > MAX_ELEMENTS)
+      return refuse(k, "its input has more than %d elements", (int64_t)MAX_ELEMENTS);
+    out[i] = i < 2 ? in[i] : 1;
+  }
+  *shape = (ce_shape){in[0] * in[1], in[2], in[3]};
+  return NULL;
+}
+
 /* From the dimensions of X to those of Y; refuses what is not possible or whose offsets do not fit int32. */
 static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* shape, int64_t out[4]) {
   const ce_conv_geometry* g = &k->geometry;
+  if (!g->in_channels) return pooled_dims(k, in, shape, out);
   if (in[1] != g->in_channels)
     return refuse(k, "its input has %d channels, its weight has %d", in[1], (int64_t)g->in_channels);
   int64_t in_elements = in[1], out_elements = g->out_channels;

@@ -158,6 +158,13 @@ static int read_dense_conv(node* n, op_source* source) {
   return 1;
 }
 
+static int read_global_average_pool(node* n, op_source* source) {
+  (void)n;
+  source->geometry = (ce_conv_geometry){0};
+  source->desc.global_average_pool = (ce_global_average_pool_desc){0};
+  return 1;
+}
+
 static void free_one(const node* n, const op_source* source, void* memory) {
   OrtStatus* status = memory ? ORT(n->api, AllocatorFree)(source->allocator, memory) : NULL;
   if (status) ORT(n->api, ReleaseStatus)(status);
@@ -177,6 +184,7 @@ PLAN_FUNCTIONS(csr_conv)
 PLAN_FUNCTIONS(csr_gemm)
 PLAN_FUNCTIONS(depthwise_conv)
 PLAN_FUNCTIONS(dense_conv)
+PLAN_FUNCTIONS(global_average_pool)
 
 #define FUNCTIONS(op) \
   read_##op, op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
@@ -194,4 +202,5 @@ const op ops[OP_COUNT] = {
     OPS("CsrGemm", 2, 6, 0, CSR_TYPES, FUNCTIONS(csr_gemm)),
     OPS("DepthwiseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(depthwise_conv)),
     OPS("DenseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(dense_conv)),
+    {"GlobalAveragePool", CE_CLIP, 4, 1, 0, {ORT_FLOAT}, FUNCTIONS(global_average_pool)},
 };

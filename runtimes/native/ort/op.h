@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 15, OP_MAX_INPUTS = 7 };
+enum { OP_COUNT = 16, OP_MAX_INPUTS = 7 };
 
 /* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
@@ -15,8 +15,9 @@ typedef struct op_source {
     ce_csr_gemm_desc csr_gemm;
     ce_depthwise_conv_desc depthwise_conv;
     ce_dense_conv_desc dense_conv;
+    ce_global_average_pool_desc global_average_pool;
   } desc;
-  ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm */
+  ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm; of no channels for GlobalAveragePool, which takes any */
   int activation;            /* a CE_ activation, the op's; set before `read` */
   OrtAllocator* allocator;
   int32_t* columns;
