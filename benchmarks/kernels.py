@@ -58,6 +58,8 @@ def best_ns(call: Callable[[], None], seconds: float) -> int:
 
 def make_plan(kernels: Kernels, layer: Layer, sparsity: float, rng: np.random.Generator) -> tuple[Plan, int]:
     """A plan with random weights, and its multiply-adds for one image."""
+    if layer.op == "global_average_pool":
+        return kernels.global_average_pool(), layer.dense_macs
     bias = np.zeros(layer.out_channels, np.float32)
     if layer.op == "depthwise_conv":
         weights = rng.standard_normal((layer.out_channels, layer.kernel**2), np.float32)
@@ -80,7 +82,8 @@ def measure(kernels: Kernels, network: str, sparsity: float, seconds: float) -> 
     rows = []
     for layer, count in distinct(NETWORKS[network]):
         plan, macs = make_plan(kernels, layer, sparsity, rng)
-        shape = (1, layer.in_channels) if layer.op == "csr_gemm" else (1, layer.in_channels, layer.side, layer.side)
+        planes = (layer.in_channels, 1) if layer.op == "global_average_pool" else (1, layer.in_channels)
+        shape = planes if layer.op == "csr_gemm" else (*planes, layer.side, layer.side)
         x = aligned(int(np.prod(shape)) * 4).view(np.float32).reshape(shape)
         x[...] = rng.standard_normal(shape, np.float32)
         y_shape = plan.out_shape(shape)

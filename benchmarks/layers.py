@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution with a square window and input, padded to keep the size at stride 1; csr_gemm has side 1."""
+    """One convolution with a square window and input, padded to keep the size at stride 1; csr_gemm has side 1.
+
+    The window and the stride of global_average_pool are the side.
+    """
 
     op: str
     in_channels: int
@@ -25,8 +28,13 @@ class Layer:
     @property
     def dense_macs(self) -> int:
         """Multiply-adds of the layer without zeros, padding included."""
-        inputs = 1 if self.op == "depthwise_conv" else self.in_channels
+        inputs = 1 if self.op in ("depthwise_conv", "global_average_pool") else self.in_channels
         return self.out_side**2 * self.out_channels * inputs * self.kernel**2
+
+
+def pool(channels: int, side: int) -> Layer:
+    """The mean of each plane."""
+    return Layer("global_average_pool", channels, channels, side, side, side)
 
 
 def mobilenet_v1(width: float, side: int, in_channels: int, classes: int) -> list[Layer]:
@@ -40,7 +48,7 @@ def mobilenet_v1(width: float, side: int, in_channels: int, classes: int) -> lis
         side //= stride
         layers.append(Layer("csr_conv", channels, int(out_full * width), 1, 1, side))
         channels = int(out_full * width)
-    return [*layers, Layer("csr_gemm", channels, classes, 1, 1, 1)]
+    return [*layers, pool(channels, side), Layer("csr_gemm", channels, classes, 1, 1, 1)]
 
 
 def mobilenet_v2(side: int = 224) -> list[Layer]:
@@ -58,7 +66,8 @@ def mobilenet_v2(side: int = 224) -> list[Layer]:
             side //= stride
             layers.append(Layer("csr_conv", hidden, out, 1, 1, side))
             channels = out
-    return [*layers, Layer("csr_conv", channels, 1280, 1, 1, side), Layer("csr_gemm", 1280, 1000, 1, 1, 1)]
+    head = Layer("csr_conv", channels, 1280, 1, 1, side)
+    return [*layers, head, pool(1280, side), Layer("csr_gemm", 1280, 1000, 1, 1, 1)]
 
 
 def resnet50(side: int = 224) -> list[Layer]:
@@ -73,7 +82,7 @@ def resnet50(side: int = 224) -> list[Layer]:
             side //= stride
             channels = width * 4
             layers.append(Layer("csr_conv", width, channels, 1, 1, side))
-    return [*layers, Layer("csr_gemm", 2048, 1000, 1, 1, 1)]
+    return [*layers, pool(2048, side), Layer("csr_gemm", 2048, 1000, 1, 1, 1)]
 
 
 def resnet20() -> list[Layer]:
@@ -88,7 +97,7 @@ def resnet20() -> list[Layer]:
             side //= stride
             layers.append(Layer("csr_conv", width, width, 3, 1, side))
             channels = width
-    return [*layers, Layer("csr_gemm", 64, 10, 1, 1, 1)]
+    return [*layers, pool(64, side), Layer("csr_gemm", 64, 10, 1, 1, 1)]
 
 
 NETWORKS = {

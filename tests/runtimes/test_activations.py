@@ -96,6 +96,8 @@ def test_a_network_of_mobile_blocks_end_to_end() -> None:
     ops = {layer.op for layer in sparse.layers}
     assert {"DenseConvHardSwish", "DepthwiseConvHardSwish", "CsrConvHardSwish", "CsrGemmHardSwish"} <= ops
     assert {"DepthwiseConvSilu", "CsrConvSilu", "CsrConvAdd", "CsrGemm"} <= ops
+    pools = [node.domain for node in sparse.model.graph.node if node.op_type == "GlobalAveragePool"]
+    assert pools == ["chita.edge"] * 2
     stock = runtimes.dense_session(sparse.model.SerializeToString()).run(None, {"input": x.numpy()})[0]
     assert exporters.relative_difference(stock, expected) < 1e-5
     for isa in runtimes.isas():

@@ -244,3 +244,17 @@ print(psutil.Process().memory_info().rss - before)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 8 * 2**20, "900 sessions may not keep 9 kB each"
+
+
+def test_a_pooling_takes_any_image_but_an_empty_one() -> None:
+    model = sparse_models.model("GlobalAveragePool", {}, x_shape=["N", "C", "H", "W"], name="pool_3")
+    session = runtimes.session(model, threads=2)
+    rng = np.random.default_rng(3)
+    for shape in ((1, 1, 1, 1), (2, 19, 7, 7), (3, 5, 1, 300), (0, 4, 2, 2)):
+        x = rng.normal(size=shape).astype(np.float32)
+        (y,) = session.run(None, {"X": x})
+        assert y.shape == (*shape[:2], 1, 1)
+        np.testing.assert_allclose(y[:, :, 0, 0], x.mean((2, 3)), rtol=1e-4, atol=1e-5)
+    for shape in ((1, 0, 4, 4), (1, 4, 0, 4), (1, 4, 4, 0)):
+        with pytest.raises(Exception, match=r'GlobalAveragePool "pool_3": dimension [123] of its input is 0'):
+            session.run(None, {"X": np.zeros(shape, np.float32)})

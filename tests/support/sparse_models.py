@@ -157,7 +157,7 @@ def small_network(rng: np.random.Generator, sparsity: float = 0.8) -> bytes:
     y = add("CsrConv", "pw1", random_sparse(rng, (40, 16, 1, 1), sparsity), y, **relu)
     y = add("DepthwiseConv", "dw2", random_sparse(rng, (40, 1, 3, 3), 0) / 3, y, strides=[2, 2], **same)
     y = add("CsrConv", "pw2", random_sparse(rng, (72, 40, 1, 1), sparsity), y, strides=[1, 1], **relu)
-    nodes.append(helper.make_node("GlobalAveragePool", [y], ["pooled"]))
+    nodes.append(helper.make_node("GlobalAveragePool", [y], ["pooled"], domain="chita.edge"))
     nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
     add("CsrGemm", "classifier", random_sparse(rng, (10, 72), sparsity), "features")
     nodes[-1].output[0] = "Y"
