@@ -65,6 +65,10 @@ class _CsrConvDesc(ctypes.Structure):
     _fields_ = [("geometry", Geometry), *_CLIP, *_CSR, *_LAST]
 
 
+class _BlockCsrConvDesc(ctypes.Structure):
+    _fields_ = [("csr", _CsrConvDesc), ("block_rows", ctypes.c_int32)]
+
+
 class _CsrGemmDesc(ctypes.Structure):
     _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
 
@@ -79,6 +83,7 @@ class _PoolDesc(ctypes.Structure):
 
 _DESCS: dict[str, type[ctypes.Structure]] = {
     "csr_conv": _CsrConvDesc,
+    "block_csr_conv": _BlockCsrConvDesc,
     "csr_gemm": _CsrGemmDesc,
     "depthwise_conv": _DenseDesc,
     "dense_conv": _DenseDesc,
@@ -88,7 +93,10 @@ _DESCS: dict[str, type[ctypes.Structure]] = {
 
 @dataclass(frozen=True)
 class Csr:
-    """Compressed rows of a matrix: float32 ``values`` and int32 ``col_idx`` [nnz], int32 ``row_ptr`` [rows + 1]."""
+    """Compressed rows of a matrix: float32 ``values`` and int32 ``col_idx`` [nnz], int32 ``row_ptr`` [rows + 1].
+
+    With blocks of R rows: ``values`` [nnz, R], and the rows of the others are blocks.
+    """
 
     values: Array
     col_idx: npt.NDArray[np.int32]
@@ -101,6 +109,18 @@ class Csr:
         counts = np.concatenate([[0], np.cumsum(kept.sum(1))])
         return cls(
             np.ascontiguousarray(matrix[kept], np.float32),
+            np.nonzero(kept)[1].astype(np.int32),
+            counts.astype(np.int32),
+        )
+
+    @classmethod
+    def of_blocks(cls, matrix: Array, block_rows: int) -> Csr:
+        """The columns of each ``block_rows`` rows of a matrix in which one of them is not 0."""
+        blocks = matrix.reshape(-1, block_rows, matrix.shape[1])
+        kept = (blocks != 0).any(1)
+        counts = np.concatenate([[0], np.cumsum(kept.sum(1))])
+        return cls(
+            np.ascontiguousarray(blocks.transpose(0, 2, 1)[kept], np.float32),
             np.nonzero(kept)[1].astype(np.int32),
             counts.astype(np.int32),
         )
@@ -220,6 +240,13 @@ class Kernels:
         """A plan of ``CsrConv``; the rows of ``weights`` are output channels, its columns (in_channel, kh, kw)."""
         desc = _CsrConvDesc(window, *clip, *_csr(weights, bias))
         return self._plan("csr_conv", desc, self._conv_shape(window))
+
+    def block_csr_conv(
+        self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``BlockCsrConv``; ``weights`` from ``Csr.of_blocks``."""
+        desc = _BlockCsrConvDesc(_CsrConvDesc(window, *clip, *_csr(weights, bias)), weights.values.shape[1])
+        return self._plan("block_csr_conv", desc, self._conv_shape(window))
 
     def csr_gemm(
         self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)

@@ -50,6 +50,13 @@ typedef struct ce_csr_conv_desc {
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_csr_conv_desc;
 
+/* The same with a row of the CSR for each block of block_rows (2 or 4, which divides out_channels) output channels:
+ * values [nnz, block_rows], col_idx [nnz], row_ptr [out_channels / block_rows + 1]. */
+typedef struct ce_block_csr_conv_desc {
+  ce_csr_conv_desc csr;
+  int32_t block_rows;
+} ce_block_csr_conv_desc;
+
 /* Y [N, out] = clip(X [N, in] W^T + bias). */
 typedef struct ce_csr_gemm_desc {
   int32_t out_features, in_features;
@@ -92,7 +99,7 @@ typedef struct ce_shape {
 typedef struct ce_run {
   ce_shape shape;
   const float *x;
-  const float *residual; /* added to the sum before the clip, shaped as y; NULL for none; csr_conv only */
+  const float *residual; /* added to the sum before the clip, shaped as y; NULL for none; sparse convolutions only */
   float *y;
   void *scratch;
   int32_t threads; /* the t that scratch_bytes and tasks were asked with */
@@ -107,6 +114,7 @@ typedef struct ce_run {
   CE_EXPORT int ce_##op##_plan_isa(const void *plan); /* the ISA of the kernel that was chosen, a CE_ISA_ */
 
 CE_DECLARE_OP(csr_conv)
+CE_DECLARE_OP(block_csr_conv)
 CE_DECLARE_OP(csr_gemm)
 CE_DECLARE_OP(depthwise_conv)
 CE_DECLARE_OP(dense_conv)

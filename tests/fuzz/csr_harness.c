@@ -90,21 +90,23 @@ static void check(const weight* w, int isa, const float* x, const float* y, int6
     for (int64_t oh = 0; oh < out_h; oh++)
       for (int64_t ow = 0; ow < out_w; ow++) {
         double sum = w->bias[row], size = fabs(sum);
-        for (int32_t i = w->csr.row_ptr[row]; i < w->csr.row_ptr[row + 1]; i++) {
+        const int64_t blocks = w->csr.block_rows, own = row / blocks;
+        for (int32_t i = w->csr.row_ptr[own]; i < w->csr.row_ptr[own + 1]; i++) {
+          const float value = w->csr.values[i * blocks + row % blocks];
           const int taps = g->kernel_h * g->kernel_w, c = w->columns[i] / taps, tap = w->columns[i] % taps;
           const int64_t h = oh * g->stride_h - g->pad_top + tap / g->kernel_w;
           const int64_t v = ow * g->stride_w - g->pad_left + tap % g->kernel_w;
-          if (!isfinite(w->csr.values[i])) size = INFINITY; /* times the zeros of the padding it is NaN, or left out */
+          if (!isfinite(value)) size = INFINITY; /* times the zeros of the padding it is NaN, or left out */
           if (h < 0 || v < 0 || h >= w->shape.h || v >= w->shape.w) continue;
-          const double product = (double)w->csr.values[i] * x[(c * w->shape.h + h) * w->shape.w + v];
+          const double product = (double)value * x[(c * w->shape.h + h) * w->shape.w + v];
           sum += product;
           size += fabs(product);
         }
         const double got = y[(row * out_h + oh) * out_w + ow];
         if (isfinite(size) && size < 1e30 && !(fabs(got - sum) <= 1e-4 * size + 1e-30)) {
-          fprintf(stderr, "%s of %lld rows, %lld values, isa %d: row %lld (%d values), pixel %lld %lld: %g, not %g\n",
-                  w->is_gemm ? "CsrGemm" : "CsrConv", (long long)w->dims.rows, (long long)w->csr.n_values, isa,
-                  (long long)row, (int)(w->csr.row_ptr[row + 1] - w->csr.row_ptr[row]), (long long)oh, (long long)ow, got,
+          fprintf(stderr, "%s of %lld rows in blocks of %lld, %lld values, isa %d: row %lld (%d values), pixel %lld %lld: %g, not %g\n",
+                  w->is_gemm ? "CsrGemm" : "CsrConv", (long long)w->dims.rows, (long long)blocks,
+                  (long long)w->csr.n_values, isa, (long long)row, (int)(w->csr.row_ptr[own + 1] - w->csr.row_ptr[own]), (long long)oh, (long long)ow, got,
                   sum);
           abort();
         }
@@ -143,6 +145,9 @@ static void run_everywhere(const weight* w) {
     if (w->is_gemm)
       RUN_OP(csr_gemm, ((ce_csr_gemm_desc){(int32_t)w->dims.rows, (int32_t)w->dims.columns, -INFINITY, INFINITY,
                                            c->values, w->columns, c->row_ptr, w->bias}));
+    else if (c->block_rows > 1)
+      RUN_OP(block_csr_conv, ((ce_block_csr_conv_desc){{w->geometry, -INFINITY, INFINITY, c->values, w->columns,
+                                                        c->row_ptr, w->bias}, (int32_t)c->block_rows}));
     else
       RUN_OP(csr_conv, ((ce_csr_conv_desc){w->geometry, -INFINITY, INFINITY, c->values, w->columns, c->row_ptr, w->bias}));
     check(w, isa, x, y, out_h, out_w);
@@ -184,7 +189,7 @@ static block take(const uint8_t** at, size_t* left, int64_t wanted, size_t eleme
   const size_t most = *left / element;
   *count = (size_t)wanted < most ? wanted : (int64_t)most;
   const size_t bytes = (size_t)*count * element;
-  block b = block_copy(*at, bytes, element);
+  block b = block_copy(*at, bytes, element & -element); /* aligned to what divides it */
   *at += bytes;
   *left -= bytes;
   return b;
@@ -198,9 +203,10 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   weight w = {.is_gemm = header[0] & 1};
   csr_arrays* c = &w.csr;
   c->col_idx_bytes = widths[header[1] % 3];
+  c->block_rows = w.is_gemm || !(header[0] >> 1 & 7) ? 1 : header[0] >> 1 & 7;
   data += HEADER, size -= HEADER;
   block shape = take(&data, &size, header[2] & 7, sizeof(int64_t), &c->n_weight_shape);
-  block values = take(&data, &size, read_u16(header + 8), sizeof(float), &c->n_values);
+  block values = take(&data, &size, read_u16(header + 8), sizeof(float) * (size_t)c->block_rows, &c->n_values);
   block columns = take(&data, &size, read_u16(header + 10), (size_t)c->col_idx_bytes, &c->n_col_idx);
   block row_ptr = take(&data, &size, read_u16(header + 12), sizeof(int32_t), &c->n_row_ptr);
   c->n_bias = read_u16(header + 6);

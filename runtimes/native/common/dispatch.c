@@ -6,7 +6,8 @@
 #include "kernels.inc"
 #undef CE_KERNEL
 
-enum ce_op { CE_OP_csr_conv, CE_OP_csr_gemm, CE_OP_depthwise_conv, CE_OP_dense_conv, CE_OP_global_average_pool };
+enum ce_op { CE_OP_csr_conv, CE_OP_block_csr_conv,
+             CE_OP_csr_gemm, CE_OP_depthwise_conv, CE_OP_dense_conv, CE_OP_global_average_pool };
 
 static const struct {
   enum ce_op op;
@@ -82,6 +83,7 @@ static inline const ce_kernel *kernel_of(const void *plan) { return ((const ce_p
   int ce_##op##_plan_isa(const void *plan) { return kernel_of(plan)->isa; }
 
 CE_DEFINE_OP(csr_conv)
+CE_DEFINE_OP(block_csr_conv)
 CE_DEFINE_OP(csr_gemm)
 CE_DEFINE_OP(depthwise_conv)
 CE_DEFINE_OP(dense_conv)

@@ -6,20 +6,7 @@
  * number of non-zeros (csr_conv/plan.h), so that the branch at the end of a row is predicted.
  */
 #include "common/activate.h"
-#include "csr_conv/tiles.h"
-
-#define MOST_ROWS 4
-
-CE_INLINE void multiply(const tile_t *tile, size_t at, vf *sum, const int vectors, const int windows) {
-  const uint16_t index = tile->plan->index[at];
-  const float *from = tile->inputs + (windows ? (size_t)tile->offset[index] : (size_t)index * (vectors * CE_LANES));
-  CE_ONE_REGISTER(from);
-  const vf weight = ce_splat(tile->plan->values[at]);
-  CE_UNROLL for (int v = 0; v < vectors; ++v) {
-    const vf x = windows ? ce_load(from + v * CE_LANES) : *(const vf *)(from + v * CE_LANES);
-    sum[v] += weight * x;
-  }
-}
+#include "csr_conv/inner.h"
 
 CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int vectors) {
   const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
@@ -56,35 +43,35 @@ CE_INLINE void finish_windows(const tile_t *tile, uint32_t row, const vf *sum, c
   }
 }
 
-/* `rows` output rows side by side, as one sum at a time would wait for each of its multiply-adds. */
+/* `rows` rows of the CSR, each the `group` output rows of a block. */
 CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, size_t at, const int vectors,
-                          const int rows, const int windows) {
-  vf sum[MOST_ROWS][MOST_VECTORS];
+                          const int rows, const int group, const int windows) {
+  vf sum[MOST_ROWS * MOST_GROUP][MOST_VECTORS];
   size_t next[MOST_ROWS];
   CE_UNROLL for (int r = 0; r < rows; ++r) {
     next[r] = at;
     at += row[r].count;
-    const float *waiting = tile->sums + (size_t)row[r].row * vectors * CE_LANES;
-    const vf bias = ce_splat(tile->plan->bias[row[r].row]);
+  }
+  CE_UNROLL for (int r = 0; r < rows * group; ++r) {
+    const uint32_t out = row[r / group].row * group + r % group;
+    const float *waiting = tile->sums + (size_t)out * vectors * CE_LANES;
+    const vf bias = ce_splat(tile->plan->bias[out]);
     CE_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias;
   }
-  const uint32_t common = row[rows - 1].count;
-  for (uint32_t i = 0; i < common; ++i)
-    CE_UNROLL for (int r = 0; r < rows; ++r) multiply(tile, next[r]++, sum[r], vectors, windows);
-  CE_UNROLL for (int r = 0; r < rows - 1; ++r)
-    for (uint32_t i = common; i < row[r].count; ++i) multiply(tile, next[r]++, sum[r], vectors, windows);
-  CE_UNROLL for (int r = 0; r < rows; ++r) {
-    float *waiting = tile->sums + (size_t)row[r].row * vectors * CE_LANES;
-    if (k_tile + 1 == tile->plan->k_tiles && windows) finish_windows(tile, row[r].row, sum[r], vectors);
-    else if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, row[r].row, sum[r], vectors);
+  accumulate(tile, row, next, sum, vectors, rows, group, windows);
+  CE_UNROLL for (int r = 0; r < rows * group; ++r) {
+    const uint32_t out = row[r / group].row * group + r % group;
+    float *waiting = tile->sums + (size_t)out * vectors * CE_LANES;
+    if (k_tile + 1 == tile->plan->k_tiles && windows) finish_windows(tile, out, sum[r], vectors);
+    else if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, out, sum[r], vectors);
     else CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = sum[r][v];
   }
   return at;
 }
 
-CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows, const int windows) {
+CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows, const int group, const int windows) {
   const plan_t *plan = tile->plan;
-  const int32_t m = plan->g.out_channels;
+  const int32_t m = plan->csr_rows;
   for (int32_t t = 0; t < plan->k_tiles; ++t) {
     const int32_t first = t * plan->channel_tile, channels = (int32_t)ce_min(plan->channel_tile, plan->g.in_channels - first);
     if (windows) fill_windows(tile, first, channels);
@@ -93,17 +80,34 @@ CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows, c
       size_t at = plan->starts[t * plan->blocks + block];
       const row_t *row = plan->rows + (size_t)t * m + plan->block_start[block];
       const row_t *end = plan->rows + (size_t)t * m + plan->block_start[block + 1];
-      for (; row + rows <= end; row += rows) at = run_rows(tile, t, row, at, vectors, rows, windows);
-      for (; row < end; ++row) at = run_rows(tile, t, row, at, vectors, 1, windows);
+      for (; row + rows <= end; row += rows) at = run_rows(tile, t, row, at, vectors, rows, group, windows);
+      for (; row < end; ++row) at = run_rows(tile, t, row, at, vectors, 1, group, windows);
     }
   }
 }
 
 /* Rows side by side: 8 to 16 vectors of sums keep the multipliers busy and fit the registers. */
 #define ROWS(vectors) ((vectors) <= 2 ? 4 : (vectors) <= (CE_REGISTERS == 32 ? 8 : 6) ? 2 : 1)
-#define CE_TILE(vectors)                                                                              \
-  static void run_tile_##vectors(const tile_t *tile) { run_tile(tile, vectors, ROWS(vectors), 0); }  \
-  static void run_windows_##vectors(const tile_t *tile) { run_tile(tile, vectors, ROWS(vectors), 1); }
+#define CE_VARIANT(name, vectors, group, windows)                                          \
+  static void name##_##vectors(const tile_t *tile) {                                       \
+    if (vectors <= MOST_OF_GROUP(group))                                                   \
+      run_tile(tile, vectors, ROWS(vectors) > group ? ROWS(vectors) / group : 1, group, windows); \
+  }
+#define CE_NAMES_8(name) name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8
+#if MOST_GROUP == 1
+#define CE_TILE(vectors) CE_VARIANT(run_tile, vectors, 1, 0) CE_VARIANT(run_windows, vectors, 1, 1)
+#define CE_VARIANTS {CE_NAMES(run_tile)}, {CE_NAMES(run_windows)}
+#else
+#define CE_PAIRS(vectors) CE_VARIANT(run_pairs, vectors, 2, 0) CE_VARIANT(run_pair_windows, vectors, 2, 1)
+#if CE_REGISTERS == 16
+#define CE_TILE(vectors) CE_PAIRS(vectors)
+#define CE_VARIANTS {CE_NAMES(run_pairs)}, {CE_NAMES(run_pair_windows)}
+#else
+#define CE_TILE(vectors) \
+  CE_PAIRS(vectors) CE_VARIANT(run_fours, vectors, 4, 0) CE_VARIANT(run_four_windows, vectors, 4, 1)
+#define CE_VARIANTS {CE_NAMES(run_pairs)}, {CE_NAMES(run_pair_windows)}, {CE_NAMES(run_fours)}, {CE_NAMES(run_four_windows)}
+#endif
+#endif
 CE_TILE(1)
 CE_TILE(2)
 CE_TILE(3)
@@ -112,7 +116,9 @@ CE_TILE(5)
 CE_TILE(6)
 CE_TILE(7)
 CE_TILE(8)
-#if CE_LANES == 4 && CE_REGISTERS == 32
+#if MOST_VECTORS == 16
+#define CE_NAMES(name)                                                                                          \
+  CE_NAMES_8(name), name##_9, name##_10, name##_11, name##_12, name##_13, name##_14, name##_15, name##_16
 CE_TILE(9)
 CE_TILE(10)
 CE_TILE(11)
@@ -121,26 +127,13 @@ CE_TILE(13)
 CE_TILE(14)
 CE_TILE(15)
 CE_TILE(16)
+#else
+#define CE_NAMES(name) CE_NAMES_8(name)
 #endif
 
 static void run_vectors(const tile_t *tile, int vectors) {
-  static void (*const run[2][MOST_VECTORS])(const tile_t *) = {
-      {
-          run_tile_1, run_tile_2, run_tile_3, run_tile_4, run_tile_5, run_tile_6, run_tile_7, run_tile_8,
-#if CE_LANES == 4 && CE_REGISTERS == 32
-          run_tile_9, run_tile_10, run_tile_11, run_tile_12, run_tile_13, run_tile_14, run_tile_15, run_tile_16,
-#endif
-      },
-      {
-          run_windows_1, run_windows_2, run_windows_3, run_windows_4,
-          run_windows_5, run_windows_6, run_windows_7, run_windows_8,
-#if CE_LANES == 4 && CE_REGISTERS == 32
-          run_windows_9, run_windows_10, run_windows_11, run_windows_12,
-          run_windows_13, run_windows_14, run_windows_15, run_windows_16,
-#endif
-      },
-  };
-  run[tile->plan->taps > 1][vectors - 1](tile);
+  static void (*const run[][MOST_VECTORS])(const tile_t *) = {CE_VARIANTS};
+  run[(tile->plan->group == 4 ? 2 : 0) + (tile->plan->taps > 1)][vectors - 1](tile);
 }
 
 static int64_t unit_count(const plan_t *plan, const cut_t *cut, ce_shape shape) {
@@ -207,4 +200,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   }
 }
 
+#if defined(CE_BLOCKS)
+CE_DEFINE_KERNEL(block_csr_conv, CE_ISA)
+#else
 CE_DEFINE_KERNEL(csr_conv, CE_ISA)
+#endif

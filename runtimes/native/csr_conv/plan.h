@@ -4,14 +4,30 @@
 
 #include "common/geometry.h"
 #include "common/kernel.h"
+#include "common/simd.h"
 
-#define K_TILE 128        /* columns of a 1×1 convolution whose inputs are in L1 at a time */
+/* Columns of a 1×1 convolution whose inputs are in L1 at a time; in L2 where several rows share each load. */
+#define K_TILE(group) (128 * (group))
 #define CHANNEL_TILE 32   /* input channels, with larger windows */
 #define MOST_COLUMNS 65536 /* of a K tile: an index is 16 bits */
 #define MAX_BLOCKS 8
 #define ROWS_A_BLOCK 128
 
-/* One output row within one K tile. */
+/* A row of the CSR is the group of output rows that share its columns: block_csr_conv.c compiles these sources with
+ * CE_BLOCKS. With 16 registers a block of 4 rows is run as two of 2: sums of 4 rows in tiles wide enough would not fit. */
+#if defined(CE_BLOCKS)
+#if CE_REGISTERS == 32
+#define MOST_GROUP 4
+#else
+#define MOST_GROUP 2
+#endif
+#define BLOCK_OF(desc) (((const ce_block_csr_conv_desc *)(desc))->block_rows)
+#else
+#define MOST_GROUP 1
+#define BLOCK_OF(desc) ((void)(desc), 1)
+#endif
+
+/* One row of the CSR within one K tile. */
 typedef struct row_t {
   uint32_t row, count;
 } row_t;
@@ -21,28 +37,34 @@ typedef struct plan_t {
   ce_conv_geometry g;
   float clip_min, clip_max;
   int32_t activation, taps, channel_tile, k_tiles, blocks;
-  int32_t block_start[MAX_BLOCKS + 1]; /* rows; blocks of about equal nnz, the unit of work that is split over threads */
+  int32_t group, csr_rows; /* output channels are group * csr_rows */
+  int32_t block_start[MAX_BLOCKS + 1]; /* CSR rows; blocks of about equal nnz, the unit of work that is split over threads */
   const float *bias;
-  row_t *rows;      /* [k_tiles][M]: the rows of each block by falling count */
+  row_t *rows;      /* [k_tiles][csr_rows]: the rows of each block by falling count */
   uint32_t *starts; /* [k_tiles][blocks]: where a block's non-zeros begin */
-  float *values;    /* [nnz] in the order in which they are used */
+  float *values;    /* [nnz][group] in the order in which they are used */
   uint16_t *index;  /* [nnz] column within its K tile */
 } plan_t;
 
-static inline int32_t channel_tile(const ce_conv_geometry *g) {
-  return g->kernel_h * g->kernel_w == 1 ? K_TILE : CHANNEL_TILE;
+static inline int32_t group_of(int32_t block) { return (int32_t)ce_min(block, MOST_GROUP); }
+
+static inline int32_t channel_tile(const ce_conv_geometry *g, int32_t group) {
+  return g->kernel_h * g->kernel_w == 1 ? K_TILE(group) : CHANNEL_TILE;
 }
 
-static inline int32_t k_tile_count(const ce_conv_geometry *g) {
-  return (int32_t)ce_ceil_div(g->in_channels, channel_tile(g));
+static inline int32_t k_tile_count(const ce_conv_geometry *g, int32_t group) {
+  return (int32_t)ce_ceil_div(g->in_channels, channel_tile(g, group));
 }
 
 static size_t plan_bytes(const void *desc_) {
   const ce_csr_conv_desc *desc = desc_;
   const ce_conv_geometry *g = &desc->geometry;
-  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
-  const size_t m = (size_t)g->out_channels, nnz = (size_t)desc->row_ptr[m], k_tiles = (size_t)k_tile_count(g);
-  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
+  const int32_t block = BLOCK_OF(desc_), group = group_of(block);
+  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g, group) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
+  const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
+  const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
+  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + outs * 4 +
+         nnz * (4 * (size_t)group + 2);
 }
 
 static void sort_by_falling_count(row_t *rows, int32_t n) {
@@ -67,14 +89,21 @@ static int32_t lower_bound(const int32_t *col_idx, int32_t from, int32_t end, in
   return from;
 }
 
-static void split_blocks(plan_t *plan, const ce_csr_conv_desc *desc) {
-  const int32_t m = plan->g.out_channels;
-  plan->blocks = (int32_t)ce_min(MAX_BLOCKS, ce_ceil_div(m, ROWS_A_BLOCK));
+/* Non-zeros of the plan's rows before `row`; a row of the file is `split` rows of the plan. */
+static inline int64_t nnz_before(const ce_csr_conv_desc *desc, int32_t row, int32_t split) {
+  const int32_t own = row / split, part = row % split;
+  return (int64_t)desc->row_ptr[own] * split + (part ? (int64_t)(desc->row_ptr[own + 1] - desc->row_ptr[own]) * part : 0);
+}
+
+static void split_blocks(plan_t *plan, const ce_csr_conv_desc *desc, int32_t split) {
+  const int32_t m = plan->csr_rows;
+  plan->blocks = (int32_t)ce_min(MAX_BLOCKS, ce_ceil_div(plan->g.out_channels, ROWS_A_BLOCK));
+  plan->blocks = (int32_t)ce_min(plan->blocks, m);
   /* A row costs about as much as a few non-zeros besides its own. */
-  const int64_t total = desc->row_ptr[m] + (int64_t)4 * m;
+  const int64_t total = nnz_before(desc, m, split) + (int64_t)4 * m;
   int32_t row = 0;
   for (int32_t b = 0; b <= plan->blocks; ++b) {
-    while (row < m && (desc->row_ptr[row] + (int64_t)4 * row) * plan->blocks < total * b) ++row;
+    while (row < m && (nnz_before(desc, row, split) + (int64_t)4 * row) * plan->blocks < total * b) ++row;
     plan->block_start[b] = b == plan->blocks ? m : row;
   }
 }
@@ -83,20 +112,23 @@ static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;
   const ce_csr_conv_desc *desc = desc_;
   plan->g = desc->geometry;
-  const int32_t m = plan->g.out_channels, nnz = desc->row_ptr[m];
+  const int32_t block = BLOCK_OF(desc_), group = group_of(block), split = block / group, outs = plan->g.out_channels;
+  plan->group = group, plan->csr_rows = outs / group;
+  const int32_t m = plan->csr_rows;
+  const size_t nnz = (size_t)nnz_before(desc, m, split);
   plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   plan->taps = plan->g.kernel_h * plan->g.kernel_w;
-  plan->channel_tile = channel_tile(&plan->g);
-  plan->k_tiles = k_tile_count(&plan->g);
+  plan->channel_tile = channel_tile(&plan->g, plan->group);
+  plan->k_tiles = k_tile_count(&plan->g, plan->group);
   const int64_t columns = (int64_t)plan->channel_tile * plan->taps; /* of a K tile */
-  split_blocks(plan, desc);
+  split_blocks(plan, desc, split);
   plan->rows = (row_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
   plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * m);
   float *bias = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
   plan->bias = bias;
-  plan->values = bias + m;
-  plan->index = (uint16_t *)(plan->values + nnz);
-  for (int32_t i = 0; i < m; ++i) bias[i] = desc->bias[i];
+  plan->values = bias + outs;
+  plan->index = (uint16_t *)(plan->values + nnz * (size_t)group);
+  for (int32_t i = 0; i < outs; ++i) bias[i] = desc->bias[i];
 
   uint32_t used = 0;
   for (int32_t t = 0; t < plan->k_tiles; ++t)
@@ -105,17 +137,18 @@ static void plan_init(void *plan_, const void *desc_) {
       const int32_t count = plan->block_start[b + 1] - plan->block_start[b];
       plan->starts[t * plan->blocks + b] = used;
       for (int32_t i = 0; i < count; ++i) {
-        const int32_t row = plan->block_start[b] + i, end = desc->row_ptr[row + 1];
-        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[row], end, t * columns);
+        const int32_t row = plan->block_start[b] + i, end = desc->row_ptr[row / split + 1];
+        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[row / split], end, t * columns);
         rows[i].row = (uint32_t)row;
         rows[i].count = (uint32_t)(lower_bound(desc->col_idx, first, end, (t + 1) * columns) - first);
       }
       sort_by_falling_count(rows, count);
       for (int32_t i = 0; i < count; ++i) {
-        const int32_t row = (int32_t)rows[i].row;
-        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[row], desc->row_ptr[row + 1], t * columns);
+        const int32_t row = (int32_t)rows[i].row, own = row / split;
+        const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[own], desc->row_ptr[own + 1], t * columns);
         for (uint32_t j = 0; j < rows[i].count; ++j, ++used) {
-          plan->values[used] = desc->values[first + (int32_t)j];
+          const float *from = desc->values + ((size_t)first + j) * (size_t)block + (size_t)(row % split * group);
+          for (int32_t r = 0; r < group; ++r) plan->values[(size_t)used * (size_t)group + (size_t)r] = from[r];
           plan->index[used] = (uint16_t)(desc->col_idx[first + (int32_t)j] - t * columns);
         }
       }

@@ -10,8 +10,19 @@
 #include "common/planes.h"
 #include "csr_conv/plan.h"
 
-#define PANEL_BYTES (32 * 1024)
-#define MOST_VECTORS (CE_LANES == 4 && CE_REGISTERS == 32 ? 16 : 8)
+/* In L1; where several rows share each load, L2 is fast enough. */
+#define PANEL_BYTES(group) (((group) == 4 ? 192 : 32 * (group)) * 1024)
+/* Vectors of a full tile: their sums in all rows of a group, the rows' values and an input have to fit the registers. */
+#if CE_LANES == 4 && CE_REGISTERS == 32
+#define MOST_VECTORS 16
+#define MOST_OF_GROUP(group) ((group) == 4 ? 7 : (group) == 2 ? 8 : 16)
+#elif CE_REGISTERS == 32
+#define MOST_VECTORS 8
+#define MOST_OF_GROUP(group) ((group) == 4 ? 6 : 8)
+#else
+#define MOST_VECTORS 8
+#define MOST_OF_GROUP(group) ((group) == 2 ? 6 : 8)
+#endif
 #define FEWEST_VECTORS (MOST_VECTORS / 2)
 
 /* The same for any number of threads. */
@@ -23,13 +34,13 @@ typedef struct cut_t {
 } cut_t;
 
 static void cut_windows(const plan_t *plan, ce_shape shape, cut_t *cut) {
-  const int64_t most = MOST_VECTORS * CE_LANES, row = ce_cut_planes(&plan->g, shape, 1, 1).row;
+  const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = ce_cut_planes(&plan->g, shape, 1, 1).row;
   int64_t rows = cut->out_w > most ? 1 : ce_min(cut->out_h, (most - cut->out_w) / row + 1);
   const int64_t strips = ce_ceil_div(cut->out_h, ce_max(rows, 1));
   rows = ce_ceil_div(cut->out_h, ce_max(strips, 1));
   cut->planes = ce_cut_planes(&plan->g, shape, rows, 1);
   const int64_t all = ce_ceil_div((rows - 1) * row + cut->out_w, CE_LANES);
-  cut->vectors = (int)ce_ceil_div(all, ce_ceil_div(all, MOST_VECTORS));
+  cut->vectors = (int)ce_ceil_div(all, ce_ceil_div(all, MOST_OF_GROUP(plan->group)));
   cut->row_tiles = ce_ceil_div(all, cut->vectors);
   cut->tiles = strips * cut->row_tiles;
 }
@@ -41,8 +52,8 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
     cut_windows(plan, shape, &cut);
     return cut;
   }
-  const int64_t rows = ce_min(plan->g.in_channels, K_TILE);
-  const int64_t most = ce_max(FEWEST_VECTORS, ce_min(MOST_VECTORS, PANEL_BYTES / (rows * CE_LANES * 4)));
+  const int64_t rows = ce_min(plan->g.in_channels, K_TILE(plan->group)), limit = MOST_OF_GROUP(plan->group);
+  const int64_t most = ce_min(limit, ce_max(FEWEST_VECTORS, PANEL_BYTES(plan->group) / (rows * CE_LANES * 4)));
   const int64_t all = ce_ceil_div(cut.pixels, CE_LANES);
   cut.vectors = (int)ce_ceil_div(all, ce_ceil_div(all, most));
   cut.tiles = ce_ceil_div(all, cut.vectors);

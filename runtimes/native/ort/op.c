@@ -61,8 +61,10 @@ static int widen_values(node* n, op_source* source, const void* halves, int64_t 
   return 1;
 }
 
-/* Inputs 1 to 5 of CsrConv, CsrConvAdd and CsrGemm. On success the arrays hold every rule of validate_csr.h. */
-static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_dims* dims, const float** bias) {
+/* Inputs 1 to 5 of the sparse ops. On success the arrays hold every rule of validate_csr.h. values_rank is 2 where the
+ * rows of values are blocks of output channels. */
+static int read_csr(node* n, int rank, int values_rank, op_source* source, csr_arrays* csr, csr_dims* dims,
+                    const float** bias) {
   constant values, col_idx, row_ptr, shape, offsets;
   if (!node_constant(n, 1, "values", &values) ||
       !node_constant(n, 2, "col_idx", &col_idx) || !node_constant_of(n, 3, "row_ptr", ORT_INT32, 1, &row_ptr) ||
@@ -71,8 +73,8 @@ static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_d
     return 0;
   if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
     return node_refuse(n, "its input values must be float32 or float16");
-  if (values.rank != 1)
-    return node_refuse(n, "its input values has %d dimensions, 1 are needed", (int64_t)values.rank);
+  if (values.rank != values_rank)
+    return node_refuse(n, "its input values has %d dimensions, %d are needed", (int64_t)values.rank, (int64_t)values_rank);
   if (col_idx.type != ORT_UINT8 && col_idx.type != ORT_UINT16 && col_idx.type != ORT_INT32)
     return node_refuse(n, "its input col_idx must be uint8, uint16 or int32");
   if (col_idx.rank != 1) return node_refuse(n, "its input col_idx must have one dimension");
@@ -82,7 +84,8 @@ static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_d
       .col_idx_bytes = col_idx.type == ORT_UINT8 ? 1 : col_idx.type == ORT_UINT16 ? 2 : 4,
       .row_ptr = row_ptr.data,
       .weight_shape = shape.data,
-      .n_values = values.elements,
+      .block_rows = values_rank == 2 ? values.dims[1] : 1,
+      .n_values = values_rank == 2 ? values.dims[0] : values.elements,
       .n_col_idx = col_idx.elements,
       .n_row_ptr = row_ptr.elements,
       .n_weight_shape = shape.elements,
@@ -98,15 +101,26 @@ static int read_csr(node* n, int rank, op_source* source, csr_arrays* csr, csr_d
   return widen_columns(n, source, csr);
 }
 
-static int read_csr_conv(node* n, op_source* source) {
-  csr_arrays csr;
+static int read_conv(node* n, int values_rank, op_source* source, csr_arrays* csr, ce_csr_conv_desc* desc) {
   csr_dims dims;
   const float* bias;
   clip c;
-  if (!read_csr(n, 4, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!read_csr(n, 4, values_rank, source, csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
-  source->desc.csr_conv = (ce_csr_conv_desc){source->geometry, c.low,       c.high, csr.values, source->columns,
-                                             csr.row_ptr,      bias,        source->activation};
+  *desc = (ce_csr_conv_desc){source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
+                             source->activation};
+  return 1;
+}
+
+static int read_csr_conv(node* n, op_source* source) {
+  csr_arrays csr;
+  return read_conv(n, 1, source, &csr, &source->desc.csr_conv);
+}
+
+static int read_block_csr_conv(node* n, op_source* source) {
+  csr_arrays csr;
+  if (!read_conv(n, 2, source, &csr, &source->desc.block_csr_conv.csr)) return 0;
+  source->desc.block_csr_conv.block_rows = (int32_t)csr.block_rows;
   return 1;
 }
 
@@ -115,7 +129,7 @@ static int read_csr_gemm(node* n, op_source* source) {
   csr_dims dims;
   const float* bias;
   clip c;
-  if (!read_csr(n, 2, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!read_csr(n, 2, 1, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
   source->desc.csr_gemm = (ce_csr_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
                                              source->columns,    csr.row_ptr,           bias,  source->activation};
@@ -181,6 +195,7 @@ void op_source_free(const node* n, op_source* source) {
   static size_t op##_plan_bytes(const op_source* source) { return ce_##op##_plan_bytes(&source->desc.op); }   \
   static void op##_plan_init(void* plan, const op_source* source) { ce_##op##_plan_init(plan, &source->desc.op); }
 PLAN_FUNCTIONS(csr_conv)
+PLAN_FUNCTIONS(block_csr_conv)
 PLAN_FUNCTIONS(csr_gemm)
 PLAN_FUNCTIONS(depthwise_conv)
 PLAN_FUNCTIONS(dense_conv)
@@ -199,6 +214,8 @@ PLAN_FUNCTIONS(global_average_pool)
 const op ops[OP_COUNT] = {
     OPS("CsrConv", 4, 6, 0, CSR_TYPES, FUNCTIONS(csr_conv)),
     OPS("CsrConvAdd", 4, 7, 6, CSR_TYPES, FUNCTIONS(csr_conv)),
+    OPS("BlockCsrConv", 4, 6, 0, CSR_TYPES, FUNCTIONS(block_csr_conv)),
+    OPS("BlockCsrConvAdd", 4, 7, 6, CSR_TYPES, FUNCTIONS(block_csr_conv)),
     OPS("CsrGemm", 2, 6, 0, CSR_TYPES, FUNCTIONS(csr_gemm)),
     OPS("DepthwiseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(depthwise_conv)),
     OPS("DenseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(dense_conv)),

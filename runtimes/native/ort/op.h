@@ -5,13 +5,14 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 16, OP_MAX_INPUTS = 7 };
+enum { OP_COUNT = 22, OP_MAX_INPUTS = 7 };
 
 /* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
 typedef struct op_source {
   union {
     ce_csr_conv_desc csr_conv;
+    ce_block_csr_conv_desc block_csr_conv;
     ce_csr_gemm_desc csr_gemm;
     ce_depthwise_conv_desc depthwise_conv;
     ce_dense_conv_desc dense_conv;

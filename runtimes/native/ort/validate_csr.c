@@ -39,8 +39,8 @@ static int row_ptr_validate(const csr_arrays* csr, int64_t rows, text* why) {
   return 1;
 }
 
-static int columns_validate(const csr_arrays* csr, const csr_dims* dims, text* why) {
-  for (int64_t row = 0; row < dims->rows; row++) {
+static int columns_validate(const csr_arrays* csr, const csr_dims* dims, int64_t rows, text* why) {
+  for (int64_t row = 0; row < rows; row++) {
     int64_t previous = -1;
     for (int64_t i = csr->row_ptr[row]; i < csr->row_ptr[row + 1]; i++) {
       const int64_t column = csr_column(csr, i);
@@ -59,8 +59,13 @@ int csr_validate(const csr_arrays* csr, int rank, csr_dims* dims, text* why) {
   if (!weight_shape_validate(csr->weight_shape, csr->n_weight_shape, rank, dims, why)) return 0;
   if (csr->n_bias != dims->rows)
     REFUSE("bias has %d elements, a weight of %d rows needs as many", csr->n_bias, dims->rows);
-  if (csr->n_values > MAX_ELEMENTS) REFUSE("there are %d values, more than %d", csr->n_values, (int64_t)MAX_ELEMENTS);
+  if (csr->block_rows != 1 && csr->block_rows != 2 && csr->block_rows != 4)
+    REFUSE("the rows of values have %d entries, blocks of 2 or 4 output channels are needed", csr->block_rows);
+  if (dims->rows % csr->block_rows)
+    REFUSE("%d output channels are no whole number of blocks of %d", dims->rows, csr->block_rows);
+  const int64_t rows = dims->rows / csr->block_rows, most = MAX_ELEMENTS / csr->block_rows;
+  if (csr->n_values > most) REFUSE("there are %d values, more than %d", csr->n_values, most);
   if (csr->n_col_idx != csr->n_values)
     REFUSE("there are %d values but %d column numbers", csr->n_values, csr->n_col_idx);
-  return row_ptr_validate(csr, dims->rows, why) && columns_validate(csr, dims, why);
+  return row_ptr_validate(csr, rows, why) && columns_validate(csr, dims, rows, why);
 }

@@ -19,11 +19,12 @@ typedef struct csr_arrays {
   int col_idx_bytes; /* 1: uint8, 2: uint16, 4: int32 */
   const int32_t* row_ptr;
   const int64_t* weight_shape;
+  int64_t block_rows; /* output channels that share a row of the CSR: 1, 2 or 4; values is [n_values, block_rows] */
   int64_t n_values, n_col_idx, n_row_ptr, n_weight_shape, n_bias;
 } csr_arrays;
 
 typedef struct csr_dims {
-  int64_t rows;    /* output channels */
+  int64_t rows;    /* output channels, block_rows to a row of the CSR */
   int64_t columns; /* product of the other dimensions */
   int64_t shape[4];
 } csr_dims;

@@ -113,7 +113,7 @@ class Checker:
     def __call__(
         self, op: str, x: np.ndarray, weights: np.ndarray, *, kernel: int = 1, stride: int = 1,
         pads: tuple[int, int, int, int] = (0, 0, 0, 0), dilation: int = 1,
-        clip: tuple[float, float] = INFINITE, residual: bool = False,
+        clip: tuple[float, float] = INFINITE, residual: bool = False, block_rows: int = 1,
     ) -> None:  # fmt: skip
         """``weights`` [M, columns]; for depthwise [C, taps]."""
         rng = np.random.default_rng(weights.size)
@@ -133,7 +133,7 @@ class Checker:
         window = geometry(outs, x.shape[1], kernel, stride, pads, dilation)
         results = []
         for self._guarded.at_end, threads in ((True, 1), (False, 2), (True, 3)):
-            plan = self._plan(op, weights, bias, window, clip)
+            plan = self._plan(op, weights, bias, window, clip, block_rows)
             y = self._guarded.array(np.full(plan.out_shape(x.shape), np.nan, np.float32))
             plan.bind(self._guarded.array(x), y, None if added is None else self._guarded.array(added), threads)()
             assert_close(y, exact, size, terms, clip)
@@ -141,7 +141,11 @@ class Checker:
         self._guarded.release()
         assert all((result.view(np.int32) == results[0].view(np.int32)).all() for result in results)
 
-    def _plan(self, op: str, weights: np.ndarray, bias: np.ndarray, window: Any, clip: tuple[float, float]) -> Plan:
+    def _plan(
+        self, op: str, weights: np.ndarray, bias: np.ndarray, window: Any, clip: tuple[float, float], block_rows: int
+    ) -> Plan:
+        if op == "block_csr_conv":
+            return self._kernels.block_csr_conv(Csr.of_blocks(weights, block_rows), bias, window, clip)
         if op == "csr_conv":
             return self._kernels.csr_conv(Csr.of(weights), bias, window, clip)
         return self._kernels.dense(op, np.ascontiguousarray(weights), bias, window, clip)

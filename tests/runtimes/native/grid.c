@@ -17,13 +17,14 @@
 
 #include "edge.h"
 
-enum op { CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE, POOL, OPS };
-static const char *const NAMES[] = {"csr_conv", "csr_gemm", "depthwise_conv", "dense_conv", "global_average_pool"};
+enum op { CSR_CONV, BLOCK_CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE, POOL, OPS };
+static const char *const NAMES[] = {"csr_conv", "block_csr_conv", "csr_gemm", "depthwise_conv",
+                                     "dense_conv", "global_average_pool"};
 static int taken[OPS];
 
 typedef struct grid_case {
   enum op op;
-  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation;
+  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block;
   float sparsity, clip_min, clip_max;
 } grid_case;
 
@@ -61,7 +62,7 @@ static void release(array a) { munmap(a.map, a.map_bytes); }
 typedef struct problem {
   grid_case c;
   ce_conv_geometry g;
-  int rows, columns, nnz;
+  int rows, columns, nnz; /* a block's values are one of the nnz: values [nnz, block] */
   float *values, *bias, *x, *residual;
   int32_t *col_idx, *row_ptr;
   size_t x_count, y_count;
@@ -78,22 +79,26 @@ static problem make(const grid_case *c) {
   const int depthwise = c->op == DEPTHWISE, taps = c->kernel * c->kernel;
   p.g = (ce_conv_geometry){c->out,    c->in,  c->kernel, c->kernel,   c->stride,  c->stride,
                            c->pad, c->pad, c->pad,    c->pad, c->dilation, c->dilation};
-  p.rows = c->out, p.columns = (depthwise ? 1 : c->in) * taps;
+  p.rows = c->out / c->block, p.columns = (depthwise ? 1 : c->in) * taps;
   int64_t oh = 1, ow = 1;
   if (c->op == POOL) p.columns = c->h * c->w;
   else if (c->op != CSR_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
   p.x_count = (size_t)c->n * c->in * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
-  p.values = need((size_t)p.rows * p.columns * 4), p.col_idx = need((size_t)p.rows * p.columns * 4);
-  p.row_ptr = need((size_t)(p.rows + 1) * 4), p.bias = need((size_t)p.rows * 4);
+  p.values = need((size_t)c->out * p.columns * 4), p.col_idx = need((size_t)p.rows * p.columns * 4);
+  p.row_ptr = need((size_t)(p.rows + 1) * 4), p.bias = need((size_t)c->out * 4);
   p.x = need(p.x_count * 4), p.residual = need(p.y_count * 4);
   p.row_ptr[0] = 0;
   for (int row = 0; row < p.rows; ++row) {
-    p.bias[row] = signed_random();
+    for (int r = 0; r < c->block; ++r) p.bias[row * c->block + r] = signed_random();
     for (int column = 0; column < p.columns; ++column) {
       /* the first row is full, the last one empty, whatever the share */
-      const float drawn = (float)next_random() / 16777216.0f, value = signed_random();
+      float value[4];
+      const float drawn = (float)next_random() / 16777216.0f;
+      for (int r = 0; r < c->block; ++r) value[r] = signed_random();
       const int kept = row == 0 || (drawn >= c->sparsity && row != p.rows - 1);
-      if (c->op >= DEPTHWISE || kept) p.values[p.nnz] = value, p.col_idx[p.nnz++] = column;
+      if (c->op < DEPTHWISE && !kept) continue;
+      memcpy(p.values + (size_t)p.nnz * c->block, value, (size_t)c->block * 4);
+      p.col_idx[p.nnz++] = column;
     }
     p.row_ptr[row + 1] = p.nnz;
   }
@@ -117,6 +122,7 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const float low = p->c.clip_min, high = p->c.clip_max;
   const int activation = p->c.activation;
   const ce_csr_conv_desc conv = {p->g, low, high, p->values, p->col_idx, p->row_ptr, p->bias, activation};
+  const ce_block_csr_conv_desc blocks = {conv, p->c.block};
   const ce_csr_gemm_desc gemm = {p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
                                  activation};
   const ce_depthwise_conv_desc depthwise = {p->g, low, high, p->values, p->bias, activation};
@@ -139,6 +145,7 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   } while (0)
   switch (p->c.op) {
     case CSR_CONV: RUN(csr_conv, conv); break;
+    case BLOCK_CSR_CONV: RUN(block_csr_conv, blocks); break;
     case CSR_GEMM: RUN(csr_gemm, gemm); break;
     case DEPTHWISE: RUN(depthwise_conv, depthwise); break;
     case DENSE: RUN(dense_conv, dense); break;
@@ -154,8 +161,8 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
 
 static void absolute(problem *p) {
   p->c.clip_min = -INFINITY, p->c.clip_max = INFINITY, p->c.activation = CE_CLIP;
-  for (int i = 0; i < p->nnz; ++i) p->values[i] = fabsf(p->values[i]);
-  for (int i = 0; i < p->rows; ++i) p->bias[i] = fabsf(p->bias[i]);
+  for (int i = 0; i < p->nnz * p->c.block; ++i) p->values[i] = fabsf(p->values[i]);
+  for (int i = 0; i < p->c.out; ++i) p->bias[i] = fabsf(p->bias[i]);
   for (size_t i = 0; i < p->x_count; ++i) p->x[i] = fabsf(p->x[i]);
   for (size_t i = 0; i < p->y_count; ++i) p->residual[i] = fabsf(p->residual[i]);
 }
@@ -191,8 +198,9 @@ static void check(const grid_case *c, int isa) {
   free(exact), free(size), free(first), free(y), destroy(p);
   return;
 failed:
-  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d\n",
-          NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity, c->activation);
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d\n",
+          NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity,
+          c->activation, c->block);
   exit(1);
 }
 
@@ -211,7 +219,7 @@ static void run_grid(int isa) {
 #define CHECK(...)                                                                           \
   do {                                                                                       \
     grid_case c = {__VA_ARGS__};                                                             \
-    int *const ones[] = {&c.n, &c.h, &c.w, &c.kernel, &c.stride, &c.dilation};               \
+    int *const ones[] = {&c.n, &c.h, &c.w, &c.kernel, &c.stride, &c.dilation, &c.block};     \
     for (int one = 0; one < COUNT(ones); ++one)                                              \
       if (!*ones[one]) *ones[one] = 1;                                                       \
     c.clip_min = activations[turn % COUNT(activations)].low;                                 \
@@ -221,8 +229,16 @@ static void run_grid(int isa) {
   } while (0)
   for (int i = 0; i < COUNT(pixels); ++i)
     CHECK(.op = CSR_CONV, .in = 20, .out = 6, .w = pixels[i], .sparsity = 0.5f, .residual = i & 1, .special = i % 3 == 2);
+  for (int i = 0; i < COUNT(pixels); ++i)
+    CHECK(.op = BLOCK_CSR_CONV, .block = 2 + 2 * (i & 1), .in = 20, .out = 12, .w = pixels[i], .sparsity = 0.5f,
+          .residual = i & 2, .special = i % 3 == 2);
   for (int i = 0; i < COUNT(channels); ++i)
     for (int s = 0; s < 3; ++s) {
+      CHECK(.op = BLOCK_CSR_CONV, .block = 2, .in = 2 * channels[i], .out = 6, .h = 3, .w = 3, .sparsity = sparsities[s]);
+      CHECK(.op = BLOCK_CSR_CONV, .block = 4, .in = 2 * channels[i], .out = 8, .h = 3, .w = 3, .sparsity = sparsities[s],
+            .n = s == 1 ? 3 : 1);
+      CHECK(.op = BLOCK_CSR_CONV, .block = 4, .in = 9, .out = 4 * channels[i], .h = 2, .w = 5, .sparsity = sparsities[s],
+            .residual = 1);
       CHECK(.op = CSR_CONV, .in = channels[i], .out = 9, .h = 3, .w = 3, .sparsity = sparsities[s], .n = s == 1 ? 3 : 1);
       CHECK(.op = CSR_CONV, .in = 9, .out = channels[i], .h = 2, .w = 5, .sparsity = sparsities[s], .residual = 1);
       CHECK(.op = CSR_GEMM, .in = channels[i], .out = 9, .sparsity = sparsities[s], .n = s == 1 ? 3 : 1);
@@ -235,6 +251,8 @@ static void run_grid(int isa) {
       for (int kernel = 3; kernel <= 5; kernel += 2) {
         CHECK(.op = CSR_CONV, .in = 34, .out = 3, .h = other, .w = side, .kernel = kernel, .stride = stride,
               .pad = kernel / 2, .sparsity = 0.8f, .n = 1 + 2 * (i == 2), .residual = 1, .special = i == 4);
+        CHECK(.op = BLOCK_CSR_CONV, .block = stride == 2 ? 2 : 4, .in = 34, .out = 8, .h = other, .w = side,
+              .kernel = kernel, .stride = stride, .pad = kernel / 2, .sparsity = 0.8f, .residual = 1, .special = i == 4);
         CHECK(.op = DEPTHWISE, .in = 5, .out = 5, .h = other, .w = side, .kernel = kernel, .stride = stride,
               .pad = kernel / 2, .n = 1 + 2 * (i == 3), .special = i == 4);
         CHECK(.op = DEPTHWISE, .in = 3, .out = 3, .h = side, .w = side, .kernel = kernel, .stride = stride,
