@@ -78,7 +78,7 @@ def measure(name: str, sparsity: float, threads: int, samples: int, target: str)
                 "ratio_low": ratio.low,
                 "ratio_high": ratio.high,
                 "samples": samples,
-                "sparse_layers": sum(layer.format == "csr" for layer in sparse.layers),
+                "sparse_layers": sum(layer.format.startswith("csr") for layer in sparse.layers),
             }
         )
     return rows

@@ -1,7 +1,6 @@
 """Each layer of a network through our kernels: time, and GMAC/s of non-zero work beside what the core can do at most.
 
 python benchmarks/kernels.py [--network mobilenet_v1] [--sparsity 0.8] [--isa avx512] [--json FILE]
-python benchmarks/kernels.py --structure 4x1 …  each sparse convolution with zeros in blocks, beside CSR with as many zeros
 """
 
 from __future__ import annotations

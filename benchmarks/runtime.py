@@ -69,7 +69,7 @@ def measure_network(
         "spread": spread(ms["sparse"]),
         "ort_dense_spread": spread(ms["dense"]),
         "samples": samples,
-        "sparse_layers": sum(layer.format == "csr" for layer in sparse.layers),
+        "sparse_layers": sum(layer.format.startswith("csr") for layer in sparse.layers),
         "layers": len(sparse.layers),
         "relative_difference": exporters.relative_difference(outputs["sparse"], outputs["dense"]),
     }

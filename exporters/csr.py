@@ -1,5 +1,7 @@
 """Compressed sparse rows: dense ↔ (values, col_idx, row_ptr), and the check that three arrays are CSR.
 
+Rows may share their columns in blocks of 2 or 4: values [nnz, block], and a row of the others is a block.
+
 Worked example, weight of shape (3, 4)::
 
     [[0, 5, 0, 0],        values  = [5, 7, 8]
@@ -21,6 +23,7 @@ from exporters.errors import CsrError
 
 _INT32_MAX = 2**31 - 1
 _VALUE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
+BLOCKS = (4, 2)
 _INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
 
 Array = npt.NDArray[Any]
@@ -30,8 +33,9 @@ Array = npt.NDArray[Any]
 class Csr:
     """A matrix of ``shape[0]`` rows and ``prod(shape[1:])`` columns by its non-zeros, row by row, columns ascending.
 
-    values: float32 or float16 (nnz,). col_idx: uint8, uint16 or int32 (nnz,). row_ptr: int32 (rows + 1,), row r
-    occupies ``values[row_ptr[r]:row_ptr[r + 1]]``. shape: that of the dense weight, (M, K) or (M, C, kh, kw).
+    values: float32 or float16 (nnz,); (nnz, b) where each b rows are a block, which is a row of the others. col_idx:
+    uint8, uint16 or int32 (nnz,). row_ptr: int32 (rows + 1,), row r occupies ``values[row_ptr[r]:row_ptr[r + 1]]``.
+    shape: that of the dense weight, (M, K) or (M, C, kh, kw).
     """
 
     values: Array
@@ -43,6 +47,11 @@ class Csr:
     def nnz(self) -> int:
         """Number of stored values."""
         return int(self.values.size)
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of the matrix that share their columns."""
+        return int(self.values.shape[1]) if self.values.ndim == 2 else 1
 
     @property
     def nbytes(self) -> int:
@@ -61,18 +70,32 @@ def index_dtype(columns: int) -> np.dtype[Any]:
     raise CsrError(f"A row of {columns} columns cannot be indexed with int32; split the layer or leave it dense.")
 
 
-def from_dense(weight: Array) -> Csr:
+def from_dense(weight: Array, block_rows: int = 1) -> Csr:
     """CSR of a float32 weight of two or more dimensions; zeros, −0 among them, are not stored.
 
+    block_rows: 2 or 4 where that many rows, which have to divide all, share their columns; zeros are then stored where
+    another row of the block has none.
     Raises CsrError when rows, columns or non-zeros exceed int32.
     """
-    matrix = np.ascontiguousarray(weight, dtype=np.float32).reshape(weight.shape[0], -1)
-    rows, cols = np.nonzero(matrix)
-    if max(matrix.shape[0], rows.size) > _INT32_MAX:
+    matrix = np.ascontiguousarray(weight, dtype=np.float32).reshape(weight.shape[0] // block_rows, block_rows, -1)
+    kept = np.any(matrix != 0, axis=1)
+    rows, cols = np.nonzero(kept)
+    if max(matrix.shape[0], rows.size) > _INT32_MAX // block_rows:
         raise CsrError(f"A weight of shape {weight.shape} has more non-zeros than int32 counts; leave it dense.")
     row_ptr = np.zeros(matrix.shape[0] + 1, np.int32)
     np.cumsum(np.bincount(rows, minlength=matrix.shape[0]), out=row_ptr[1:])
-    return Csr(matrix[rows, cols], cols.astype(index_dtype(matrix.shape[1])), row_ptr, tuple(weight.shape))
+    values = matrix[rows, :, cols]
+    cols = cols.astype(index_dtype(matrix.shape[2]))
+    return Csr(values[:, 0].copy() if block_rows == 1 else values, cols, row_ptr, tuple(weight.shape))
+
+
+def find_blocks(weight: Array) -> int:
+    """Rows of the largest blocks in which the weight takes no more bytes than row by row; 1 if there are none."""
+    plain = from_dense(weight)
+    for rows in BLOCKS:
+        if weight.shape[0] % rows == 0 and plain.nnz and from_dense(weight, rows).nbytes <= plain.nbytes:
+            return rows
+    return 1
 
 
 def in_half_precision(csr: Csr) -> Csr:
@@ -84,15 +107,16 @@ def in_half_precision(csr: Csr) -> Csr:
 
 def to_dense(csr: Csr) -> Array:
     """The float32 weight of ``csr.shape``; the inverse of :func:`from_dense`."""
-    rows = csr.shape[0]
-    dense = np.zeros((rows, math.prod(csr.shape[1:])), np.float32)
-    dense[np.repeat(np.arange(rows), np.diff(csr.row_ptr)), csr.col_idx] = csr.values
+    rows = csr.shape[0] // csr.block_rows
+    dense = np.zeros((rows, csr.block_rows, math.prod(csr.shape[1:])), np.float32)
+    dense[np.repeat(np.arange(rows), np.diff(csr.row_ptr)), :, csr.col_idx] = csr.values.reshape(-1, csr.block_rows)
     return dense.reshape(csr.shape)
 
 
 def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]) -> Csr:
     """The arrays as a :class:`Csr`, if that is what they are. NaN and infinity are legal values.
 
+    Values of two dimensions are blocks of 2 or 4 rows, a row of them a block.
     Raises CsrError with the first rule that is broken: dtypes, ranks, positive dimensions, row_ptr of rows + 1
     entries from 0 up to nnz, never falling; columns in range and strictly ascending within a row.
     """
@@ -101,19 +125,24 @@ def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]
             f"types are {values.dtype}, {col_idx.dtype}, {row_ptr.dtype}, "
             "not float32 or float16 values, uint8/uint16/int32 col_idx and int32 row_ptr"
         )
-    if values.ndim != 1 or col_idx.ndim != 1 or row_ptr.ndim != 1:
+    if values.ndim not in (1, 2) or col_idx.ndim != 1 or row_ptr.ndim != 1:
         raise CsrError("values, col_idx and row_ptr must each have one dimension")
+    block = int(values.shape[1]) if values.ndim == 2 else 1
+    if values.ndim == 2 and block not in BLOCKS:
+        raise CsrError(f"the rows of values have {block} entries, not the 2 or 4 of a block")
     if len(shape) < 2 or min(shape) < 1:
         raise CsrError(f"weight_shape {list(shape)} must have two or more positive dimensions")
-    rows, columns = shape[0], math.prod(shape[1:])
+    rows, columns = shape[0] // block, math.prod(shape[1:])
+    if shape[0] % block:
+        raise CsrError(f"{shape[0]} rows are no whole number of blocks of {block}")
     if columns > _INT32_MAX:
         raise CsrError(f"weight_shape {list(shape)} has more columns than int32 counts")
     if row_ptr.size != rows + 1:
         raise CsrError(f"row_ptr has {row_ptr.size} entries for {rows} rows, not {rows + 1}")
-    if values.size != col_idx.size:
-        raise CsrError(f"there are {values.size} values and {col_idx.size} column indices")
-    if row_ptr[0] != 0 or row_ptr[-1] != values.size or np.any(row_ptr[1:] < row_ptr[:-1]):
-        raise CsrError(f"row_ptr must rise from 0 to {values.size} and never fall")
+    if len(values) != col_idx.size:
+        raise CsrError(f"there are {len(values)} values and {col_idx.size} column indices")
+    if row_ptr[0] != 0 or row_ptr[-1] != len(values) or np.any(row_ptr[1:] < row_ptr[:-1]):
+        raise CsrError(f"row_ptr must rise from 0 to {len(values)} and never fall")
     cols = col_idx.astype(np.int64)
     if cols.size and (cols.min() < 0 or cols.max() >= columns):
         raise CsrError(f"a column index lies outside 0…{columns - 1}")

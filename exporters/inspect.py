@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from exporters.layers import Format
+from exporters.layers import Format, csr_format
 from exporters.ops import DOMAIN
 from exporters.read import read
 from exporters.untrusted.csr_nodes import check_edge_weight
@@ -127,7 +127,8 @@ def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> li
         key: to_array(constants[name]) for key, name in zip(op.inputs, node.input, strict=True) if key in op.constants
     }
     nnz = int(np.count_nonzero(arrays["values" if op.is_csr else "W"]))
-    kind: Format = "csr" if op.is_csr else "depthwise" if op.base == "DepthwiseConv" else "dense"
+    rows = arrays["values"].shape[1] if op.in_blocks else 1
+    kind: Format = csr_format(rows) if op.is_csr else "depthwise" if op.base == "DepthwiseConv" else "dense"
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
     return [LayerRow(node_name(node), op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)]
 

@@ -9,7 +9,12 @@ from typing import Literal
 import onnx
 
 Values = Literal["float32", "float16"]
-Format = Literal["csr", "dense", "depthwise"]
+Format = Literal["csr", "csr 2x1", "csr 4x1", "dense", "depthwise"]
+
+
+def csr_format(block_rows: int) -> Format:
+    """What a report calls CSR in blocks of that many rows."""
+    return "csr" if block_rows == 1 else "csr 2x1" if block_rows == 2 else "csr 4x1"
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class LayerInfo:
     op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm`` (:func:`exporters.describe` tells of
     other layers as well). kernel, stride: (height, width),
     (1, 1) for a linear layer. out_pixels: output height × width for one image, 1 for a linear layer. sparsity: share
-    of exact zeros among its out_channels · in_channels · kernel weights.
+    of exact zeros among its out_channels · in_channels · kernel weights. block_rows: output channels whose non-zeros
+    lie in the same columns, 2 or 4, else 1; block_density: share of the weights that such blocks store.
     """
 
     name: str
@@ -31,14 +37,17 @@ class LayerInfo:
     out_pixels: int
     nnz: int
     sparsity: float
+    block_rows: int = 1
+    block_density: float = 0.0
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a layer becomes CSR, and why, in words for the manifest."""
+    """Whether a layer becomes CSR, and why, in words for the manifest; in_blocks: in its blocks, if it has any."""
 
     sparse: bool
     reason: str
+    in_blocks: bool = True
 
 
 Decide = Callable[[LayerInfo], Decision]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporters.ops._op import EdgeOp, build_node, csr_constants, initializer
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
+from exporters.ops.block_csr_conv import BLOCK_CSR_CONV_ADDS, BLOCK_CSR_CONVS
 from exporters.ops.csr_conv import CSR_CONV, CSR_CONVS
 from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
 from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
@@ -14,6 +15,8 @@ from exporters.ops.global_average_pool import GLOBAL_AVERAGE_POOL
 OPS: dict[str, EdgeOp] = {
     op.name: op
     for op in (
+        *BLOCK_CSR_CONVS,
+        *BLOCK_CSR_CONV_ADDS,
         *CSR_CONVS,
         *CSR_CONV_ADDS,
         *CSR_GEMMS,

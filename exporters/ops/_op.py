@@ -40,6 +40,11 @@ class EdgeOp:
         """Whether its weight is stored as CSR."""
         return "row_ptr" in self.constants
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether rows of its CSR are blocks of output channels."""
+        return self.base.startswith("Block")
+
 
 def with_each_activation(
     base: str, inputs: Sequence[str], constants: Sequence[str], body: str, attributes: Sequence[str] = ()

@@ -44,6 +44,32 @@ CSR_TO_DENSE = """
   W = Reshape (flat, weight_shape)
 """
 
+# The same where a row of the CSR is a block of rows of W: values [nnz, height], value (i, r) in row r of the block.
+_FIRST_INDEX = """
+  base = Mul (rows, n_cols)
+  index = Add (base, cols)
+"""
+_BLOCK_INDEX = """
+  n_ptr = Shape (row_ptr)
+  n_blocks = Sub (n_ptr, one)
+  height = Div (n_rows, n_blocks)
+  first = Mul (rows, height)
+  first_base = Mul (first, n_cols)
+  first_index = Add (first_base, cols)
+  column = Unsqueeze (first_index, one)
+  count = Squeeze (height)
+  step = Constant <value = int64 {1}> ()
+  steps = Range (axis, count, step)
+  offsets = Mul (steps, n_cols)
+  both = Add (column, offsets)
+  index = Reshape (both, last)
+"""
+BLOCKS_TO_DENSE = (
+    CSR_TO_DENSE.replace(_FIRST_INDEX, _BLOCK_INDEX)
+    .replace("nnz = Shape (values)", "nnz = Shape (col_idx)")
+    .replace("wide = Cast <to = 1> (values)", "in_blocks = Cast <to = 1> (values)\n  wide = Reshape (in_blocks, last)")
+)
+
 CONV_ATTRIBUTES = "strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations"
 WINDOW = ("strides", "pads", "dilations")
 

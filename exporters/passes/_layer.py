@@ -10,9 +10,9 @@ from typing import Literal, cast
 import numpy as np
 import onnx_ir as ir
 
-from exporters.csr import Array, Csr, from_dense, in_half_precision
+from exporters.csr import Array, Csr, find_blocks, from_dense, in_half_precision
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
-from exporters.layers import LayerInfo, LayerReport, Values
+from exporters.layers import LayerInfo, LayerReport, Values, csr_format
 from exporters.ops import OPS
 from exporters.passes._activation import Found, find_activation
 from exporters.passes._graph import constant, ints, only_user, static_shape
@@ -153,9 +153,14 @@ class Layer:
         """Non-zero weights."""
         return int(np.count_nonzero(self.weight))
 
-    def csr(self, values: Values) -> Csr:
+    @cached_property
+    def block_rows(self) -> int:
+        """Output channels that share their columns; 1 for what no op in blocks can take."""
+        return find_blocks(self.weight) if self.kind == "conv" else 1
+
+    def csr(self, values: Values, in_blocks: bool = False) -> Csr:
         """The weight as it is stored in a CSR op."""
-        exact = from_dense(self.weight)
+        exact = from_dense(self.weight, self.block_rows if in_blocks else 1)
         return in_half_precision(exact) if values == "float16" else exact
 
     def info(self) -> LayerInfo:
@@ -170,12 +175,15 @@ class Layer:
             out_pixels=self.out_pixels or 1,
             nnz=self.nnz,
             sparsity=1 - self.nnz / self.weight.size,
+            block_rows=self.block_rows,
+            block_density=self.csr("float32", True).values.size / self.weight.size if self.block_rows > 1 else 0.0,
         )
 
     def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
-        is_csr = op is not None and OPS[op].is_csr
+        is_csr, in_blocks = op is not None and OPS[op].is_csr, op is not None and OPS[op].in_blocks
+        stored = self.csr(values, in_blocks) if is_csr else None
         pixels = self.out_pixels or 0
         return LayerReport(
             name=self.name,
@@ -183,12 +191,12 @@ class Layer:
             shape=tuple(self.weight.shape),
             sparsity=1 - self.nnz / self.weight.size,
             nnz=self.nnz,
-            format="csr" if is_csr else "depthwise" if self.kind == "depthwise" else "dense",
+            format=csr_format(stored.block_rows) if stored else "depthwise" if self.kind == "depthwise" else "dense",
             reason=reason,
             bytes_dense=bytes_dense,
-            bytes=self.csr(values).nbytes + self.bias.nbytes if is_csr else bytes_dense,
+            bytes=stored.nbytes + self.bias.nbytes if stored else bytes_dense,
             macs_dense=self.weight.size * pixels,
-            macs=(self.nnz if is_csr else self.weight.size) * pixels,
+            macs=(stored.values.size if stored else self.weight.size) * pixels,
         )
 
 

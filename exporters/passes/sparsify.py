@@ -1,5 +1,6 @@
 """[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``.
 
+Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees.
 ``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
 them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
@@ -22,7 +23,7 @@ _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays s
 
 
 class Sparsify(ir.passes.InPlacePass):
-    """Conv, Gemm → CsrConv, CsrGemm where ``decide`` says so."""
+    """Conv, Gemm → CsrConv, BlockCsrConv, CsrGemm where ``decide`` says so."""
 
     def __init__(self, decide: Decide, values: Values = "float32") -> None:
         self._decide, self._values = decide, values
@@ -60,7 +61,7 @@ class Sparsify(ir.passes.InPlacePass):
 
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:
     """The op of our domain for each layer that becomes one."""
-    ops = {layer.name: _name(layer.sparse_op, layer) for layer in layers if decisions[layer.name].sparse}
+    ops = {layer.name: _sparse_name(layer, decisions[layer.name]) for layer in layers if decisions[layer.name].sparse}
     convolutions = {layer.name for layer in layers if layer.kind == "conv"}
     if convolutions and not convolutions & ops.keys():
         return {}
@@ -77,6 +78,11 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str
     return ops
 
 
+def _sparse_name(layer: Layer, decision: Decision) -> str:
+    blocks = "Block" if layer.block_rows > 1 and decision.in_blocks else ""
+    return _name(blocks + layer.sparse_op, layer)
+
+
 def _name(op: str, layer: Layer) -> str:
     return op_for(op, layer.found.activation).name
 
@@ -90,7 +96,7 @@ def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
     if OPS[op].base == "DepthwiseConv":
         attributes["group"] = layer.group
     csr = OPS[op].is_csr
-    constants = csr_constants(layer.csr(values)) if csr else {"W": layer.weight}
+    constants = csr_constants(layer.csr(values, OPS[op].in_blocks)) if csr else {"W": layer.weight}
     # The bias stays the initializer that it is: another layer may share it.
     inputs = {"X": layer.source, "bias": layer.bias_value}
     if layer.residual is not None:

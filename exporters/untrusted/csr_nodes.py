@@ -80,6 +80,8 @@ def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple
     if min(shape) < 1 or math.prod(shape) > 2**40:
         raise TooLargeError(f"weight_shape {list(shape)} of {shape_tensor.name!r} is no size of a weight.")
     values, col_idx, row_ptr = (to_array(tensors[key]) for key in ("values", "col_idx", "row_ptr"))
+    if values.ndim != (2 if op.in_blocks else 1):
+        raise CsrError(f"values has {values.ndim} dimensions")
     validate(values, col_idx, row_ptr, shape)
     return shape, 4 * math.prod(shape)
 

@@ -37,6 +37,49 @@ def test_equals_scipy(weight: np.ndarray) -> None:
     assert made.nnz == oracle.nnz
 
 
+@given(WEIGHTS, st.sampled_from([2, 4]))
+def test_blocks_hold_the_rows_that_they_stand_for(weight: np.ndarray, block_rows: int) -> None:
+    weight = np.repeat(weight, block_rows, axis=0)
+    made = csr.from_dense(weight, block_rows)
+    assert np.array_equal(csr.to_dense(made), weight, equal_nan=True)
+    assert made.block_rows == block_rows
+    csr.validate(made.values, made.col_idx, made.row_ptr, made.shape)
+    # Row by row every column has its own value and number; in blocks the number is shared.
+    assert made.nnz == csr.from_dense(weight).nnz
+    assert not np.any(weight) or csr.find_blocks(weight) >= block_rows
+
+
+def test_blocks_are_only_found_where_they_save_bytes() -> None:
+    weight = np.zeros((8, 300), np.float32)
+    weight[::2, :100] = 1  # half of each block would be zeros that are stored
+    assert csr.find_blocks(weight) == 1
+    weight[1::2, :100] = 1
+    assert csr.find_blocks(weight) == 4
+    weight[4:6, 100:200] = 1
+    assert csr.find_blocks(weight) == 4  # few halves of blocks: shared numbers save more than zeros cost
+    weight[2:4, :100] = 0
+    weight[4:6, 100:300] = 1
+    assert csr.find_blocks(weight) == 2
+    assert csr.find_blocks(np.ones((7, 9), np.float32)) == 1  # no whole number of blocks
+    assert csr.find_blocks(np.zeros((8, 9), np.float32)) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "message"),
+    [
+        (np.ones((1, 3), np.float32), (3, 4), "rows of values have 3 entries"),
+        (np.ones((1, 1), np.float32), (1, 4), "rows of values have 1 entries"),
+        (np.ones((1, 2), np.float32), (3, 4), "no whole number of blocks"),
+        (np.ones((1, 2), np.float32), (4, 4), "row_ptr has 2 entries for 2 rows"),
+        (np.ones((2, 2), np.float32), (2, 4), "2 values and 1 column"),
+        (np.ones((1, 2, 1), np.float32), (2, 4), "one dimension"),
+    ],
+)
+def test_arrays_that_are_no_blocks_are_refused(values: np.ndarray, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(CsrError, match=message):
+        csr.validate(values, np.zeros(1, np.uint8), np.array([0, 1], np.int32), shape)
+
+
 @pytest.mark.parametrize(
     ("columns", "dtype"),
     [(1, np.uint8), (256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.int32), (2**31, np.int32)],

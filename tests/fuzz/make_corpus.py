@@ -1,8 +1,9 @@
 """Writes the corpus of csr_harness.c: `python tests/fuzz/make_corpus.py`. Sound weights of many kinds, and broken ones.
 
-Layout, little-endian: op (1: CsrGemm; else twice the output rows of a block, 0 for CSR), width of a column (0, 1, 2: uint8, uint16, int32), number of dimensions,
-strides, pads, height and width, number of bias elements (uint16), of values, of columns, of row_ptr entries, two bytes
-of padding; then weight_shape int64, values float32 (a row of them a block), col_idx, row_ptr int32.
+Layout, little-endian: op (1: CsrGemm; else twice the output rows of a block, 0 for CSR), width of a column (0, 1, 2:
+uint8, uint16, int32), number of dimensions, strides, pads, height and width, number of bias elements (uint16), of
+values (of blocks), of columns, of row_ptr entries, two bytes of padding; then weight_shape int64, values float32,
+col_idx, row_ptr int32.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def seeds() -> dict[str, bytes]:
     for rows in (2, 4):
         for dims in ((40, 33, 1, 1), (8, 3, 3, 3)):
             parts = blocks(dims, rows, other)
-            found[f"{'x'.join(map(str, dims))}-blocks-{rows}"] = seed(dims, *parts, block_rows=rows, window=(5, 0x55, 0x76))
+            found[f"{'x'.join(map(str, dims))}-blocks-{rows}"] = seed(
+                dims, *parts, block_rows=rows, window=(5, 0x55, 0x76)
+            )
     found["blocks-of-3"] = seed((9, 7, 1, 1), *blocks((9, 7, 1, 1), 3, other), block_rows=3)
     found["half-a-block"] = seed((10, 7, 1, 1), *blocks((12, 7, 1, 1), 4, other), block_rows=4)
     found["wide-rows"] = seed((3, 900), *csr((3, 900), 0.05, rng), width=1)

@@ -18,14 +18,14 @@ def random_sparse(rng: np.random.Generator, shape: tuple[int, ...], sparsity: fl
     return np.where(rng.random(shape) < sparsity, 0, rng.normal(size=shape)).astype(np.float32)
 
 
-def csr(weight: Array) -> dict[str, Array]:
-    """The constants of CsrConv or CsrGemm for a weight [M, C, kh, kw] or [M, K], without the bias."""
-    flat = weight.reshape(weight.shape[0], -1)
-    rows, columns = np.nonzero(flat)
-    last = flat.shape[1] - 1
+def csr(weight: Array, block_rows: int = 1) -> dict[str, Array]:
+    """The constants of CsrConv, BlockCsrConv or CsrGemm for a weight [M, C, kh, kw] or [M, K], without the bias."""
+    flat = weight.reshape(weight.shape[0] // block_rows, block_rows, -1)
+    rows, columns = np.nonzero(np.any(flat != 0, axis=1))
+    last = flat.shape[2] - 1
     index = np.uint8 if last < 2**8 else np.uint16 if last < 2**16 else np.int32
     return {
-        "values": flat[rows, columns],
+        "values": flat[rows, :, columns] if block_rows > 1 else flat[rows, 0, columns],
         "col_idx": columns.astype(index),
         "row_ptr": np.searchsorted(rows, np.arange(flat.shape[0] + 1)).astype(np.int32),
         "weight_shape": np.array(weight.shape, np.int64),
@@ -48,7 +48,7 @@ def model(
     **attributes: Any,
 ) -> bytes:
     """One node called `name` from X to Y; the constants named in `fed` become inputs of the graph instead."""
-    extra = ["residual"] if op.startswith("CsrConvAdd") else []
+    extra = ["residual"] if op.startswith(("CsrConvAdd", "BlockCsrConvAdd")) else []
     node = helper.make_node(
         op, inputs or ["X", *constants, *extra], ["Y"], name=name, domain="chita.edge", **attributes
     )

@@ -75,6 +75,8 @@ static int read_csr(node* n, int rank, int values_rank, op_source* source, csr_a
     return node_refuse(n, "its input values must be float32 or float16");
   if (values.rank != values_rank)
     return node_refuse(n, "its input values has %d dimensions, %d are needed", (int64_t)values.rank, (int64_t)values_rank);
+  if (values_rank == 2 && values.dims[1] != 2 && values.dims[1] != 4)
+    return node_refuse(n, "the rows of values have %d entries, blocks of 2 or 4 output channels are needed", values.dims[1]);
   if (col_idx.type != ORT_UINT8 && col_idx.type != ORT_UINT16 && col_idx.type != ORT_INT32)
     return node_refuse(n, "its input col_idx must be uint8, uint16 or int32");
   if (col_idx.rank != 1) return node_refuse(n, "its input col_idx must have one dimension");

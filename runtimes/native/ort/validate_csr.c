@@ -60,7 +60,7 @@ int csr_validate(const csr_arrays* csr, int rank, csr_dims* dims, text* why) {
   if (csr->n_bias != dims->rows)
     REFUSE("bias has %d elements, a weight of %d rows needs as many", csr->n_bias, dims->rows);
   if (csr->block_rows != 1 && csr->block_rows != 2 && csr->block_rows != 4)
-    REFUSE("the rows of values have %d entries, blocks of 2 or 4 output channels are needed", csr->block_rows);
+    REFUSE("blocks have %d output channels, 1, 2 or 4 are known", csr->block_rows);
   if (dims->rows % csr->block_rows)
     REFUSE("%d output channels are no whole number of blocks of %d", dims->rows, csr->block_rows);
   const int64_t rows = dims->rows / csr->block_rows, most = MAX_ELEMENTS / csr->block_rows;

@@ -55,5 +55,3 @@ def test_the_same_as_csr_of_the_same_weights(isa: str, block: int, kernels: Call
     expected = kernels("reference").csr_conv(Csr.of(weights), bias, window, (0, 6)).run(x)
     assert np.isnan(y).any()
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
-
-
