@@ -90,10 +90,10 @@ def from_dense(weight: Array, block_rows: int = 1) -> Csr:
 
 
 def find_blocks(weight: Array) -> int:
-    """Rows of the largest blocks in which the weight takes no more bytes than row by row; 1 if there are none."""
+    """Rows of the largest blocks in which the weight, if it has zeros, takes no more bytes than row by row; else 1."""
     plain = from_dense(weight)
-    for rows in BLOCKS:
-        if weight.shape[0] % rows == 0 and plain.nnz and from_dense(weight, rows).nbytes <= plain.nbytes:
+    for rows in BLOCKS if 0 < plain.nnz < weight.size else ():
+        if weight.shape[0] % rows == 0 and from_dense(weight, rows).nbytes <= plain.nbytes:
             return rows
     return 1
 

@@ -112,7 +112,7 @@ def test_grouped_and_linear_variants_stay(from_text: Callable, rng: np.random.Ge
     arrays = {"wg": rng.normal(size=(8, 4, 1, 1)), "wp": rng.normal(size=(8, 8, 1, 1)), "b": np.ones(8)}
     arrays |= {"wl": rng.normal(size=(8, 3)), "bl": np.ones(3)}
     model, step = sparsify(from_text(text, arrays), lambda name: True)
-    assert [op for op, _ in nodes(model)] == ["Conv", "BlockCsrConv", "Flatten", "Gemm"]
+    assert [op for op, _ in nodes(model)] == ["Conv", "CsrConv", "Flatten", "Gemm"]
     assert [row.reason for row in step.reports] == ["it is a grouped convolution", "test"]
 
 
