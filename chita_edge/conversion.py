@@ -21,7 +21,7 @@ from chita_edge.prune_stage import mean_curvature
 from chita_edge.pruning import Constraint, Layer, LayerFacts, Problem, get_allocation, get_pattern
 from chita_edge.pruning.conversion import convert as convert_weights
 from chita_edge.reconstruction import reconstruct
-from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
+from chita_edge.tuning import recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +100,8 @@ def convert(
         sets = {name: Constraint(pattern, (masks[name].shape,), keep) for name, keep in zip(names, kept, strict=True)}
         masks = reconstruct(converted, dense, images, sets, masks, ridge=config.fit_ridge, progress=progress)
         seconds["reconstruct"] = time.perf_counter() - started
-    if views and method.reconstruct:
+    if views:
         converted = recalibrated_if_closer(converted, dense, images, views=views, seed=seed, progress=progress)
-    elif views:
-        recalibrate_batch_norm(converted, images, views=views, seed=seed, progress=progress)
 
     layer_figures = tuple(
         LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))

@@ -28,7 +28,7 @@ from chita_edge.shrinking import (
     weight_masks,
     zero_channels,
 )
-from chita_edge.tuning import recalibrate_batch_norm, recalibrated_if_closer
+from chita_edge.tuning import recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,10 +97,8 @@ def prune_channels(
         zero_channels(pruned, groups, choice.kept)
         clock.spent("reconstruct")
     views, images = config.recalibration_views, calibration.images
-    if views and method.reconstruct:
+    if views:
         pruned = recalibrated_if_closer(pruned, dense, images, views=views, seed=config.seed, progress=progress)
-    elif views:
-        recalibrate_batch_norm(pruned, images, views=views, seed=config.seed, progress=progress)
     clock.spent("batch norm")
 
     figures = PruneFigures(

@@ -28,6 +28,7 @@ class PruneConfig(BaseModel):
         fit_images: at most so many calibration images refit the layers; as many as fit into memory when None.
         gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
+        augment: take the gradients of shifted and flipped views, of the kind that the network knows from its training.
         gradient_batch: images a forward pass of the gradients.
         gradient_storage: "float32", or "bfloat16" for half the disk space; of gradients in files.
         memory_budget_bytes: gradients that exceed it go to files, and no more images refit the layers than it holds.
@@ -55,12 +56,13 @@ class PruneConfig(BaseModel):
     cost_table: dict[str, tuple[tuple[float, float], ...]] | None = None
     stages: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule: str = "exponential"
-    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     first_order: bool = False
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     fit_images: Annotated[int, Field(ge=1)] | None = None
     gradient_samples: Annotated[int, Field(ge=1)] | None = 500
     samples_per_row: Annotated[int, Field(ge=1)] = 1
+    augment: bool = True
     gradient_batch: Annotated[int, Field(ge=1)] = 25
     gradient_storage: Literal["float32", "bfloat16"] = "float32"
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30

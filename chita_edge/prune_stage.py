@@ -17,6 +17,8 @@ from chita_edge.pruning import Layer, Problem, Solution
 from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.columns import squared_norms
 from chita_edge.pruning.journal import FORGETFUL, Journal
+from chita_edge.tuning.familiar import PLAIN
+from chita_edge.tuning.views import darkest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Constraint, Solver
     from chita_edge.resume import StateFolder
+    from chita_edge.tuning.views import Augmentation
 
     Solve = Callable[[GradientMatrix], dict[str, torch.Tensor]]
 
@@ -47,6 +50,7 @@ class Stages:
         state: where finished work goes, if anywhere.
         ranks: the other processes, if any.
         progress: called with stages "gradients" and "solve".
+        augmentation: of the images whose gradients are taken; none when None.
         seconds: wall-clock time spent, by stage name; added to.
     """
 
@@ -57,6 +61,7 @@ class Stages:
     state: StateFolder | None = None
     ranks: Ranks | None = None
     progress: Progress = silent
+    augmentation: Augmentation | None = None
     seconds: dict[str, float] = field(default_factory=lambda: {"gradients": 0.0, "solve": 0.0})
 
     def run(
@@ -119,7 +124,15 @@ class Stages:
         with timed(self.seconds, "gradients"):
             kept = None if self.state is None else self.state.gradients(name)
             return stage_gradients(
-                model, self.calibration, self.names, self.config, stage, rows, keep_in=kept, progress=self.progress
+                model,
+                self.calibration,
+                self.names,
+                self.config,
+                stage,
+                rows,
+                augmentation=self.augmentation,
+                keep_in=kept,
+                progress=self.progress,
             )
 
     def _solve(
@@ -168,18 +181,30 @@ def stage_gradients(
     stage: int,
     rows: slice,
     *,
+    augmentation: Augmentation | None = None,
     keep_in: tuple[Path, str] | None = None,
     progress: Progress = silent,
 ) -> GradientMatrix:
-    """Some rows of one stage's gradients: each stage takes the next images, round and round."""
+    """Some rows of one stage's gradients: each stage takes the next images, round and round, and new views of them."""
     total, count = len(calibration.images), stage_images(calibration, config)
     first, last = (row * config.samples_per_row for row in (rows.start, rows.stop))
-    start, stop = stage * count % total + first, stage * count % total + last
+    offset = stage * count % total
+    start, stop = offset + first, offset + last
     # A view where it can be: a thousand large images need not be in memory twice.
     chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
+    images = calibration.images[chosen]
+    if augmentation is not None and augmentation != PLAIN and len(images):
+        dark, seed = darkest(calibration.images), (config.seed * 1000 + stage) * 1_000_003
+        # Each image has a generator of its own: its view does not depend on who takes which rows.
+        images = torch.cat(
+            [
+                augmentation.views(image[None], torch.Generator().manual_seed(seed + number), dark)
+                for number, image in enumerate(images, start=start)
+            ]
+        )
     return per_sample_gradients(
         model,
-        calibration.images[chosen],
+        images,
         calibration.labels[chosen],
         names,
         batch_size=config.gradient_batch,

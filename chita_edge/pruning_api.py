@@ -26,7 +26,7 @@ from chita_edge.pruning.journal import FORGETFUL
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.resume import StateFolder, fingerprint
-from chita_edge.tuning import recalibrated_if_closer
+from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.pruning import Solution
+    from chita_edge.tuning.views import Augmentation
 
 
 def prune(
@@ -123,14 +124,20 @@ def _prune(
     shapes = tuple(parameters[name].shape for name in names)
 
     with _opened(state_dir, dense, calibration, names, config, ranks) as state:
-        stages = Stages(calibration, names, config, solver, state, ranks, progress)
+        augmentation = familiar_augmentation(dense, calibration.images, seed=config.seed)
+        views = augmentation if config.augment else None
+        stages = Stages(calibration, names, config, solver, state, ranks, progress, views)
         seconds = stages.seconds
         for stage, sparsity in enumerate(sparsities):
             facts = _facts(dense, pruned, names, config, calibration.images[:1])
             constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
             solution = stages.run(stage, pruned, constraint, None if stage else gradients)
             masks = _apply(names, solution, parameters)
-        masks = _finish(pruned, dense, calibration, config, constraint, masks, state, ranks, seconds, progress)
+            if stage + 1 < len(sparsities):  # gradients of a network whose statistics are wrong say little
+                _recalibrate(pruned, dense, calibration, config, augmentation, seconds, views=1)
+        masks = _finish(
+            pruned, dense, calibration, config, constraint, masks, state, ranks, augmentation, seconds, progress
+        )
         if ranks is not None:
             masks = _share(ranks, pruned, masks)
     return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
@@ -145,6 +152,7 @@ def _finish(
     masks: dict[str, torch.Tensor],
     state: StateFolder | None,
     ranks: Ranks | None,
+    augmentation: Augmentation,
     seconds: dict[str, float],
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
@@ -167,16 +175,34 @@ def _finish(
                 ranks=ranks,
                 progress=progress,
             )
-    if ranks is not None and not ranks.leads:
-        return masks
+    if ranks is None or ranks.leads:
+        _recalibrate(pruned, dense, calibration, config, augmentation, seconds, progress)
+    return masks
+
+
+def _recalibrate(
+    pruned: nn.Module,
+    dense: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig,
+    augmentation: Augmentation,
+    seconds: dict[str, float],
+    progress: Progress = silent,
+    views: int | None = None,
+) -> None:
+    """Replace the batch-norm statistics, in place, where that helps."""
     with timed(seconds, "batch norm"):
-        views = config.recalibration_views
-        if views:
+        if config.recalibration_views:
             recalibrated = recalibrated_if_closer(
-                pruned, dense, images, views=views, seed=config.seed, progress=progress
+                pruned,
+                dense,
+                calibration.images,
+                views=views or config.recalibration_views,
+                augmentation=augmentation,
+                seed=config.seed,
+                progress=progress,
             )
             pruned.load_state_dict(recalibrated.state_dict())
-    return masks
 
 
 def _share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -198,7 +224,8 @@ def calibration_gradients(
 ) -> GradientMatrix:
     """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
     rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
-    return stage_gradients(model, calibration, names, config, stage, rows, progress=progress)
+    augmentation = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
+    return stage_gradients(model, calibration, names, config, stage, rows, augmentation=augmentation, progress=progress)
 
 
 @contextmanager

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from chita_edge.pruning.quadratic import Quadratic
 
 _REFINEMENTS = 2
+# Relative errors of the step, whose square is the objective's relative excess. The objective itself is float32 in its
+# data, and one of many blocks: less than 1e-6 is enough.
+_TOLERANCE = 1e-5
+_TOLERANCE_FROM_GUESS = 5e-4
 _FLOAT32_NOISE = 1e-7
 # Systems smaller than this are cheap to solve in float64.
 _SMALL = 64
 
 
-def back_solve(quadratic: Quadratic, factor: torch.Tensor | None = None) -> torch.Tensor:
+def back_solve(
+    quadratic: Quadratic, factor: torch.Tensor | None = None, *, guess: torch.Tensor | None = None
+) -> torch.Tensor:
     """Minimise q over all its weights: ridge regression in residual form.
 
     With b the residual when these weights keep their dense values, w = w̄ + d where
@@ -34,6 +40,7 @@ def back_solve(quadratic: Quadratic, factor: torch.Tensor | None = None) -> torc
     Args:
         quadratic: q.
         factor: lower Cholesky factor, float32 (m, m), of an approximation of AᵀA + ρI, where one is at hand already.
+        guess: with a factor, about where the minimum is.
 
     Returns:
         float32 (m,).
@@ -62,6 +69,8 @@ def back_solve(quadratic: Quadratic, factor: torch.Tensor | None = None) -> torc
             lambda d: torch.mv(columns, torch.mv(columns.T, d)).add_(d, alpha=damping),
             -torch.mv(columns, offset),
             factor,
+            start=None if guess is None else guess - quadratic.dense,
+            tolerance=_TOLERANCE if guess is None else _TOLERANCE_FROM_GUESS,
         )
     return quadratic.dense + (_in_float64(quadratic) if step is None else step)
 

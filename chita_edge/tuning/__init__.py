@@ -2,8 +2,10 @@
 
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
 from chita_edge.tuning.checkpoint import Checkpoint, CheckpointError
-from chita_edge.tuning.closer import divergence, recalibrated_if_closer
+from chita_edge.tuning.closer import recalibrated_if_closer
 from chita_edge.tuning.distill import Distilled, DivergedError, distill
+from chita_edge.tuning.divergence import divergence
+from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Recipe",
     "distill",
     "divergence",
+    "familiar_augmentation",
     "recalibrate_batch_norm",
     "recalibrated_if_closer",
 ]

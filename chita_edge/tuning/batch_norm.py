@@ -9,10 +9,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from chita_edge.progress import Progress, silent
-from chita_edge.tuning.views import shifted_and_flipped
+from chita_edge.tuning.views import Augmentation, darkest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def has_statistics(model: nn.Module) -> bool:
+    """Whether there is anything to recalibrate."""
+    return bool(_norms(model))
 
 
 def recalibrate_batch_norm(
@@ -20,6 +25,7 @@ def recalibrate_batch_norm(
     images: torch.Tensor,
     *,
     views: int = 1,
+    augmentation: Augmentation | None = None,
     batch_size: int = 100,
     seed: int = 0,
     progress: Progress = silent,
@@ -32,14 +38,16 @@ def recalibrate_batch_norm(
     Args:
         model: any network.
         images: float32 (n, channels, height, width), in no particular order.
-        views: how often the images pass. With more than one, every pass but the first sees shifted and flipped copies,
-            which small calibration sets need: their plain statistics are sharper than the training set's were.
+        views: how often the images pass.
+        augmentation: new views of them in every pass. A small calibration set needs those that the network was trained
+            on, see `familiar_augmentation`: its plain statistics are sharper than the training set's were. None for
+            the images as they are.
         batch_size: images a batch; a last batch of less than half of it is joined to the one before.
         seed: of shifts, flips and batches.
         progress: called with stage "batch norm".
 
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = _norms(model)
     modes = {module: module.training for module in model.modules()}
     momenta = [norm.momentum for norm in norms]
     if not norms:
@@ -53,7 +61,7 @@ def recalibrate_batch_norm(
         progress("batch norm", 0, views * len(images))
         done = 0
         with torch.no_grad():
-            for batch in _batches(images, views, batch_size, torch.Generator().manual_seed(seed)):
+            for batch in _batches(images, views, augmentation, batch_size, torch.Generator().manual_seed(seed)):
                 model(batch)
                 done += len(batch)
                 progress("batch norm", done, views * len(images))
@@ -64,10 +72,17 @@ def recalibrate_batch_norm(
             module.training = training
 
 
-def _batches(images: torch.Tensor, views: int, batch_size: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _batches(
+    images: torch.Tensor, views: int, augmentation: Augmentation | None, batch_size: int, rng: torch.Generator
+) -> Iterator[torch.Tensor]:
     count = max(1, round(len(images) / batch_size))
-    for view in range(views):
+    dark = darkest(images) if augmentation is not None and augmentation.dark else None
+    for _ in range(views):
         order = torch.randperm(len(images), generator=rng)
         for chosen in order.tensor_split(count):
             batch = images[chosen]
-            yield shifted_and_flipped(batch, rng) if view else batch
+            yield batch if augmentation is None else augmentation.views(batch, rng, dark)

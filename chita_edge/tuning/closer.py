@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional
-
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
+from chita_edge.tuning.divergence import divergence
+from chita_edge.tuning.familiar import familiar_augmentation
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
-_BATCH = 100
+    from chita_edge.tuning.views import Augmentation
 
 
 def recalibrated_if_closer(
@@ -23,6 +23,7 @@ def recalibrated_if_closer(
     images: torch.Tensor,
     *,
     views: int = 1,
+    augmentation: Augmentation | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> nn.Module:
@@ -37,20 +38,16 @@ def recalibrated_if_closer(
         dense: what it should imitate; in evaluation mode.
         images: calibration images.
         views: see `recalibrate_batch_norm`.
+        augmentation: likewise; what the dense network knows (`familiar_augmentation`) when None.
         seed: likewise.
         progress: likewise.
     """
-    other = copy.deepcopy(model)
-    recalibrate_batch_norm(other, images, views=views, seed=seed, progress=progress)
-    return other if divergence(other, dense, images) < divergence(model, dense, images) else model
-
-
-def divergence(model: nn.Module, dense: nn.Module, images: torch.Tensor) -> float:
-    """Mean KL(dense ‖ model) of the predicted class probabilities, in nats; both in evaluation mode."""
-    total = 0.0
-    with torch.no_grad():
-        for start in range(0, len(images), _BATCH):
-            batch = images[start : start + _BATCH]
-            log_model, log_dense = (functional.log_softmax(network(batch), dim=-1) for network in (model, dense))
-            total += float(functional.kl_div(log_model, log_dense, reduction="sum", log_target=True))
-    return total / len(images)
+    if augmentation is None:
+        augmentation = familiar_augmentation(dense, images, seed=seed)
+    distance = divergence(model, dense, images)
+    for passes in sorted({1, views}):  # one pass tells already when recalibration is not for this network
+        other = copy.deepcopy(model)
+        recalibrate_batch_norm(other, images, views=passes, augmentation=augmentation, seed=seed, progress=progress)
+        if not divergence(other, dense, images) < distance:
+            return model
+    return other

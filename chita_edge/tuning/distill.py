@@ -16,8 +16,9 @@ from torch.nn import functional
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.checkpoint import Checkpoint
+from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
-from chita_edge.tuning.views import shifted_and_flipped
+from chita_edge.tuning.views import Augmentation, darkest
 
 
 class DivergedError(ChitaEdgeError):
@@ -103,6 +104,11 @@ class _Run:
             else torch.optim.Adam(self.parameters.values(), lr=rate)
         )
         self.bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and computes_bfloat16())
+        dark = recipe.dark
+        if dark is None:
+            dark = familiar_augmentation(self.teacher, images, seed=recipe.seed).dark
+        self.augmentation = Augmentation(recipe.max_shift, dark)
+        self.darkest = darkest(images) if dark else None
         self.steps = -(-len(images) // recipe.batch_size)
         self.epochs, self.seconds, self.loss = 0, 0.0, 0.0
 
@@ -145,7 +151,7 @@ class _Run:
         order = torch.randperm(len(self.images), generator=rng)
         for start in range(0, len(order), self.recipe.batch_size):
             chosen = order[start : start + self.recipe.batch_size]
-            views = shifted_and_flipped(self.images[chosen], rng, max_shift=self.recipe.max_shift)
+            views = self.augmentation.views(self.images[chosen], rng, self.darkest)
             yield views.contiguous(memory_format=torch.channels_last)
 
     def _step(self, batch: torch.Tensor) -> float:

@@ -22,6 +22,8 @@ class Recipe:
         temperature: T of Hinton et al. 2015 (arXiv 1503.02531): both networks' logits are divided by it.
         batch_size: images a step.
         max_shift: of the views, as a share of an image's side.
+        dark: whether shifts uncover dark borders or repeated edges; when None, what the teacher's batch norm knows, see
+            `familiar_augmentation`.
         precision: "bfloat16" for convolutions and products with float32 weights behind them, "float32", or "auto":
             bfloat16 where the processor computes with it.
         seed: of order and views.
@@ -34,6 +36,7 @@ class Recipe:
     temperature: float = 2.0
     batch_size: int = 50
     max_shift: float = 0.125
+    dark: bool | None = None
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 0
 

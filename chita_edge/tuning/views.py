@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How images are varied.
+
+    Attributes:
+        max_shift: largest shift as a share of the side.
+        dark: what a shift uncovers is as dark as the darkest of all images, which is how networks are usually trained
+            (padding of 0 before normalisation); otherwise edges are repeated.
+        flip: mirror left and right with probability ½.
+    """
+
+    max_shift: float
+    dark: bool = False
+    flip: bool = True
+
+    def views(self, images: torch.Tensor, rng: torch.Generator, darkest: torch.Tensor | None = None) -> torch.Tensor:
+        """One view of each image; ``darkest`` (channels,) is needed where it is used."""
+        return shifted_and_flipped(images, rng, self.max_shift, self.flip, darkest if self.dark else None)
+
+
+def darkest(images: torch.Tensor) -> torch.Tensor:
+    """The least value of each channel, (channels,)."""
+    return images.amin((0, 2, 3))
+
+
 def shifted_and_flipped(
-    images: torch.Tensor, rng: torch.Generator, max_shift: float = 0.07, flip: bool = True
+    images: torch.Tensor,
+    rng: torch.Generator,
+    max_shift: float = 0.07,
+    flip: bool = True,
+    fill: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """A random shift of each image by up to ``max_shift`` of its side, edges repeated, and a flip of every second one.
+    """A random shift of each image by up to ``max_shift`` of its side, and a flip of every second one.
 
     Args:
         images: float (n, channels, height, width).
         rng: decides.
         max_shift: largest shift as a share of the side.
         flip: whether to mirror left and right with probability ½.
+        fill: what a shift uncovers, (channels,); None repeats the edges.
 
     Returns:
         The same shape.
@@ -25,9 +57,14 @@ def shifted_and_flipped(
     def indices(side: int) -> torch.Tensor:
         most = round(max_shift * side)
         shift = torch.randint(-most, most + 1, (n, 1), generator=rng)
-        return (torch.arange(side)[None] + shift).clamp(0, side - 1)
+        return torch.arange(side)[None] + shift
 
     rows, columns = indices(height), indices(width)
     mirrored = torch.rand(n, 1, generator=rng) < 0.5 if flip else torch.zeros(n, 1, dtype=torch.bool)
     columns = torch.where(mirrored, columns.flip(1), columns)
-    return images[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    inner_rows, inner_columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    views = images[torch.arange(n)[:, None, None], :, inner_rows[:, :, None], inner_columns[:, None, :]]
+    if fill is not None:
+        outside = (inner_rows != rows)[:, :, None] | (inner_columns != columns)[:, None, :]
+        views = torch.where(outside[..., None], fill, views)
+    return views.permute(0, 3, 1, 2)

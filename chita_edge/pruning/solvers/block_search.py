@@ -11,7 +11,7 @@ from chita_edge.pruning.allocation.top import top_mask
 from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.gram import gram
 from chita_edge.pruning.solvers.iht import iht
-from chita_edge.pruning.solvers.splice import splice
+from chita_edge.pruning.solvers.splice import Spliced, splice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 LARGEST_HESSIAN = 2048
 # The active set holds the largest so many times the budget, and never less than so many weights.
 _ACTIVE = 1.5
-_LEAST_ACTIVE = 256
+_LEAST_ACTIVE = 192
 _IHT_ITERATIONS = 5
 
 
 @dataclass(frozen=True)
 class Found:
-    """A sparse point of a block, its residual and q there."""
+    """A sparse point of a block, its residual and q there, and q of the dense weights on the start's support."""
 
     weights: torch.Tensor
     mask: torch.Tensor
     residual: torch.Tensor
     objective: float
+    before: float
 
 
 def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, rounds: int) -> Found:
@@ -49,8 +50,10 @@ def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, ro
     """
     m = len(start)
     if m > LARGEST_HESSIAN:
+        before = quadratic.objective(quadratic.dense * start)
         found = iht(quadratic, quadratic.dense * start, start, part.project, max_iterations=_IHT_ITERATIONS)
-        return min((_finished(quadratic, mask) for mask in (start, found.mask)), key=lambda point: point.objective)
+        points = (_finished(quadratic, mask, before) for mask in (start, found.mask))
+        return min(points, key=lambda point: point.objective)
     kept = int(start.sum())
     free = part.pattern.rows == 0
     size = max(round(_ACTIVE * kept), _LEAST_ACTIVE)
@@ -59,7 +62,7 @@ def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, ro
         point = spliced(quadratic.restrict(active), start[active], lambda scores: top_mask(scores, kept), rounds)
         weights, mask = torch.zeros_like(quadratic.dense), torch.zeros_like(start)
         weights[active], mask[active] = point.weights, point.mask
-        return Found(weights, mask, point.residual, point.objective)
+        return Found(weights, mask, point.residual, point.objective, point.before)
     project = (lambda scores: top_mask(scores, kept)) if free else part.project
     return spliced(quadratic, start, project, rounds)
 
@@ -68,19 +71,20 @@ def spliced(
     quadratic: Quadratic, start: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor], rounds: int
 ) -> Found:
     """`splice` on the block's Gram matrix, then the best weights on the support found; see `search_block`."""
+    before = quadratic.objective(quadratic.dense * start)
     hessian = gram(quadratic.columns)
     hessian.diagonal().add_(quadratic.damping)
     slope = torch.mv(quadratic.columns, quadratic.offset)
     found = splice(hessian, quadratic.dense, slope, start, project, rounds)
-    return _finished(quadratic, start) if found is None else _finished(quadratic, found.mask, found.factor)
+    return _finished(quadratic, start if found is None else found.mask, before, found)
 
 
-def _finished(quadratic: Quadratic, mask: torch.Tensor, factor: torch.Tensor | None = None) -> Found:
-    """The best weights on a support."""
+def _finished(quadratic: Quadratic, mask: torch.Tensor, before: float, found: Spliced | None = None) -> Found:
+    """The best weights on a support, of which a good guess may be known."""
     chosen = mask.nonzero()[:, 0]
     inner = quadratic.restrict(chosen)
-    solved = back_solve(inner, factor)
+    solved = back_solve(inner) if found is None else back_solve(inner, found.factor, guess=found.weights)
     weights = torch.zeros_like(quadratic.dense)
     weights[chosen] = solved
     residual = inner.residual(solved)
-    return Found(weights, mask, residual, inner.objective_at(solved, residual))
+    return Found(weights, mask, residual, inner.objective_at(solved, residual), before)

@@ -113,10 +113,17 @@ class _Block:
         offset = torch.full((samples,), self.first_order)
         quadratic = Quadratic(columns, self.dense, offset, self.damping, constant=-0.5 * samples * self.first_order**2)
         weights, mask = self.dense * self.mask, self.mask
-        residual = quadratic.residual(weights)
-        old = new = quadratic.objective_at(weights, residual)
-        if self.mask.any():
+        if mask.any():
             found = search_block(quadratic, mask, self.part, self.rounds)
-            weights, mask, residual, new = found.weights, found.mask, found.residual, found.objective
+            weights, mask, residual, old, new = (
+                found.weights,
+                found.mask,
+                found.residual,
+                found.before,
+                found.objective,
+            )
+        else:
+            residual = quadratic.residual(weights)
+            old = new = quadratic.objective_at(weights, residual)
         values = torch.tensor((old, new), dtype=torch.float64)
         return {"weights": weights, "mask": mask, "moved": residual - offset, "values": values}

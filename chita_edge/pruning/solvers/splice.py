@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     Project = Callable[[torch.Tensor], torch.Tensor]
 
 _LEAST_SHARE = 0.1
+_LEAST_GAIN = 0.0
 
 
 @dataclass(frozen=True)
 class Spliced:
-    """A support and the Cholesky factor of the Hessian on it, float32 (k, k)."""
+    """A support, the minimum on it (k,), and the Cholesky factor of the Hessian on it, float32 (k, k)."""
 
     mask: torch.Tensor
+    weights: torch.Tensor
     factor: torch.Tensor
 
 
@@ -44,36 +46,43 @@ def splice(
     Returns:
         The best support tried, or None where H is not definite on one.
     """
-    diagonal = hessian.diagonal()
+    half = 0.5 * hessian.diagonal()
+    gains = 0.25 / half
     pulled = torch.mv(hessian, dense) - slope
     point = _minimum(hessian, pulled, mask)
     if point is None:
         return None
     share = 1.0
+    worth = gain = half
     fresh = True
     for _ in range(rounds):
         if fresh:
-            worth = 0.5 * diagonal * point.weights.square()
-            gradient = pulled - torch.mv(hessian, point.weights)
-            gain = (0.5 * gradient.square() / diagonal).masked_fill_(point.mask, 0.0)
-        support = project(worth + share**2 * gain)
+            weights = torch.zeros_like(pulled)
+            weights[point.inside] = point.weights
+            gain = (pulled - torch.mv(hessian, weights)).square_().mul_(gains).masked_fill_(point.mask, 0.0)
+            worth = weights.square_().mul_(half)
+        support = project(torch.add(worth, gain, alpha=share**2))
         if torch.equal(support, point.mask):
             break
         found = _minimum(hessian, pulled, support)
         fresh = found is not None and found.value < point.value
         if fresh:
             assert found is not None  # noqa: S101 (that is what fresh says)
+            little = point.value - found.value < _LEAST_GAIN * abs(found.value)
             point = found
+            if little:
+                break
         else:
             share *= 0.5
             if share < _LEAST_SHARE:
                 break
-    return Spliced(point.mask, point.factor)
+    return Spliced(point.mask, point.weights, point.factor)
 
 
 @dataclass(frozen=True)
 class _Point:
     mask: torch.Tensor
+    inside: torch.Tensor
     weights: torch.Tensor
     factor: torch.Tensor
     value: float
@@ -85,8 +94,6 @@ def _minimum(hessian: torch.Tensor, pulled: torch.Tensor, mask: torch.Tensor) ->
     factor, failed = torch.linalg.cholesky_ex(hessian.index_select(0, inside).index_select(1, inside))
     if int(failed):
         return None
-    right = pulled[inside]
+    right = pulled.index_select(0, inside)
     solved = torch.cholesky_solve(right[:, None], factor)[:, 0]
-    weights = torch.zeros_like(pulled)
-    weights[inside] = solved
-    return _Point(mask, weights, factor, -0.5 * float(right @ solved))
+    return _Point(mask, inside, solved, factor, -0.5 * float(right.dot(solved)))

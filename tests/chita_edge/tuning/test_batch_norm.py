@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from chita_edge.tuning import recalibrate_batch_norm
+from chita_edge.tuning.views import Augmentation
 
 
 def network() -> nn.Sequential:
@@ -44,7 +45,7 @@ def test_views_are_deterministic_and_change_the_statistics() -> None:
     images = torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     nets = [network() for _ in range(3)]
     for net, seed in zip(nets, (0, 0, 1), strict=True):
-        recalibrate_batch_norm(net, images, views=3, batch_size=10, seed=seed)
+        recalibrate_batch_norm(net, images, views=3, augmentation=Augmentation(0.1), batch_size=10, seed=seed)
     assert torch.equal(nets[0][1].running_var, nets[1][1].running_var)
     assert not torch.equal(nets[0][1].running_var, nets[2][1].running_var)
 

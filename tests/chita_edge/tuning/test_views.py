@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from chita_edge.tuning.views import shifted_and_flipped
+from chita_edge.tuning.views import Augmentation, darkest, shifted_and_flipped
 
 
 def test_each_view_is_a_shift_or_its_mirror_image() -> None:
@@ -29,3 +29,15 @@ def test_about_half_is_mirrored() -> None:
     images[:, :, :, 0] = 1
     views = shifted_and_flipped(images, torch.Generator().manual_seed(0), max_shift=0.0)
     assert 150 < int(views[:, 0, 0, 3].sum()) < 250
+
+
+def test_uncovers_the_darkest_value_of_each_channel() -> None:
+    images = torch.randn(40, 2, 9, 9, generator=torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(1)
+    views = Augmentation(max_shift=0.12, dark=True, flip=False).views(images, rng, darkest(images))
+    padded = torch.full((40, 2, 11, 11), 0.0) + darkest(images)[:, None, None]
+    padded[:, :, 1:10, 1:10] = images
+    crops = [padded[:, :, down : down + 9, right : right + 9] for down in range(3) for right in range(3)]
+    found = torch.stack([(views == crop).flatten(1).all(1) for crop in crops])
+    assert found.any(0).all()
+    assert found.any(1).all()

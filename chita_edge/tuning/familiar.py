@@ -1,0 +1,49 @@
+"""Which augmentation a network knows from its training, judged by its batch-norm statistics."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from chita_edge.tuning.batch_norm import has_statistics, recalibrate_batch_norm
+from chita_edge.tuning.divergence import divergence
+from chita_edge.tuning.views import Augmentation
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PLAIN = Augmentation(max_shift=0.0, flip=False)
+CANDIDATES = (
+    Augmentation(max_shift=0.07),
+    Augmentation(max_shift=0.07, dark=True),
+    Augmentation(max_shift=0.125, dark=True),
+    PLAIN,
+)
+_IMAGES = 150
+_DIMENSIONS = 4
+
+
+def familiar_augmentation(dense: nn.Module, images: torch.Tensor, *, seed: int = 0) -> Augmentation:
+    """The augmentation whose statistics change the trained network least.
+
+    Batch norm remembers the views that a network was trained on. A thousand images without them, or with edges
+    repeated where the training had black ones, give statistics that cost a network several points even when nothing is
+    pruned; the ones it knows cost it nothing. So each candidate recalibrates a copy of the dense network, and the one
+    that leaves its predictions closest to what they were is the one. No labels.
+
+    Args:
+        dense: the trained network, in evaluation mode; not changed. Without batch norm nothing is known, and
+            the images stay as they are.
+        images: calibration images; some are used.
+        seed: of the views.
+    """
+    if not has_statistics(dense) or images.dim() != _DIMENSIONS:
+        return PLAIN
+    some = images[:_IMAGES]
+    distances = []
+    for candidate in CANDIDATES:
+        other = copy.deepcopy(dense)
+        recalibrate_batch_norm(other, some, augmentation=candidate, seed=seed)
+        distances.append(divergence(other, dense, some))
+    return CANDIDATES[distances.index(min(distances))]
