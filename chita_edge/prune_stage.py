@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration import GradientMatrix, per_sample_gradients
+from chita_edge.calibration.checks import check_images
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
@@ -194,6 +195,7 @@ def stage_gradients(
     chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
     images = calibration.images[chosen]
     if augmentation is not None and augmentation != PLAIN and len(images):
+        check_images(images, None)  # before a shift hides what is wrong
         dark, seed = darkest(calibration.images), (config.seed * 1000 + stage) * 1_000_003
         # Each image has a generator of its own: its view does not depend on who takes which rows.
         images = torch.cat(

@@ -28,8 +28,11 @@ class Augmentation:
 
 
 def darkest(images: torch.Tensor) -> torch.Tensor:
-    """The least value of each channel, (channels,)."""
-    return images.amin((0, 2, 3))
+    """The least value of each channel, (channels,); those that are not finite do not count."""
+    least = images.amin((0, 2, 3))
+    if bool(least.isfinite().all()):
+        return least
+    return images.nan_to_num(torch.inf, torch.inf, torch.inf).amin((0, 2, 3)).nan_to_num(posinf=0.0)
 
 
 def shifted_and_flipped(

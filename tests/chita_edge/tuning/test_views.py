@@ -41,3 +41,8 @@ def test_uncovers_the_darkest_value_of_each_channel() -> None:
     found = torch.stack([(views == crop).flatten(1).all(1) for crop in crops])
     assert found.any(0).all()
     assert found.any(1).all()
+
+
+def test_the_darkest_value_is_finite() -> None:
+    images = torch.tensor([[[[1.0, 2.0]], [[torch.nan, 3.0]]], [[[-torch.inf, 5.0]], [[4.0, 9.0]]]])
+    assert darkest(images).tolist() == [1, 3]
