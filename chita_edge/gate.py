@@ -9,7 +9,7 @@ from chita_edge.errors import UsageError
 from chita_edge.measuring import measure_bundle
 from chita_edge.progress import Progress, silent
 from device_bench import Measurement, Plan, Results, load
-from device_bench.compare import compare, parse_share
+from device_bench.compare import DEFAULT_BAND, compare, parse_share
 from device_bench.subjects import CONTROL
 from device_bench.verdict import Verdict
 
@@ -30,7 +30,7 @@ def bench_against(
     plan: Plan,
     *,
     device: str = "local",
-    max_regression: float | str = 0.05,
+    max_regression: float | str = DEFAULT_BAND,
     control: str | None = CONTROL,
     out: Path | None = None,
     progress: Progress = silent,
@@ -57,7 +57,7 @@ def compare_files(
     base: Path,
     new: Path,
     *,
-    max_regression: float | str = 0.05,
+    max_regression: float | str = DEFAULT_BAND,
     paired: bool = False,
     control: str | None = CONTROL,
     second: Path | None = None,

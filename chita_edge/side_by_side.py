@@ -11,7 +11,7 @@ from chita_edge.bundle import verify_bundle
 from chita_edge.gate import second_run
 from chita_edge.progress import Progress, silent
 from device_bench import ModelUnderTest, Plan, Results
-from device_bench.compare import compare, parse_share
+from device_bench.compare import DEFAULT_BAND, compare, parse_share
 from device_bench.subjects import SPARSE_FILE
 from device_bench.verdict import Verdict
 
@@ -22,7 +22,7 @@ def bench_side_by_side(
     plan: Plan,
     *,
     device: str = "local",
-    max_regression: float | str = 0.05,
+    max_regression: float | str = DEFAULT_BAND,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Verdict:

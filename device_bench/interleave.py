@@ -98,10 +98,7 @@ def interleave(
                 run = runs[name]
                 if len(runs) > 1 or sense:
                     run()
-                start = clock()
-                for _ in range(inner[name]):
-                    run()
-                elapsed = clock() - start
+                elapsed, start = _timed(run, inner[name], clock)
                 # A clock that did not move (a coarse one, or one set back) has seen less than one step, not nothing.
                 sample = max(elapsed, 1) / inner[name]
                 sensed = sense(elapsed) if sense else None
@@ -116,6 +113,18 @@ def interleave(
         beside = tuple(row[2] for row in rows if row[2] is not None)
         series[name] = Series(samples, starts, inner[name], rounds, stable[name], beside, kept.rounds, kept.stride)
     return series
+
+
+def _timed(run: Callable[[], object], inner: int, clock: Clock) -> tuple[int, int]:
+    """How long ``inner`` runs took, and when the first began."""
+    if inner == 1:  # not a loop of one: the model has pushed Python's own code out of the caches, and each step counts
+        start = clock()
+        run()
+        return clock() - start, start
+    start = clock()
+    for _ in range(inner):
+        run()
+    return clock() - start, start
 
 
 def clock_step(clock: Clock) -> int:

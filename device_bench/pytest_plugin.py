@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("latency", "latency of bundles on devices")
     group.addoption("--latency-device", metavar="NAME", help="local, emulated:cortex-a76, ssh:user@host, adb:SERIAL")
     group.addoption(
-        "--latency-fail", metavar="median:5%", default="median:5%", help="the slowdown still allowed; more fails"
+        "--latency-fail", metavar="median:5%", default="median:2%", help="the slowdown still allowed; more fails"
     )
     group.addoption("--latency-update", action="store_true", help="write the baselines instead of comparing")
     group.addoption("--latency-samples", type=int, default=200, metavar="N", help="samples of each model")

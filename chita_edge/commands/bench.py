@@ -23,7 +23,7 @@ from chita_edge.commands.json_output import json_option, print_json
     "--compare", "baseline", type=click.Path(path_type=Path), help="Results file to hold the new ones against."
 )
 @click.option("--against", type=click.Path(path_type=Path), help="Another bundle, measured in turns with BUNDLE.")
-@click.option("--max-regression", default="5%", show_default=True, help="How much slower is allowed.")
+@click.option("--max-regression", default="2%", show_default=True, help="How much slower is allowed.")
 @json_option
 @click.pass_context
 def bench(

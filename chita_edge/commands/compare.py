@@ -12,7 +12,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.command()
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--max-regression", default="5%", show_default=True, help="How much slower is still allowed.")
+@click.option("--max-regression", default="2%", show_default=True, help="How much slower is still allowed.")
 @click.option("--paired", is_flag=True, help="Sample i of both files was taken in the same round.")
 @click.option("--again", "second", type=click.Path(path_type=Path), help="Results file of a second run of NEW.")
 @click.option("--rerun", type=click.Path(path_type=Path), help="Bundle of NEW, measured again if it seems slower.")

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import gc
 import os
+import weakref
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -11,6 +14,8 @@ from onnx import TensorProto, helper
 from device_bench import ModelUnderTest, Plan, load, measure
 from device_bench.devices import DEVICES, get_device
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
+from device_bench.prepared import bound
+from runtimes import dense_session
 
 
 @pytest.fixture
@@ -106,3 +111,18 @@ def test_a_profile_and_memory_when_asked(model: Path) -> None:
     )
     assert asked.profile
     assert all(entry.ms >= 0 for entry in asked.profile)
+
+
+def test_a_bound_run_keeps_its_arrays_and_runs_the_model(model: Path) -> None:
+    session = dense_session(model)
+    x = np.linspace(-1, 1, 64, dtype=np.float32)[None]
+    run = bound(session, {"x": x})
+    alive = [weakref.ref(thing) for thing in (session, x)]
+    del session, x
+    gc.collect()
+    run()
+    assert all(reference() is not None for reference in alive)
+    assert isinstance(run, partial)
+    ports, _ = run.args
+    (y,) = ports.copy_outputs_to_cpu()
+    np.testing.assert_array_equal(y, np.maximum(np.linspace(-1, 1, 64, dtype=np.float32)[None], 0))

@@ -121,7 +121,7 @@ def test_gate_prints_both_tables(bundle: Path, fake: Fake, saved: Callable[..., 
     done = chita_edge("bench", "bundle", "--device", "fake:x", "--compare", saved("base.json", **QUICK))
     assert done.returncode == 3
     assert "Latency on" in done.stdout
-    assert "regression at an allowed regression of 5.0%" in done.stdout.splitlines()[-1]
+    assert "regression at an allowed regression of 2.0%" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("runs", "code"), [([4.0], 0), ([5.0, 5.0], 3), ([5.0, 4.0], 4)])

@@ -32,7 +32,7 @@ def test_the_exit_code_is_the_verdict(sparse: float, code: int, words: str, save
     assert words in done.stdout
     assert "dense: the control, moved by" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("at an allowed regression of 5.0%")
-    as_json = chita_edge("compare", base, new, "--json")
+    as_json = chita_edge("compare", base, new, "--max-regression", "5%", "--json")
     assert as_json.returncode == code
     verdict = json.loads(as_json.stdout)
     assert verdict["exit_code"] == code
