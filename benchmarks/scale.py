@@ -118,6 +118,7 @@ def measure(arguments: argparse.Namespace, ranks: Ranks | None) -> dict[str, Any
         memory_budget_bytes=arguments.budget << 20,
         scratch_dir=arguments.scratch,
         recalibration_views=arguments.views,
+        augment=bool(arguments.views),
         fit_images=arguments.fit_images,
     )
     before = peak_bytes()
@@ -175,7 +176,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10, help="images a forward pass")
     parser.add_argument("--budget", type=int, default=2048, help="memory for gradients, MiB")
     parser.add_argument("--fit-images", type=int, help="images that layers are refitted on; all by default")
-    parser.add_argument("--views", type=int, default=1, help="passes that recalibrate batch norm")
+    parser.add_argument(
+        "--views", type=int, default=1, help="passes that recalibrate batch norm; with 0 no views at all"
+    )
     parser.add_argument("--state", type=Path)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--threads", type=int, default=2)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration import per_sample_gradients
 from chita_edge.errors import UsageError
 from chita_edge.layer_work import multiplications
 from chita_edge.models.prunable import pointwise_and_linear
@@ -17,11 +16,11 @@ from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.prune_stage import mean_curvature
+from chita_edge.prune_stage import mean_curvature, stage_gradients, stage_images
 from chita_edge.pruning import Constraint, Layer, LayerFacts, Problem, get_allocation, get_pattern
 from chita_edge.pruning.conversion import convert as convert_weights
 from chita_edge.reconstruction import reconstruct
-from chita_edge.tuning import recalibrated_if_closer
+from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +71,18 @@ def convert(
         if name not in given or name not in weights or given[name].shape != weights[name].shape:
             raise UsageError(f"The pruned network and the dense one are not of the same kind: they differ in {name}.")
     seconds, started = {}, time.perf_counter()
-    layers = _layers(dense, calibration, names, config, progress)
+    augmentation = familiar_augmentation(dense, calibration.images, seed=config.seed)
+    gradients = stage_gradients(
+        dense,
+        calibration,
+        names,
+        config,
+        0,
+        slice(0, stage_images(calibration, config) // config.samples_per_row),
+        augmentation=augmentation if config.augment else None,
+        progress=progress,
+    )
+    layers = tuple(Layer(name, weights[name].detach().clone(), gradients.blocks[name]) for name in names)
     seconds["gradients"] = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -98,10 +108,21 @@ def convert(
         started = time.perf_counter()
         kept = constraint.counts(solution.mask)
         sets = {name: Constraint(pattern, (masks[name].shape,), keep) for name, keep in zip(names, kept, strict=True)}
-        masks = reconstruct(converted, dense, images, sets, masks, ridge=config.fit_ridge, progress=progress)
+        masks = reconstruct(
+            converted,
+            dense,
+            images[: config.fit_images],
+            sets,
+            masks,
+            ridge=config.fit_ridge,
+            memory_bytes=config.memory_budget_bytes,
+            progress=progress,
+        )
         seconds["reconstruct"] = time.perf_counter() - started
     if views:
-        converted = recalibrated_if_closer(converted, dense, images, views=views, seed=seed, progress=progress)
+        converted = recalibrated_if_closer(
+            converted, dense, images, views=views, augmentation=augmentation, seed=seed, progress=progress
+        )
 
     layer_figures = tuple(
         LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
@@ -118,24 +139,3 @@ def convert(
         layers=layer_figures,
     )
     return PruneResult(converted, masks, figures)
-
-
-def _layers(
-    dense: nn.Module, calibration: LabelledImages, names: Sequence[str], config: PruneConfig, progress: Progress
-) -> tuple[Layer, ...]:
-    total = len(calibration.images)
-    count = min(config.gradient_samples or total, total)
-    count -= count % config.samples_per_row
-    gradients = per_sample_gradients(
-        dense,
-        calibration.images[:count],
-        calibration.labels[:count],
-        names,
-        batch_size=config.gradient_batch,
-        samples_per_row=config.samples_per_row,
-        memory_budget_bytes=config.memory_budget_bytes,
-        scratch_dir=config.scratch_dir,
-        progress=progress,
-    )
-    parameters = dict(dense.named_parameters())
-    return tuple(Layer(name, parameters[name].detach().clone(), gradients.blocks[name]) for name in names)

@@ -92,7 +92,15 @@ def prune_channels(
     if method.reconstruct:
         refitted = {name: masks[name] for name in affected}
         reconstruct(
-            pruned, dense, calibration.images, {}, refitted, ridge=config.fit_ridge, search=False, progress=progress
+            pruned,
+            dense,
+            calibration.images[: config.fit_images],
+            {},
+            refitted,
+            ridge=config.fit_ridge,
+            search=False,
+            memory_bytes=config.memory_budget_bytes,
+            progress=progress,
         )
         zero_channels(pruned, groups, choice.kept)
         clock.spent("reconstruct")

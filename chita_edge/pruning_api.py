@@ -27,6 +27,7 @@ from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.resume import StateFolder, fingerprint
 from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
+from chita_edge.tuning.familiar import CANDIDATES, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ def _prune(
     shapes = tuple(parameters[name].shape for name in names)
 
     with _opened(state_dir, dense, calibration, names, config, ranks) as state:
-        augmentation = familiar_augmentation(dense, calibration.images, seed=config.seed)
+        augmentation = _familiar(dense, calibration, config, ranks)
         views = augmentation if config.augment else None
         stages = Stages(calibration, names, config, solver, state, ranks, progress, views)
         seconds = stages.seconds
@@ -134,7 +135,9 @@ def _prune(
             solution = stages.run(stage, pruned, constraint, None if stage else gradients)
             masks = _apply(names, solution, parameters)
             if stage + 1 < len(sparsities):  # gradients of a network whose statistics are wrong say little
-                _recalibrate(pruned, dense, calibration, config, augmentation, seconds, views=1)
+                if ranks is None or ranks.leads:
+                    _recalibrate(pruned, dense, calibration, config, augmentation, seconds, views=1)
+                masks = masks if ranks is None else _share(ranks, pruned, masks)
         masks = _finish(
             pruned, dense, calibration, config, constraint, masks, state, ranks, augmentation, seconds, progress
         )
@@ -203,6 +206,17 @@ def _recalibrate(
                 progress=progress,
             )
             pruned.load_state_dict(recalibrated.state_dict())
+
+
+def _familiar(dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks | None) -> Augmentation:
+    """What the network knows, as the leader finds it; not looked for where nothing would use it."""
+    if not config.augment and not config.recalibration_views:
+        return PLAIN
+    if ranks is None:
+        return familiar_augmentation(dense, calibration.images, seed=config.seed)
+    found = familiar_augmentation(dense, calibration.images, seed=config.seed) if ranks.leads else CANDIDATES[0]
+    _, number, *_ = ranks.command(0, CANDIDATES.index(found))
+    return CANDIDATES[number]
 
 
 def _share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
