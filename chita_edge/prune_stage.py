@@ -198,12 +198,11 @@ def stage_gradients(
         check_images(images, None)  # before a shift hides what is wrong
         dark, seed = darkest(calibration.images), (config.seed * 1000 + stage) * 1_000_003
         # Each image has a generator of its own: its view does not depend on who takes which rows.
-        images = torch.cat(
-            [
-                augmentation.views(image[None], torch.Generator().manual_seed(seed + number), dark)
-                for number, image in enumerate(images, start=start)
-            ]
-        )
+        views = torch.empty_like(images, memory_format=torch.channels_last)  # as each view is
+        for number, image in enumerate(images):
+            rng = torch.Generator().manual_seed(seed + start + number)
+            views[number] = augmentation.views(image[None], rng, dark)[0]
+        images = views
     return per_sample_gradients(
         model,
         images,
