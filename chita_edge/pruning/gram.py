@@ -32,6 +32,9 @@ def gram(rows: torch.Tensor, *, fast: bool | None = None) -> torch.Tensor:
         fast = bfloat16_pays() and m >= _LEAST_ROWS and n >= _LEAST_LENGTH
     if not fast:
         return rows @ rows.T
+    if m % _TILE == 0:
+        converted = rows.bfloat16()
+        return (converted @ converted.T).float()
     padded = torch.empty(-(-m // _TILE) * _TILE, n, dtype=torch.bfloat16)
     padded[:m] = rows
     padded[m:] = 0
