@@ -2,10 +2,12 @@
 
     python benchmarks/break_even.py x86_64 [--json runtimes/break_even/x86_64.json]
     python benchmarks/break_even.py arm64 [--json runtimes/break_even/arm64.json]
+    python benchmarks/break_even.py x86_64 --blocks runtimes/break_even/x86_64.json
 
 x86_64: every layer of five networks, inside the network, by ONNX Runtime's own profile; the dense network and the
 sparse one at each density in turns, median microseconds of one thread. arm64: instructions counted under emulation, an
-estimate (benchmarks/count_layers.py).
+estimate (benchmarks/count_layers.py). --blocks adds to a table what the op in blocks of 2 and 4 output channels costs
+for each unit of CSR with as many non-zeros, layer by layer in turns (benchmarks/block_shares.py).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from block_shares import with_blocks
 from count_layers import COUNTED_CPU, COUNTED_DENSITIES, count_all, counted_reorder
 from networks import NETWORKS
 from profile_layers import LayerTimes, layer_times, reorder_cost
@@ -63,6 +66,7 @@ def row_of(point: CostPoint) -> dict[str, Any]:
         "out_pixels": layer.out_pixels,
         "dense": point.dense,
         "ours": list(point.ours),
+        **({"blocks": {str(rows): list(shares) for rows, shares in point.blocks.items()}} if point.blocks else {}),
     }
 
 
@@ -90,10 +94,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", choices=sorted(runtimes.TARGETS))
     parser.add_argument("--json", type=Path, help="write the table here")
+    parser.add_argument("--blocks", type=Path, metavar="TABLE", help="add what blocks cost beside CSR to this table")
     parser.add_argument("--bursts", type=int, default=12, help="of 4 runs of each model (x86_64)")
     parser.add_argument("--isa", choices=runtimes.isas(), help="hides better ones (x86_64)")
     arguments = parser.parse_args()
     timed = arguments.target == "x86_64"
+    if arguments.blocks:
+        table = json.loads(arguments.blocks.read_text(encoding="utf-8"))
+        del table["points"]
+        found = load_table(arguments.target).points
+        write_table(arguments.blocks, table, with_blocks(found, timed, arguments.isa))
+        return 0
     if timed:
         densities, unit, isa = DENSITIES, "µs", arguments.isa or runtimes.host_isa()
         points, reorder = timed_points(arguments.bursts, arguments.isa), reorder_cost(arguments.isa)

@@ -16,6 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from device_bench.emulation import count_instructions, emulator
+from exporters.csr import from_dense
+from exporters.ops import csr_constants
 from runtimes.costs import CostPoint, LayerShape
 
 COUNTED_DENSITIES = (0.05, 0.3, 1.0)
@@ -72,6 +74,16 @@ def _count(layer: LayerShape) -> CostPoint:
     densities = COUNTED_DENSITIES if layer.op.startswith("Csr") else (1.0,)
     ours = tuple(float(_run([_our_node(layer, density)], layer, True)) for density in densities)
     return CostPoint(layer, float(dense), densities, ours)
+
+
+def count_ours(layer: LayerShape, weight: np.ndarray, block_rows: int) -> int:
+    """Instructions of one inference of a sparse convolution with this weight, in blocks of so many rows."""
+    constants = csr_constants(from_dense(weight, block_rows)) | {"bias": np.zeros(len(weight), np.float32)}
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    op = "CsrConv" if block_rows == 1 else "BlockCsrConv"
+    inputs = ["v0", *constants]
+    node = helper.make_node(op, inputs, ["v1"], name="layer", domain="chita.edge", **_window(layer))
+    return _run([(node, tensors)], layer, True)
 
 
 _Node = tuple[onnx.NodeProto, list[onnx.TensorProto]]

@@ -44,8 +44,11 @@ def _exported(name: str) -> onnx.ModelProto:
     return exporters.to_onnx(architecture(), torch.zeros(1, *shape))
 
 
-def dense_network(name: str, sparsity: float, seed: int = 0) -> onnx.ModelProto:
-    """The network in standard ONNX, the given share of each prunable weight exactly 0."""
+def dense_network(name: str, sparsity: float, seed: int = 0, block_rows: int = 1) -> onnx.ModelProto:
+    """The network in standard ONNX, the given share of each prunable weight exactly 0.
+
+    block_rows: output channels that have their zeros in the same places, where they are a whole number of blocks.
+    """
     model = onnx.ModelProto()
     model.CopyFrom(_exported(name))
     rng = np.random.default_rng(seed)
@@ -54,7 +57,10 @@ def dense_network(name: str, sparsity: float, seed: int = 0) -> onnx.ModelProto:
             continue
         weight = rng.standard_normal(tuple(tensor.dims), np.float32)
         if weight.ndim == 2 or weight.shape[1] > _STEM_CHANNELS:
-            weight.flat[rng.permutation(weight.size)[: round(weight.size * sparsity)]] = 0
+            rows = block_rows if len(weight) % block_rows == 0 else 1
+            units = weight.reshape(len(weight) // rows, rows, -1)
+            drawn = rng.permutation(weight.size // rows)[: round(weight.size * sparsity / rows)]
+            units[drawn // units.shape[2], :, drawn % units.shape[2]] = 0
         kept = max(np.count_nonzero(weight), 1) / weight.shape[0]
         tensor.CopyFrom(numpy_helper.from_array(weight * np.float32((2 / kept) ** 0.5), tensor.name))
     return model

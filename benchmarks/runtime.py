@@ -1,6 +1,7 @@
 """How much faster is each sparse network than ONNX Runtime's dense float32? Batch 1, all in one process, interleaved.
 
     python benchmarks/runtime.py [--network mobilenet_v1] [--sparsity 0.9] [--threads 1] [--isa avx2] [--json FILE]
+    python benchmarks/runtime.py --structure 4x1 …    the same zeros in blocks too, in turns with CSR
 
 Dense: stock ONNX Runtime with all its optimisations, on the same weights with their zeros. Each sample of either
 follows an untimed run of the same session. Ratio: median over the samples of dense time / sparse time taken in the
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from kernels import measure, peaks, show
 from networks import NETWORKS, dense_network, input_shape
 from profile_layers import all_sparse
@@ -35,27 +37,33 @@ SPARSITIES = (0.7, 0.8, 0.9, 0.95)
 
 
 def measure_network(
-    name: str, sparsity: float, threads: int, isa: str, samples: int, target: str | None
+    name: str, sparsity: float, threads: int, isa: str, samples: int, target: str | None, block_rows: int = 1
 ) -> dict[str, Any]:
     """One row: median and least milliseconds, the ratio with its interval, the spread of both (IQR / median).
 
-    ``target``: whose cost model decides which layers become sparse; None: all.
+    ``target``: whose cost model decides which layers become sparse; None: all. ``block_rows``: zeros in
+    blocks of so many output channels; then "csr_ms" and "to_csr" say what as many zeros without blocks take.
     """
-    dense = dense_network(name, sparsity)
-    decide = all_sparse if target is None else decide_for(runtimes.get_target(target), dense)
-    sparse = exporters.to_sparse(dense, decide)
+    dense = dense_network(name, sparsity, block_rows=block_rows)
+    sparse = _sparse(dense, target)
     sessions = {
         "dense": runtimes.dense_session(exporters.to_bytes(dense), threads=threads),
         "sparse": runtimes.session(exporters.to_bytes(sparse.model), threads=threads, isa=isa),
     }
+    if block_rows > 1:
+        plain = _sparse(dense_network(name, sparsity), target)
+        sessions["csr"] = runtimes.session(exporters.to_bytes(plain.model), threads=threads, isa=isa)
     feed = {"input": np.random.default_rng(0).standard_normal((1, *input_shape(name))).astype(np.float32)}
     outputs = {key: session.run(None, feed)[0] for key, session in sessions.items()}
     runs = {key: (lambda session=session: session.run(None, feed)) for key, session in sessions.items()}
     series = interleave(runs, device_bench.Plan(samples=samples, threads=threads))
     ms = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
     ratio = median_ratio(ms["dense"], ms["sparse"], paired=True)
+    to_csr = median_ratio(ms["csr"], ms["sparse"], paired=True) if block_rows > 1 else None
     return {
         "network": name,
+        "structure": "unstructured" if to_csr is None else f"{block_rows}x1",
+        **({} if to_csr is None else {"csr_ms": quantile(ms["csr"], 0.5), "to_csr": to_csr.estimate}),
         "sparsity": sparsity,
         "threads": threads,
         "isa": isa,
@@ -75,15 +83,33 @@ def measure_network(
     }
 
 
+def _sparse(dense: onnx.ModelProto, target: str | None) -> exporters.SparseModel:
+    decide = all_sparse if target is None else decide_for(runtimes.get_target(target), dense)
+    return exporters.to_sparse(dense, decide)
+
+
 def table_of(rows: list[dict[str, Any]]) -> Table:
     """The rows for a reader."""
     table = Table(title="Whole network, batch 1, ratio to ONNX Runtime's dense float32")
-    for heading in ("network", "sparsity", "threads", "isa", "sparse layers", "ms", "± %", "ORT dense ms", "± %"):
-        table.add_column(heading, justify="left" if heading in ("network", "isa") else "right")
+    for heading in (
+        "network",
+        "zeros",
+        "sparsity",
+        "threads",
+        "isa",
+        "sparse layers",
+        "ms",
+        "± %",
+        "ORT dense ms",
+        "± %",
+    ):
+        table.add_column(heading, justify="left" if heading in ("network", "zeros", "isa") else "right")
     table.add_column("ratio (95 % interval)", justify="right")
+    table.add_column("to CSR", justify="right")
     for row in rows:
         table.add_row(
             row["network"],
+            row["structure"],
             f"{row['sparsity']:.0%}",
             str(row["threads"]),
             row["isa"],
@@ -93,6 +119,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
             f"{row['ort_dense_ms']:.3f}",
             f"{100 * row['ort_dense_spread']:.0f}",
             f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})",
+            f"{row['to_csr']:.2f}" if "to_csr" in row else "",
         )
     return table
 
@@ -103,6 +130,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, action="append")
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--isa", choices=runtimes.isas(), action="append", help="hides better ones; default: the best")
+    parser.add_argument("--structure", choices=("unstructured", "2x1", "4x1"), default="unstructured")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--target", default="x86_64", choices=sorted(runtimes.TARGETS), help="whose cost model decides")
     parser.add_argument("--layers", choices=("model", "all"), default="model")
@@ -110,13 +138,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     target = None if arguments.layers == "all" else arguments.target
+    block_rows = 1 if arguments.structure == "unstructured" else int(arguments.structure[0])
     console = Console(width=140)
     rows = []
     for name in arguments.network or NAMED:
         for sparsity in arguments.sparsity or SPARSITIES:
             for threads in arguments.threads or (1,):
                 for isa in arguments.isa or (runtimes.host_isa(),):
-                    rows.append(measure_network(name, sparsity, threads, isa, arguments.samples, target))
+                    rows.append(measure_network(name, sparsity, threads, isa, arguments.samples, target, block_rows))
                     console.print(f"{name} {sparsity:.0%} {threads} {isa}: {rows[-1]['ratio']:.2f}", style="dim")
     console.print(table_of(rows))
     for isa in arguments.isa or (runtimes.host_isa(),):

@@ -10,31 +10,36 @@ from torch import nn
 import exporters
 import runtimes
 from chita_edge.errors import ChitaEdgeError
+from exporters.layers import Values
 
 TOLERANCE = 1e-4
+# Half precision rounds each weight by up to 2⁻¹¹ of itself; the accuracy is judged on the file as it is.
+HALF_TOLERANCE = 2e-2
 
 
 class DisagreementError(ChitaEdgeError):
     """The exported file and the network it was exported from disagree."""
 
 
-def check_agreement(model: nn.Module, path: Path, images: torch.Tensor) -> dict[str, float]:
+def check_agreement(model: nn.Module, path: Path, images: torch.Tensor, values: Values = "float32") -> dict[str, float]:
     """Largest difference from `model` on `images`, relative to the largest logit, by runtime.
 
     The runtimes are stock ONNX Runtime, onnx.reference, and ONNX Runtime with the kernel library. The file also has to
-    pass ONNX's checker. Raises exporters.VerificationError or DisagreementError where a difference exceeds 1e-4.
+    pass ONNX's checker. Raises exporters.VerificationError or DisagreementError where a difference exceeds 1e-4, or
+    2e-2 where the file's ``values`` are float16.
     """
     with torch.inference_mode():
         expected = model.eval()(images).numpy()
     inputs = images.numpy()
-    stock = exporters.verify(path, inputs, expected, TOLERANCE)
+    tolerance = TOLERANCE if values == "float32" else HALF_TOLERANCE
+    stock = exporters.verify(path, inputs, expected, tolerance)
     (output,) = runtimes.session(path).run(None, {"input": inputs})
     with_kernels = exporters.relative_difference(output, expected)
     # Written so that NaN fails.
-    if not with_kernels <= TOLERANCE:
+    if not with_kernels <= tolerance:
         raise DisagreementError(
             f"With the kernel library the exported file differs from the network by {with_kernels:.1e} of the largest "
-            f"logit, more than {TOLERANCE:.0e}. This is a defect of the kernels on this processor; please report it."
+            f"logit, more than {tolerance:.0e}. This is a defect of the kernels on this processor; please report it."
         )
     return {
         "stock ONNX Runtime": stock.onnxruntime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,7 @@ class BuildConfig(BaseModel):
 
     `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
     sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
+    `values` is how the weights of sparse layers are stored; arithmetic is float32 in either case.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -28,6 +29,7 @@ class BuildConfig(BaseModel):
     method: str = "default"
     structure: str = "unstructured"
     allocation: str = "balanced"
+    values: Literal["float32", "float16"] = "float32"
     calibration_images: Annotated[int, Field(ge=1)] = 1000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Annotated[int, Field(ge=1, le=64)] = 1

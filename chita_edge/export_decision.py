@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import onnx
@@ -29,7 +30,9 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
     dense: the network that is going to be exported. Raises what :func:`exporters.describe` raises.
     """
     network = exporters.describe(dense)
-    costs = {layer.name: layer_cost(target, layer) for layer in network.layers}
+    by_row = {layer.name: layer_cost(target, layer) for layer in network.layers}
+    by_block = {layer.name: layer_cost(target, layer, in_blocks=True) for layer in network.layers}
+    costs = {name: min(cost, by_block[name], key=lambda one: one.ours) for name, cost in by_row.items()}
     pairs = {name: (cost.ours, cost.dense) for name, cost in costs.items()}
     links = [(link.source, link.target, target.table.reorder * link.elements) for link in network.links]
     ours, whole = cheapest(pairs, links)
@@ -41,15 +44,18 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
         cost = costs[layer.name]
         figures = f"{layer.sparsity:.0%} zeros: {cost.ours:.3g} {unit} sparse, {cost.dense:.3g} dense on {target.name}"
         if pays:
-            return Decision(layer.name in ours, figures)
+            return Decision(layer.name in ours, figures, in_blocks=by_block[layer.name].ours <= by_row[layer.name].ours)
         gain = max(0.0, 1 - whole / all_dense)
         return Decision(False, f"{figures}; the network as a whole would gain {gain:.0%} only")
 
     return decide
 
 
-def layer_cost(target: Target, layer: LayerInfo) -> LayerCost:
-    """What the cost model says about one layer; infinite for what no op of ours can do."""
+def layer_cost(target: Target, layer: LayerInfo, in_blocks: bool = False) -> LayerCost:
+    """What the cost model says about one layer; infinite for what no op of ours can do.
+
+    in_blocks: ours in the layer's blocks, if it has any, instead of row by row.
+    """
     if layer.op not in _OURS:
         return LayerCost(0.0, _INFINITE)
     shape = LayerShape(
@@ -61,4 +67,6 @@ def layer_cost(target: Target, layer: LayerInfo) -> LayerCost:
         out_pixels=layer.out_pixels,
     )
     density = 1.0 if layer.op in ("DepthwiseConv", "DenseConv") else 1 - layer.sparsity
+    if in_blocks and layer.block_rows > 1:
+        shape, density = replace(shape, block_rows=layer.block_rows), layer.block_density
     return target.table.cost(shape, density)

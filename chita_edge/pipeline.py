@@ -80,12 +80,12 @@ def build(
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
         graph = exporters.to_onnx(network, test.images[:1])
-        exported = exporters.to_sparse(graph, decide_for(target, graph))
+        exported = exporters.to_sparse(graph, decide_for(target, graph), config.values)
         exporters.save(exported.model, sparse)
         progress("export", 2, 2)
 
         # 5. Check: four ways to run the file have to agree with torch.
-        agreement = check_agreement(pruned.model, sparse, test.images[:2])
+        agreement = check_agreement(pruned.model, sparse, test.images[:2], config.values)
 
         # 6. Judge both files on images that no stage above has seen, in the runtimes that will run them.
         judged = DenseSparse(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,8 @@ class LayerShape:
     stride: tuple[int, int] = (1, 1)
     out_pixels: int = 1
     """Height times width of the output of one sample; 1 for CsrGemm."""
+    block_rows: int = 1
+    """Output channels that share their columns: 1, 2 or 4."""
 
     @property
     def macs(self) -> int:
@@ -56,10 +58,16 @@ class CostPoint:
     dense: float
     densities: tuple[float, ...]
     ours: tuple[float, ...]
+    blocks: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """By output channels of a block: what the op in blocks costs for each unit of CSR, at the same densities."""
 
-    def at(self, density: float) -> float:
-        """The cost of our op, linear between densities, constant beyond them and nowhere falling."""
-        rising = np.maximum.accumulate(self.ours)
+    def at(self, density: float, block_rows: int = 1) -> float:
+        """The cost of our op, linear between densities, constant beyond them and nowhere falling.
+
+        density: share of the weights that are stored. Where blocks were not measured they cost what CSR does.
+        """
+        share = self.blocks.get(block_rows, (1.0,) * len(self.ours))
+        rising = np.maximum.accumulate(np.multiply(self.ours, share))
         return float(np.interp(density, self.densities, rising))
 
 
@@ -83,7 +91,10 @@ class CostTable:
         work = [layer.macs / point.layer.macs for point in points]
         return LayerCost(
             _mean(weights, [share * point.dense for share, point in zip(work, points, strict=True)]),
-            _mean(weights, [share * point.at(density) for share, point in zip(work, points, strict=True)]),
+            _mean(
+                weights,
+                [share * point.at(density, layer.block_rows) for share, point in zip(work, points, strict=True)],
+            ),
         )
 
     def break_even(self, layer: LayerShape) -> float:
@@ -116,7 +127,8 @@ def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
         row["out_pixels"],
     )
     ours = tuple(row["ours"])
-    return CostPoint(layer, row["dense"], tuple(densities) if len(ours) > 1 else (1.0,), ours)
+    blocks = {int(rows): tuple(shares) for rows, shares in row.get("blocks", {}).items()}
+    return CostPoint(layer, row["dense"], tuple(densities) if len(ours) > 1 else (1.0,), ours, blocks)
 
 
 def _family(op: Op) -> str:

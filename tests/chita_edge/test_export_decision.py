@@ -1,6 +1,7 @@
 """Whole networks are decided by what the cost model says they cost."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -70,3 +71,21 @@ def test_the_reason_names_sparsity_costs_and_target() -> None:
 def test_what_no_op_of_ours_can_do_stays_where_it_is() -> None:
     grouped = LayerInfo("grouped", "Conv", 64, 16, (3, 3), (1, 1), 196, 100, 0.9)
     assert layer_cost(runtimes.get_target("arm64"), grouped) == runtimes.LayerCost(0.0, math.inf)
+
+
+def test_a_layer_is_written_in_its_blocks_where_they_are_not_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chain(0.0)
+    kept = np.random.default_rng(1).random((32, 1, 128)) < 0.1
+    for tensor in model.graph.initializer:
+        if tensor.name != "b":
+            weight = np.where(kept, onnx.numpy_helper.to_array(tensor).reshape(32, 4, 128), 0).reshape(128, 128, 1, 1)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weight.astype(np.float32), tensor.name))
+    target = runtimes.get_target("x86_64")
+    formats = {}
+    for share in (0.9, 1.0, 1.1):
+        points = [replace(point, blocks={4: (share,) * len(point.densities)}) for point in target.table.points]
+        table = replace(target.table, points=tuple(points))
+        monkeypatch.setattr(runtimes.Target, "table", property(lambda _, table=table: table))
+        formats[share] = {layer.format for layer in exporters.to_sparse(model, decide_for(target, model)).layers}
+        monkeypatch.undo()
+    assert formats == {0.9: {"csr 4x1"}, 1.0: {"csr 4x1"}, 1.1: {"csr"}}

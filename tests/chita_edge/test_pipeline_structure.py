@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,3 +43,37 @@ def test_filters_are_removed_and_the_file_is_plain_onnx(tmp_path: Path, monkeypa
     assert any("filters and" in layer.reason for layer in result.layers)
     assert all(difference <= 1e-4 for difference in result.agreement.values())
     assert runtimes.dense_session(result.bundle / "model.onnx").get_outputs()[0].shape[1] == 10
+
+
+def test_blocks_go_all_the_way_with_values_in_half_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = datasets.load("fashion_mnist")
+    data = replace(data, test_images=data.test_images[:100], test_labels=data.test_labels[:100])
+    monkeypatch.setattr(datasets, "load", lambda _: data)
+    config = BuildConfig(
+        model="mobilenet",
+        target="x86_64",
+        structure="4x1",
+        sparsity=0.8,
+        method="magnitude",
+        values="float16",
+        calibration_images=40,
+        samples=50,
+    )
+    result = chita_edge.build(config, tmp_path / "bundle")
+    written = [layer for layer in result.layers if layer.format == "csr 4x1"]
+    assert len(written) > 5
+    assert all(layer.op.startswith("BlockCsrConv") for layer in written)
+    model = exporters.load(result.bundle / "model.onnx")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for layer in written:
+        assert tensors[f"{layer.name}.values"].data_type == onnx.TensorProto.FLOAT16
+        assert tensors[f"{layer.name}.values"].dims[1] == 4
+    # 2 bytes and a quarter of a column number a weight, where CSR has 5 to 6.
+    stored = sum(layer.bytes.sparse for layer in written)
+    biases = sum(4 * layer.shape[0] for layer in written)
+    assert stored - biases < 3 * sum(layer.nnz for layer in written)
+    assert 1e-6 < max(result.agreement.values()) <= 2e-2
+    assert result.accuracy.sparse > 0.2
+    assert result.latency.p50.sparse > 0
+    manifest = json.loads((result.bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["config"]["values"] == "float16"

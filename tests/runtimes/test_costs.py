@@ -1,6 +1,7 @@
 """The cost tables: what is in them, and what is read off them for layers that are not."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -58,3 +59,19 @@ def test_the_nearest_window_counts_most() -> None:
     far = CostPoint(LayerShape("CsrConv", 64, 64, (3, 3), out_pixels=100), 900.0, (1.0,), (900.0,))
     table = CostTable("µs", 0.0, (POINT, far))
     assert table.cost(LayerShape("CsrConv", 64, 64, (1, 1), out_pixels=101), 1.0).dense == pytest.approx(10.1, rel=0.01)
+
+
+def test_blocks_cost_their_share_of_csr_and_as_much_where_they_were_not_measured() -> None:
+    point = replace(POINT, blocks={4: (0.5, 0.75, 1.2)})
+    table = CostTable("µs", 0.001, (point,))
+    for rows, expected in ((2, [2.0, 12.0, 12.0]), (4, [1.0, 9.0, 13.2])):
+        layer = replace(LAYER, block_rows=rows)
+        assert [table.cost(layer, density).ours for density in (0.1, 0.5, 1.0)] == pytest.approx(expected)
+
+
+def test_blocks_of_both_sizes_are_measured() -> None:
+    points = [point for point in load_table("x86_64").points if point.layer.op == "CsrConv"]
+    assert all(
+        set(point.blocks) == {rows for rows in (2, 4) if point.layer.out_channels % rows == 0} for point in points
+    )
+    assert all(len(shares) == len(point.densities) for point in points for shares in point.blocks.values())
