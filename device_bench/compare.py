@@ -112,7 +112,7 @@ def compare(
         judged = _judge_all(base, new, common, band, paired, again, seed)
     else:
         judged = [_judge_exact(base.benchmark(name), new.benchmark(name), band) for name in common]
-    notes: list[str] = []
+    notes = ["Both sides are estimates, not measurements."] if kind == "estimate" else []
     if control in common and _same_file(base, new, control):
         judged, told = _under_control(judged, control, band)
         notes.append(told)

@@ -110,12 +110,13 @@ static uint64_t take_samples(const arguments* a, series* all, looks* seen, watch
 
 void bench(const arguments* a, float* input, size_t elements) {
   static machine_state before, after;
-  static looks seen = {.every = 1};
+  static looks seen; /* megabytes: set below, since a value here would make the program's file as large */
   static watch sensors;
   series all[MAX_MODELS];
   static char buffer[1 << 20]; /* keeps stdout from being flushed while a sample is taken */
   setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
   if (a->cores) cores_pin(a->cores);
+  seen.every = 1;
   machine_state_read(&before);
   watch_open(&sensors, &before);
   runtime r = runtime_open(a->ort);

@@ -86,7 +86,9 @@ int series_warm_up(series* s) {
   const uint64_t elapsed = since_ns(start);
   memmove(s->last_ns, s->last_ns + 1, sizeof s->last_ns - sizeof *s->last_ns);
   s->last_ns[2 * WARMUP_WINDOW - 1] = elapsed;
-  if (!s->warmup_rounds++ || elapsed < s->shortest_ns) s->shortest_ns = elapsed;
+  /* Nothing at all is what a clock sees that was set back, and would ask for endless repetitions. */
+  if (elapsed && (!s->shortest_ns || elapsed < s->shortest_ns)) s->shortest_ns = elapsed;
+  s->warmup_rounds++;
   const double before = median_of_window(s->last_ns), after = median_of_window(s->last_ns + WARMUP_WINDOW);
   const double change = after > before ? after - before : before - after;
   return s->warmup_stable = s->warmup_rounds >= 2 * WARMUP_WINDOW && change <= 0.02 * before;

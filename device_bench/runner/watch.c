@@ -67,7 +67,7 @@ void watch_close(watch* w) {
 }
 
 void watch_read(watch* w, uint64_t sample_ns) {
-  const uint64_t begin = now_ns();
+  const uint64_t begin = w->count ? now_ns() : 0;
   for (int i = 0; i < w->count; i++) {
     if (i && since_ns(begin) > sample_ns / 10) break;
     read_one(w, w->next, 0);

@@ -180,6 +180,9 @@ def test_counts_are_compared_exactly_and_never_with_times() -> None:
     said = results("instructions", Context(kind="measured"), m=quiet(1))
     with pytest.raises(ResultsError, match="is in instructions, which is no time"):
         compare(said, results(m=quiet(1)))
+    estimates = results("cycles", Context(kind="estimate"), m=np.array([100.0]))
+    assert "estimates, not measurements" in compare(estimates, estimates).lines()[-2]
+    assert not compare(counts(1.0), counts(1.0)).notes
     # A file with a name, a unit and samples alone says by its unit what it holds.
     assert compare(results("instructions", m=np.array([100.0])), counts(100.0)).outcome == "ok"
 

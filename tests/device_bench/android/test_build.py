@@ -57,6 +57,10 @@ def test_the_file_is_what_android_loads(program: Path) -> None:
         assert [note["n_name"] for note in notes] == ["Android"]
 
 
+def test_it_is_small_enough_to_push(program: Path) -> None:
+    assert program.stat().st_size < 100_000
+
+
 def test_it_asks_for_nothing_but_the_declared_functions(program: Path) -> None:
     with program.open("rb") as file:
         symbols = ELFFile(file).get_section_by_name(".dynsym").iter_symbols()

@@ -218,10 +218,11 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t which, struct
   const int failed = (int)syscall(SYS_clock_gettime, which, out);
   const unsigned call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
   if (!failed && which == CLOCK_REALTIME) out->tv_sec += call % 2 ? 86400 : -86400;
-  /* Nine times at most, as a round is tried ten times more: it would meet a jump at every n-th call each time. */
-  static unsigned jumps;
-  if (!failed && which == CLOCK_MONOTONIC && call % 25 == 0 && __atomic_fetch_add(&jumps, 1, __ATOMIC_RELAXED) < 9)
-    out->tv_sec -= JUMP_S;
+  /* One call in eight, scattered as by a die: at every n-th, a round of that many calls would meet a jump each time. */
+  unsigned die = call * 0x9E3779B9u;
+  die = (die ^ die >> 16) * 0x85EBCA6Bu;
+  die = (die ^ die >> 13) * 0xC2B2AE35u;
+  if (!failed && which == CLOCK_MONOTONIC && (die ^ die >> 16) % 8 == 0) out->tv_sec -= JUMP_S;
   return failed;
 }
 """
