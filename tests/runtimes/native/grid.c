@@ -40,8 +40,22 @@ typedef struct array {
   size_t map_bytes, count;
 } array;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED /* every byte outside an array is then watched, and so are the stack and the constants */
+#endif
+#endif
+
 /* `at` counts floats from the page before (at >= 0) or bytes of alignment at the end of the last page (at < 0). */
 static array guarded(size_t count, int at, size_t alignment) {
+#ifdef SANITIZED
+  const size_t shift = at > 0 ? (size_t)at * 4 : 0;
+  array kept = {.count = count};
+  if (posix_memalign(&kept.map, alignment < 8 ? 8 : alignment, count * 4 + shift)) exit(2);
+  kept.data = (float *)((char *)kept.map + shift);
+  memset(kept.data, 0xff, count * 4);
+  return kept;
+#endif
   const size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = count * 4 + (at > 0 ? (size_t)at * 4 : 0);
   const size_t room = (bytes / page + 1) * page;
   array a = {.map_bytes = room + 2 * page, .count = count};
@@ -55,7 +69,10 @@ static array guarded(size_t count, int at, size_t alignment) {
   return a;
 }
 
-static void release(array a) { munmap(a.map, a.map_bytes); }
+static void release(array a) {
+  if (a.map_bytes) munmap(a.map, a.map_bytes);
+  else free(a.map);
+}
 
 /* ---- one problem ---- */
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sanitized
 
 from device_bench.emulation import prepare
 from runtimes import host_platform, isas
@@ -16,7 +17,7 @@ from runtimes.toolchain import PLATFORMS, build_with_kernels
 
 GRID = Path(__file__).parent / "grid.c"
 FEWEST_CASES = 40
-TRAPS = ("-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined")
+TRAPS = ("-O0", "-fsanitize=undefined", "-fsanitize-trap=undefined")
 
 
 def cases(command: list[str | Path]) -> dict[str, dict[str, int]]:
@@ -30,8 +31,12 @@ def cases(command: list[str | Path]) -> dict[str, dict[str, int]]:
 
 
 @pytest.mark.skipif(host_platform() not in PLATFORMS, reason="the kernels are built for the platforms of the library")
-def test_on_this_processor_with_traps_for_undefined_behaviour(tmp_path: Path) -> None:
-    program = build_with_kernels(host_platform(), GRID, tmp_path / "grid", TRAPS)
+def test_on_this_processor_with_sanitizers(tmp_path: Path) -> None:
+    """Both sanitizers where clang is installed, else traps for undefined behaviour and unreadable pages."""
+    if sanitized.clang() is None:
+        program = build_with_kernels(host_platform(), GRID, tmp_path / "grid", TRAPS)
+    else:
+        program = sanitized.build_with_kernels(GRID, tmp_path / "grid")
     assert set(cases([program])) == set(isas()) - {"reference"}
 
 
