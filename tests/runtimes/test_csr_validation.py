@@ -17,11 +17,13 @@ import sparse_models
 from malformed import NODE, WEIGHTS, Malformed, malformed, weight_of, x_shape
 
 import runtimes
+from exporters.ops import OPS
 
 _LOADER = """
 import json, sys
 from pathlib import Path
 import runtimes
+from exporters.ops import OPS
 for path in sorted(Path(sys.argv[1]).glob("*.onnx")):
     print(path.name, end=" ", flush=True)
     try:
@@ -140,3 +142,23 @@ def test_every_half_precision_value_is_widened_exactly() -> None:
     session = runtimes.session(sparse_models.model("CsrGemm", constants, x_shape=[1, 1]))
     (y,) = session.run(None, {"X": np.ones((1, 1), np.float32)})
     np.testing.assert_array_equal(y[0], values.astype(np.float32))
+
+
+def test_every_op_with_weights_refuses_them_where_they_are_wrong(tmp_path: Path) -> None:
+    wrong = []
+    for op in (op for op in OPS.values() if op.constants):
+        weight = weight_of(op.base) if op.base in WEIGHTS else weight_of("CsrConv")
+        constants = sparse_models.constants_of(op.base, weight, np.zeros(6, np.float32))
+        if op.base.startswith("Block"):
+            constants |= sparse_models.csr(weight, 2)
+        short = constants | {"bias": np.zeros(5, np.float32)}
+        damaged = {"row_ptr": constants["row_ptr"] + np.int32(1)} if op.is_csr else {"W": constants["W"][:0]}
+        wrong += [(op.name, changed) for changed in (short, constants | damaged)]
+    shapes = {"CsrGemm": [None, 12], "DepthwiseConv": [None, 6, 5, 5], "DenseConv": [None, 5, 5, 5]}
+    models = [
+        sparse_models.model(name, constants, x_shape=shapes.get(OPS[name].base, [None, 12, 5, 5]), name=NODE)
+        for name, constants in wrong
+    ]
+    for (name, _), words in zip(wrong, refusals(models, tmp_path), strict=True):
+        assert words is not None, f"{name}: accepted"
+        assert f'chita.edge {name} "{NODE}": ' in words, words
