@@ -155,7 +155,9 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
         quantize_static(folder / "fixed.onnx", folder / "int8.onnx", Images(), QuantFormat.QDQ, per_channel=True)
     except Exception as error:  # onnxruntime's tools raise whatever comes
         paths["int8"] = f"ONNX Runtime cannot quantise it: {error}"
-    paths["tflite"] = "there is no converter from ONNX to its format that installs without TensorFlow"
+    paths["tflite"] = (
+        "its converter without TensorFlow reads torch networks only, and installs jax, transformers and a torch of its own"
+    )
     paths["mnn"] = "its converter installs packages and reports its use when it is run"
     return paths
 
