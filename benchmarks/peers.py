@@ -156,7 +156,7 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
     except Exception as error:  # onnxruntime's tools raise whatever comes
         paths["int8"] = f"ONNX Runtime cannot quantise it: {error}"
     paths["tflite"] = (
-        "its converter without TensorFlow reads torch networks only, and installs jax, transformers and a torch of its own"
+        "its converter without TensorFlow reads torch networks only, and brings jax, transformers and a torch"
     )
     paths["mnn"] = "its converter installs packages and reports its use when it is run"
     return paths

@@ -44,8 +44,10 @@ static int keeps_all_rules(const csr_arrays *c, int rank) {
     if (c->weight_shape[i] < 1 || c->weight_shape[i] > (i < 2 ? MAX_CHANNELS : MAX_KERNEL)) return 0;
     if (i) columns *= c->weight_shape[i];
   }
-  const int64_t rows = c->weight_shape[0];
-  if (columns > MAX_ELEMENTS || c->n_bias != rows || c->n_row_ptr != rows + 1 || c->n_values != c->n_col_idx) return 0;
+  if (c->block_rows != 1 && c->block_rows != 2 && c->block_rows != 4) return 0;
+  if (c->n_bias != c->weight_shape[0] || c->weight_shape[0] % c->block_rows) return 0;
+  const int64_t rows = c->weight_shape[0] / c->block_rows;
+  if (columns > MAX_ELEMENTS || c->n_row_ptr != rows + 1 || c->n_values != c->n_col_idx) return 0;
   if (c->row_ptr[0] != 0 || c->row_ptr[rows] != c->n_values) return 0;
   for (int64_t r = 0; r < rows; ++r)
     if (c->row_ptr[r] > c->row_ptr[r + 1]) return 0;
@@ -90,7 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const uint8_t kind = byte(&b);
   const int rank = kind & 1 ? 2 : 4, width = 1 << (kind >> 1 & 3) & 7;
   csr_arrays c = {.col_idx_bytes = width ? width : 4};
-  c.n_values = byte(&b), c.n_bias = byte(&b), c.n_row_ptr = c.n_bias + 1, c.n_col_idx = c.n_values, c.n_weight_shape = rank;
+  static const int64_t block_rows[] = {1, 2, 4, 3};
+  c.block_rows = block_rows[kind >> 4 & 3];
+  c.n_values = byte(&b), c.n_bias = byte(&b), c.n_row_ptr = c.n_bias / c.block_rows + 1;
+  c.n_col_idx = c.n_values, c.n_weight_shape = rank;
   if (kind & 8) c.n_row_ptr = byte(&b), c.n_col_idx = byte(&b), c.n_weight_shape = byte(&b) % 6;
   float *values = exactly(c.n_values, 4);
   char *columns = exactly(c.n_col_idx, (size_t)c.col_idx_bytes);
@@ -109,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const int accepted = csr_validate(&c, rank, &dims, &why);
   if (accepted != keeps_all_rules(&c, rank)) abort();
   if (!accepted && !why.length) abort();
-  if (accepted && dims.rows <= MOST_RUN && dims.columns <= MOST_RUN) run(&c, &dims);
+  if (accepted && c.block_rows == 1 && dims.rows <= MOST_RUN && dims.columns <= MOST_RUN) run(&c, &dims);
   free(values), free(columns), free(row_ptr), free(shape);
   return 0;
 }
