@@ -80,3 +80,11 @@ def test_smaller_layers_say_what_they_were(capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     assert "16×8×1×1 of 32×16×1×1" in printed
     assert "80.00% of the prunable weights are removed." in printed
+
+
+@pytest.mark.parametrize(("unit", "label"), [("cycles", "an estimate"), ("instructions", "a count")])
+def test_what_was_not_timed_is_called_what_it_is(unit: str, label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_latency(replace(LATENCY, unit=unit))
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"Sparse needs 1/2.00 of dense's {unit}; that is {label}, not a time." in told
+    assert "ms" not in told
