@@ -53,7 +53,9 @@ def measure(name: str, sparsity: float, threads: int, samples: int, target: str)
     """One row for each instruction set."""
     shape = get_model(name).input_shape
     dense = exporters.to_onnx(network_with_zeros(name, sparsity), torch.zeros(1, *shape))
-    sparse = exporters.to_sparse(dense, decide_for(runtimes.get_target(target), dense))
+    sparse = exporters.to_sparse(
+        dense, decide_for(runtimes.get_target(target), dense), cache=runtimes.get_target(target).cache
+    )
     isas = [isa for isa in ("avx512", "avx2", "neon") if isa in runtimes.isas()] or [runtimes.host_isa()]
     sessions = {"dense": runtimes.dense_session(exporters.to_bytes(dense), threads=threads)}
     sessions |= {isa: runtimes.session(exporters.to_bytes(sparse.model), threads=threads, isa=isa) for isa in isas}

@@ -58,7 +58,8 @@ def node_layers(model: Path) -> dict[str, tuple[str, ...]]:
 def attribute(profile: Sequence[OpTime], layers: Collection[str], aliases: Aliases) -> tuple[dict[str, float], float]:
     """Milliseconds of each layer, and of all nodes together that belong to no layer.
 
-    A node is the layer of its name, or the one that its name can stand for and that no other node is.
+    A node is the layer of its name, or the one that its name can stand for and that no other node is. The time of a
+    chain of layers is that of its last one.
     """
     meant = [_candidates(entry.node.removesuffix(_LAYOUT), layers, aliases) for entry in profile]
     certain = {one[0] for one in meant if len(one) == 1}
@@ -74,7 +75,16 @@ def attribute(profile: Sequence[OpTime], layers: Collection[str], aliases: Alias
 
 
 def _candidates(name: str, layers: Collection[str], aliases: Aliases) -> list[str]:
-    return [name] if name in layers else [layer for layer in aliases.get(name, ()) if layer in layers]
+    if name in layers:
+        return [name]
+    chain = chain_of(name, layers)
+    return list(chain[-1:]) if chain else [layer for layer in aliases.get(name, ()) if layer in layers]
+
+
+def chain_of(name: str, layers: Collection[str]) -> tuple[str, ...]:
+    """The layers of a node that is a chain of them; empty for any other node."""
+    names = tuple(name.split("+"))
+    return names if len(names) > 1 and all(layer in layers for layer in names) else ()
 
 
 def layer_times(results: Results, layers: Collection[str], aliases: Aliases) -> LayerMilliseconds | None:
@@ -85,4 +95,10 @@ def layer_times(results: Results, layers: Collection[str], aliases: Aliases) -> 
     parts = {name: attribute(profile, layers, aliases) for name, profile in profiles.items() if profile}
     dense, other_dense = parts.get("dense", ({}, None))
     sparse, other_sparse = parts.get("sparse", ({}, None))
-    return LayerMilliseconds(results.context.device or "unknown device", dense, sparse, other_dense, other_sparse)
+    chains = [chain_of(entry.node, layers) for entry in profiles.get("sparse", ())]
+    merged = {layer: chain[-1] for chain in chains for layer in chain[:-1]}
+    for chain in chains:
+        if chain and dense:
+            dense = {**dense, chain[-1]: sum(dense.get(layer, 0.0) for layer in chain)}
+    device = results.context.device or "unknown device"
+    return LayerMilliseconds(device, dense, sparse, other_dense, other_sparse, merged)

@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto
 
 from exporters.layers import Format, csr_format
-from exporters.ops import DOMAIN
+from exporters.ops import DOMAIN, OPS
 from exporters.read import read
-from exporters.untrusted.csr_nodes import check_edge_weight
+from exporters.untrusted.csr_nodes import EdgeWeight, check_edge_weights
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, graphs, node_name
 
@@ -119,18 +119,25 @@ def inspect(path: str | Path) -> FileReport:
 
 
 def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
-    weight = check_edge_weight(node, constants)
-    if not weight.op.constants:
-        return []
+    """A row for each weight: of a chain, one a stage."""
+    weights = check_edge_weights(node, constants)
+    inputs = dict(zip(OPS[node.op_type].inputs, node.input, strict=True))
+    names = node_name(node).split("+")
+    if len(names) != len(weights):
+        names = [node_name(node) + weight.suffix for weight in weights]
+    return [_edge_row(name, weight, inputs, constants) for name, weight in zip(names, weights, strict=True)]
+
+
+def _edge_row(
+    name: str, weight: EdgeWeight, inputs: Mapping[str, str], constants: Mapping[str, TensorProto]
+) -> LayerRow:
     op, size = weight.op, math.prod(weight.shape)
-    arrays = {
-        key: to_array(constants[name]) for key, name in zip(op.inputs, node.input, strict=True) if key in op.constants
-    }
+    arrays = {key: to_array(constants[inputs[key + weight.suffix]]) for key in op.constants}
     nnz = int(np.count_nonzero(arrays["values" if op.is_csr else "W"]))
     rows = arrays["values"].shape[1] if op.in_blocks else 1
     kind: Format = csr_format(rows) if op.is_csr else "depthwise" if op.base == "DepthwiseConv" else "dense"
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
-    return [LayerRow(node_name(node), op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)]
+    return LayerRow(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)
 
 
 def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:

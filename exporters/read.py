@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 
 from exporters.errors import LoadError, NotOnnxError, TooLargeError, UnsupportedOpError
 from exporters.ops import DOMAIN, VERSION
-from exporters.untrusted.csr_nodes import check_edge_weight
+from exporters.untrusted.csr_nodes import check_edge_weights
 from exporters.untrusted.external import embed_external_data
 from exporters.untrusted.limits import DEFAULT_LIMITS, Limits
 from exporters.untrusted.tensors import check_tensors
@@ -120,4 +120,4 @@ def _check_edge_weights(model: onnx.ModelProto) -> None:
     for graph, constants in graphs(model):
         for node in graph.node:
             if node.domain == DOMAIN:
-                check_edge_weight(node, constants)
+                check_edge_weights(node, constants)

@@ -9,16 +9,21 @@ from exporters.ops import DOMAIN, OPS
 from exporters.serialize import to_proto
 
 
-def to_sparse(dense: onnx.ModelProto, decide: Decide, values: Values = "float32") -> SparseModel:
+def to_sparse(
+    dense: onnx.ModelProto, decide: Decide, values: Values = "float32", cache: int | None = None
+) -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
     dense: from :func:`exporters.to_onnx`, left as it was. values: how the non-zeros are stored; arithmetic is in
-    float32 in either case, and a layer with a weight beyond float16's range keeps float32. Every Conv and Gemm is
+    float32 in either case, and a layer with a weight beyond float16's range keeps float32. cache: bytes of cache that a
+    core of the target has; where activations exceed half of it, runs of layers become one node
+    (:mod:`exporters.passes.chain`); None: each layer stays a node. Every Conv and Gemm is
     reported. When nothing is picked the model equals ``dense``.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     import onnx_ir as ir
 
+    from exporters.passes.chain import Chain
     from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sparsify import Sparsify
 
@@ -28,6 +33,8 @@ def to_sparse(dense: onnx.ModelProto, decide: Decide, values: Values = "float32"
     if not changed:
         return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)
     KeepPools()(model)
+    if cache is not None:
+        Chain(cache)(model)
     proto = to_proto(model)
     used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
     proto.functions.extend(op.function for op in OPS.values() if op.name in used)

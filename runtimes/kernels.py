@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Run(ctypes.Structure):
         ("shape", Shape),
         *((name, ctypes.c_void_p) for name in ("x", "residual", "y", "scratch")),
         ("threads", ctypes.c_int32),
+        ("band", ctypes.c_void_p),
     ]
 
 
@@ -81,6 +82,18 @@ class _PoolDesc(ctypes.Structure):
     _fields_ = [("unused", ctypes.c_int32)]
 
 
+class _Stage(ctypes.Structure):
+    _fields_ = [("op", ctypes.c_int32), ("desc", ctypes.c_void_p)]
+
+
+MOST_STAGES = 9
+CHAIN_OPS = {"csr_conv": 0, "depthwise_conv": 1, "dense_conv": 2}
+
+
+class _ConvChainDesc(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_int32), ("stages", _Stage * MOST_STAGES)]
+
+
 _DESCS: dict[str, type[ctypes.Structure]] = {
     "csr_conv": _CsrConvDesc,
     "block_csr_conv": _BlockCsrConvDesc,
@@ -88,6 +101,7 @@ _DESCS: dict[str, type[ctypes.Structure]] = {
     "depthwise_conv": _DenseDesc,
     "dense_conv": _DenseDesc,
     "global_average_pool": _PoolDesc,
+    "conv_chain": _ConvChainDesc,
 }
 
 
@@ -150,6 +164,29 @@ def aligned(size: int) -> npt.NDArray[np.uint8]:
     room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     return room[start : start + size]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A convolution of a chain: its op and what a plan of it is made from."""
+
+    op: str
+    desc: ctypes.Structure
+    window: Geometry
+    arrays: tuple[Csr | Array, ...]  # which desc points into
+
+
+def csr_stage(weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)) -> Stage:
+    """A sparse convolution; within a chain 1×1, of stride 1, without padding."""
+    return Stage("csr_conv", _CsrConvDesc(window, *clip, *_csr(weights, bias)), window, (weights, bias))
+
+
+def dense_stage(
+    op: str, weights: Array, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
+) -> Stage:
+    """A ``depthwise_conv`` or a ``dense_conv``."""
+    desc = _DenseDesc(window, *clip, _pointer(weights, _FLOATS), _pointer(bias, _FLOATS))
+    return Stage(op, desc, window, (weights, bias))
 
 
 Allocator = Callable[[int], npt.NDArray[np.uint8]]
@@ -238,8 +275,8 @@ class Kernels:
         self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``CsrConv``; the rows of ``weights`` are output channels, its columns (in_channel, kh, kw)."""
-        desc = _CsrConvDesc(window, *clip, *_csr(weights, bias))
-        return self._plan("csr_conv", desc, self._conv_shape(window))
+        stage = csr_stage(weights, bias, window, clip)
+        return self._plan(stage.op, stage.desc, self._conv_shape(window))
 
     def block_csr_conv(
         self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
@@ -259,8 +296,20 @@ class Kernels:
         self, op: str, weights: Array, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``depthwise_conv`` (weights [C, 1, kh, kw]) or ``dense_conv`` (weights [M, C, kh, kw])."""
-        desc = _DenseDesc(window, *clip, _pointer(weights, _FLOATS), _pointer(bias, _FLOATS))
-        return self._plan(op, desc, self._conv_shape(window))
+        stage = dense_stage(op, weights, bias, window, clip)
+        return self._plan(op, stage.desc, self._conv_shape(window))
+
+    def conv_chain(self, stages: Sequence[Stage]) -> Plan:
+        """A plan of a chain of convolutions, each reading the output of the one before."""
+        table = [_Stage(CHAIN_OPS[stage.op], ctypes.addressof(stage.desc)) for stage in stages]
+        desc = _ConvChainDesc(len(stages), (_Stage * MOST_STAGES)(*table))
+
+        def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
+            for stage in stages:
+                x_shape = self._conv_shape(stage.window)(x_shape)
+            return x_shape
+
+        return self._plan("conv_chain", desc, out_shape)
 
     def global_average_pool(self) -> Plan:
         """A plan of ``GlobalAveragePool`` for planes [n, 1, h, w]."""

@@ -17,6 +17,8 @@ class Target:
     """Where each library goes in a bundle: the path there, and the platform (as in `PLATFORMS`) whose library it is."""
     break_even_reason: str
     """Where the costs come from, in words for a report."""
+    cache: int
+    """Bytes of a core's own cache: layers whose activations exceed it are run together, a few rows at a time."""
 
     @property
     def table(self) -> CostTable:
@@ -39,12 +41,14 @@ TARGETS: Mapping[str, Target] = {
                 "lib/linux/aarch64/libchita_edge.so": "linux-aarch64",
             },
             "an estimate from counted instructions under emulation; no phone was measured",
+            384 << 10,  # Cortex-A76 to X1 have 256 to 1,024 KiB
         ),
         Target(
             "x86_64",
             "64-bit x86 Linux",
             {"lib/linux/x86_64/libchita_edge.so": "linux-x86_64"},
             "measured on an AVX-512 server processor, one thread",
+            1 << 20,
         ),
     )
 }

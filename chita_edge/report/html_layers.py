@@ -13,13 +13,17 @@ _HEADINGS = ("layer", "shape", "sparsity", "format", "bytes", "MACs")
 
 @dataclass(frozen=True)
 class LayerMilliseconds:
-    """Milliseconds of each layer in the dense and the sparse model, of all that is in no layer, and where it ran."""
+    """Milliseconds of each layer in the dense and the sparse model, of all that is in no layer, and where it ran.
+
+    merged: the layers that run as one with a later one, whose times in either model are those of all of them together.
+    """
 
     device: str
     dense: Mapping[str, float] = field(default_factory=dict)
     sparse: Mapping[str, float] = field(default_factory=dict)
     other_dense: float | None = None
     other_sparse: float | None = None
+    merged: Mapping[str, str] = field(default_factory=dict)
 
 
 def layers_table(layers: object, times: LayerMilliseconds | None) -> Table:
@@ -48,6 +52,8 @@ def _row(layer: Mapping[str, Any], times: LayerMilliseconds | None) -> list[str]
         _change(mapping(layer.get("bytes"))),
         _change(mapping(layer.get("macs"))),
     ]
-    if times:
+    if times and name in times.merged:
+        row.append(f"with {times.merged[name]}")
+    elif times:
         row.append(f"{milliseconds(times.dense.get(name))} → {milliseconds(times.sparse.get(name))}")
     return [*row, str(layer.get("reason", ""))]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from exporters.ops._op import EdgeOp, build_node, csr_constants, initializer
+from exporters.ops._op import EdgeOp, Part, build_node, csr_constants, initializer
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
 from exporters.ops.block_csr_conv import BLOCK_CSR_CONV_ADDS, BLOCK_CSR_CONVS
+from exporters.ops.conv_chain import CHAINS
 from exporters.ops.csr_conv import CSR_CONV, CSR_CONVS
 from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
 from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
@@ -23,6 +24,7 @@ OPS: dict[str, EdgeOp] = {
         *DENSE_CONVS,
         *DEPTHWISE_CONVS,
         GLOBAL_AVERAGE_POOL,
+        *CHAINS.values(),
     )
 }
 
@@ -33,6 +35,7 @@ def op_for(base: str, activation: Activation) -> EdgeOp:
 
 
 __all__ = [
+    "CHAINS",
     "CSR_CONV",
     "CSR_CONV_ADD",
     "CSR_GEMM",
@@ -45,6 +48,7 @@ __all__ = [
     "VERSION",
     "Activation",
     "EdgeOp",
+    "Part",
     "build_node",
     "csr_constants",
     "initializer",

@@ -19,9 +19,9 @@ Attribute = int | float | Sequence[int]
 class EdgeOp:
     """An op of the domain ``chita.edge``.
 
-    base, activation: its name is that of the base and the activation's, which a clip has none of (None: the
-    op takes none). inputs: names in
-    order. constants: those that must be initializers. function: its meaning in standard ONNX.
+    base, activation: its name is that of the base and the activation's, which a clip has none of (None: the op takes
+    none). inputs: names in order. constants: those that must be initializers. function: its meaning in standard ONNX.
+    stages: of a chain, in order; empty for an op with one weight or none.
     """
 
     base: str
@@ -29,6 +29,7 @@ class EdgeOp:
     inputs: tuple[str, ...]
     constants: tuple[str, ...]
     function: onnx.FunctionProto
+    stages: tuple[Part, ...] = ()
 
     @property
     def name(self) -> str:
@@ -44,6 +45,19 @@ class EdgeOp:
     def in_blocks(self) -> bool:
         """Whether rows of its CSR are blocks of output channels."""
         return self.base.startswith("Block")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The weights of a node of this op: its stages, or the op itself."""
+        return self.stages or (Part(self, ""),)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A weight of a node: the op that says what it means, and how the names of its inputs and attributes end."""
+
+    op: EdgeOp
+    suffix: str
 
 
 def with_each_activation(

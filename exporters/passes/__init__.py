@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.passes.chain import Chain
 from exporters.passes.fold_batch_norm import FoldBatchNorm
 from exporters.passes.fold_constants import FoldConstants
 from exporters.passes.keep_pools import KeepPools
@@ -12,6 +13,7 @@ from exporters.passes.sparsify import Sparsify
 from exporters.passes.strip import Strip
 
 __all__ = [
+    "Chain",
     "FoldBatchNorm",
     "FoldConstants",
     "KeepPools",

@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from exporters.csr import validate
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import OPS, EdgeOp
+from exporters.ops import OPS, EdgeOp, Part
 from exporters.untrusted.node_view import NodeView, Shape, window
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
@@ -19,15 +19,16 @@ from exporters.untrusted.walk import node_name
 
 @dataclass(frozen=True)
 class EdgeWeight:
-    """A node's op, the shape of its dense weight (() without one), and its bytes densified (0 when it is dense)."""
+    """A weight of a node: whose it is, its dense shape, and the bytes that it takes densified (0 when it is dense)."""
 
     op: EdgeOp
+    suffix: str
     shape: Shape
     densified: int
 
 
-def check_edge_weight(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> EdgeWeight:
-    """The weight of a node of our domain. Raises MalformedModelError, UnsupportedOpError, TooLargeError."""
+def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> tuple[EdgeWeight, ...]:
+    """The weights of a node of our domain. Raises MalformedModelError, UnsupportedOpError, TooLargeError."""
     name = node_name(node)
     op = OPS.get(node.op_type)
     if op is None:
@@ -40,30 +41,44 @@ def check_edge_weight(node: onnx.NodeProto, constants: Mapping[str, TensorProto]
     for key in op.constants:
         if inputs[key] not in constants:
             raise MalformedModelError(f"{key} of node {name!r} is no constant; export it again.")
-    if not op.constants:
-        return EdgeWeight(op, (), 0)
+    return tuple(
+        _edge_weight(part, name, {key: constants[inputs[key + part.suffix]] for key in part.op.constants})
+        for part in op.parts
+        if part.op.constants
+    )
+
+
+def edge_output_shapes(
+    node: onnx.NodeProto, weights: tuple[EdgeWeight, ...], shapes: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """The shapes of what the stages of a node make from inputs of these shapes, its output last.
+
+    Raises MalformedModelError.
+    """
+    name, inputs = node_name(node), dict(zip(OPS[node.op_type].inputs, node.input, strict=True))
+    found = [shapes[inputs["X"]]]
+    if not weights:
+        if len(found[0]) != 4:
+            raise MalformedModelError(f"node {name!r} pools an input of {len(found[0])} dimensions, not 4.")
+        return ((*found[0][:2], 1, 1),)
+    for weight in weights:
+        if len(weights) > 1 and weight.op.is_csr and weight.shape[2:] != (1, 1):
+            raise MalformedModelError(f"node {name!r} has a sparse stage that is not 1 by 1; export it again.")
+        found.append(_output_shape(weight, node, name, found[-1]))
+    if "residual" in inputs and shapes[inputs["residual"]] != found[-1]:
+        raise MalformedModelError(f"the residual of node {name!r} has not the shape {found[-1]}; export it again.")
+    return tuple(found[1:])
+
+
+def _edge_weight(part: Part, name: str, tensors: Mapping[str, TensorProto]) -> EdgeWeight:
     try:
-        shape, densified = _weight_shape(op, {key: constants[inputs[key]] for key in op.constants})
+        shape, densified = _weight_shape(part.op, tensors)
     except CsrError as error:
         raise MalformedModelError(f"node {name!r} holds no valid CSR weight: {error}; export it again.") from error
-    bias = constants[inputs["bias"]]
+    bias = tensors["bias"]
     if bias.data_type != TensorProto.FLOAT or list(bias.dims) != [shape[0]]:
         raise MalformedModelError(f"the bias of node {name!r} is not float32 of {shape[0]} entries; export it again.")
-    return EdgeWeight(op, shape, densified)
-
-
-def edge_output_shape(node: onnx.NodeProto, weight: EdgeWeight, shapes: Mapping[str, Shape]) -> Shape:
-    """The shape of what the node makes from inputs of these shapes. Raises MalformedModelError."""
-    name, inputs = node_name(node), dict(zip(weight.op.inputs, node.input, strict=True))
-    if not weight.op.constants:
-        source = shapes[inputs["X"]]
-        if len(source) != 4:
-            raise MalformedModelError(f"node {name!r} pools an input of {len(source)} dimensions, not 4.")
-        return (*source[:2], 1, 1)
-    shape = _output_shape(weight.op, node, name, weight.shape, shapes[inputs["X"]])
-    if "residual" in inputs and shapes[inputs["residual"]] != shape:
-        raise MalformedModelError(f"the residual of node {name!r} has not the shape {shape}; export it again.")
-    return shape
+    return EdgeWeight(part.op, part.suffix, shape, densified)
 
 
 def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple[int, ...], int]:
@@ -86,8 +101,13 @@ def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple
     return shape, 4 * math.prod(shape)
 
 
-def _output_shape(op: EdgeOp, node: onnx.NodeProto, name: str, weight: Shape, source: Shape) -> Shape:
-    attributes = {attribute.name: attribute for attribute in node.attribute}
+def _output_shape(stage: EdgeWeight, node: onnx.NodeProto, name: str, source: Shape) -> Shape:
+    op, weight = stage.op, stage.shape
+    attributes = {
+        attribute.name.removesuffix(stage.suffix): attribute
+        for attribute in node.attribute
+        if attribute.name.endswith(stage.suffix)
+    }
     for key in ("clip_min", "clip_max") if op.activation == "clip" else ():
         if key not in attributes or attributes[key].type != onnx.AttributeProto.FLOAT:
             raise MalformedModelError(f"node {name!r} has no number {key}; export it again.")

@@ -15,8 +15,8 @@ import onnx
 from onnx import TensorProto
 
 from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import DOMAIN
-from exporters.untrusted.csr_nodes import check_edge_weight, edge_output_shape
+from exporters.ops import DOMAIN, OPS
+from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.shape_values import VALUES, Numbers
 from exporters.untrusted.shapes import RULES
@@ -43,7 +43,7 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
         constants[tensor.name] = tensor
     shapes: dict[str, Shape] = {name: tuple(tensor.dims) for name, tensor in constants.items()}
     # A CSR op may store its values in half precision, whatever the network computes in.
-    stored = {node.input[1] for node in graph.node if node.domain == DOMAIN and len(node.input) > 1}
+    stored = {name for node in graph.node if node.domain == DOMAIN for name in _values_inputs(node)}
     kinds = {tensor.data_type for name, tensor in constants.items() if name not in stored} & set(_FLOATS)
     dense = sum(tensor_bytes(tensor) for tensor in constants.values())
     total = dense
@@ -67,10 +67,11 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
             if found is None:
                 raise UnsupportedOpError(f"node {name!r} is a Constant that is not one or a few int64 numbers.")
         elif node.domain == DOMAIN:
-            weight = check_edge_weight(node, constants)
-            shape, found = edge_output_shape(node, weight, shapes), None
-            dense += weight.densified
-            total += weight.densified
+            weights = check_edge_weights(node, constants)
+            *between, shape = edge_output_shapes(node, weights, shapes)
+            found = None
+            dense += sum(weight.densified for weight in weights)
+            total += sum(weight.densified for weight in weights) + sum(8 * math.prod(inner) for inner in between)
             _limit("its weights, densified,", dense, dense_limit)
         else:
             view = _view(node, name, shapes, numbers, opset)
@@ -87,6 +88,13 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
     for value in graph.output:
         if value.name not in shapes:
             raise MalformedModelError(f"no node makes the output {value.name!r}; export it again.")
+
+
+def _values_inputs(node: onnx.NodeProto) -> list[str]:
+    """The inputs of a node of ours that hold the values of a CSR weight."""
+    op = OPS.get(node.op_type)
+    keys = {f"values{part.suffix}" for part in op.parts} if op else set()
+    return [name for key, name in zip(op.inputs, node.input, strict=False) if key in keys] if op else []
 
 
 def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> None:

@@ -91,10 +91,31 @@ typedef struct ce_global_average_pool_desc {
   int32_t unused;
 } ce_global_average_pool_desc;
 
+/* Convolutions of which each reads the output of the one before: the first is any of the three, then depthwise ones and
+ * 1×1 ones take turns as they like. The residual is added in the last one, which then is a csr_conv. */
+enum { CE_MOST_STAGES = 9 };
+enum ce_stage_op { CE_STAGE_csr_conv, CE_STAGE_depthwise_conv, CE_STAGE_dense_conv };
+typedef struct ce_stage {
+  int32_t op;       /* enum ce_stage_op; a csr_conv is 1×1, of stride 1, without padding */
+  const void *desc; /* its desc */
+} ce_stage;
+typedef struct ce_conv_chain_desc {
+  int32_t count; /* 2 to CE_MOST_STAGES; in_channels of each are the out_channels of the one before */
+  ce_stage stages[CE_MOST_STAGES];
+} ce_conv_chain_desc;
+
 /* Input: batch, height, width. For csr_gemm: n rows, h and w are 1; for global_average_pool: n planes. */
 typedef struct ce_shape {
   int64_t n, h, w;
 } ce_shape;
+
+/* Some output rows of one image, in planes that need not be contiguous: what a chain of convolutions hands to its stages.
+ * x and y are where row 0 of channel 0 is or would be; no row is touched but those that are written or needed for it. */
+typedef struct ce_band {
+  int64_t first, end;       /* output rows */
+  int64_t x_plane, y_plane; /* floats from one channel to the next; the residual's are as y's */
+  int64_t ahead;            /* floats of each plane of x, after those that are needed, that a later run is going to need */
+} ce_band;
 
 typedef struct ce_run {
   ce_shape shape;
@@ -103,6 +124,7 @@ typedef struct ce_run {
   float *y;
   void *scratch;
   int32_t threads; /* the t that scratch_bytes and tasks were asked with */
+  const ce_band *band; /* NULL: all of y; else n and threads are 1, and csr_conv is 1×1 of stride 1 without padding */
 } ce_run;
 
 #define CE_DECLARE_OP(op)                                                                   \
@@ -119,6 +141,7 @@ CE_DECLARE_OP(csr_gemm)
 CE_DECLARE_OP(depthwise_conv)
 CE_DECLARE_OP(dense_conv)
 CE_DECLARE_OP(global_average_pool)
+CE_DECLARE_OP(conv_chain)
 
 /* Height and width of the output; not positive where the kernel does not fit into the padded input. */
 CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);

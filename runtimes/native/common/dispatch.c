@@ -6,8 +6,15 @@
 #include "kernels.inc"
 #undef CE_KERNEL
 
-enum ce_op { CE_OP_csr_conv, CE_OP_block_csr_conv,
-             CE_OP_csr_gemm, CE_OP_depthwise_conv, CE_OP_dense_conv, CE_OP_global_average_pool };
+enum ce_op {
+  CE_OP_csr_conv,
+  CE_OP_block_csr_conv,
+  CE_OP_csr_gemm,
+  CE_OP_depthwise_conv,
+  CE_OP_dense_conv,
+  CE_OP_global_average_pool,
+  CE_OP_conv_chain,
+};
 
 static const struct {
   enum ce_op op;
@@ -88,3 +95,4 @@ CE_DEFINE_OP(csr_gemm)
 CE_DEFINE_OP(depthwise_conv)
 CE_DEFINE_OP(dense_conv)
 CE_DEFINE_OP(global_average_pool)
+CE_DEFINE_OP(conv_chain)

@@ -20,4 +20,11 @@ static inline int64_t ce_out_w(const ce_conv_geometry *g, ce_shape shape) {
   return ce_out_side(shape.w, (int64_t)g->pad_left + g->pad_right, g->kernel_w, g->dilation_w, g->stride_w);
 }
 
+/* The rows and planes of a run. */
+static inline ce_band ce_band_of(const ce_conv_geometry *g, const ce_run *run) {
+  if (run->band) return *run->band;
+  const int64_t out_h = ce_out_h(g, run->shape), out_w = ce_out_w(g, run->shape);
+  return (ce_band){0, out_h, run->shape.h * run->shape.w, out_h * out_w, 0};
+}
+
 #endif

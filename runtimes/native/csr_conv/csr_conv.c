@@ -11,7 +11,7 @@
 CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int vectors) {
   const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
   const int last = vectors - 1, tail = (int)(tile->count - (int64_t)last * CE_LANES);
-  const int64_t at = row * tile->cut->pixels + tile->first;
+  const int64_t at = row * tile->y_plane + tile->first;
   if (tile->residual) {
     const float *residual = tile->residual + at;
     CE_UNROLL for (int v = 0; v < last; ++v) sum[v] += ce_load(residual + v * CE_LANES);
@@ -30,7 +30,7 @@ CE_INLINE void finish_windows(const tile_t *tile, uint32_t row, const vf *sum, c
   const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
   CE_UNROLL for (int v = 0; v < vectors; ++v) ce_store(tile->spread + v * CE_LANES, sum[v]);
   const int64_t out_w = tile->cut->out_w;
-  int64_t at = row * tile->cut->pixels + tile->out_row * out_w + tile->first;
+  int64_t at = row * tile->y_plane + tile->out_row * out_w + tile->first;
   const float *from = tile->spread;
   for (int64_t r = 0; r < tile->rows; ++r, at += out_w, from += tile->cut->planes.row) {
     for (int64_t i = 0; i < tile->count; i += CE_LANES) {
@@ -145,9 +145,13 @@ static int tasks(const void *plan, ce_shape shape, int threads) {
   return (int)ce_max(1, ce_min(threads, unit_count(plan, &cut, shape)));
 }
 
-static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
-  const cut_t cut = cut_pixels(plan, shape);
-  return (size_t)lay_out(plan, &cut).all * 4 * (size_t)tasks(plan, shape, threads);
+static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
+  const plan_t *plan = plan_;
+  const int all = tasks(plan, shape, threads);
+  cut_t cut = cut_pixels(plan, shape);
+  /* Fewer rows may be cut into longer tiles, but not into tiles of more pixels than there are. */
+  if (plan->taps == 1) cut.vectors = (int)ce_min(MOST_OF_GROUP(plan->group), ce_ceil_div(cut.pixels, CE_LANES));
+  return (size_t)lay_out(plan, &cut).all * 4 * (size_t)all;
 }
 
 /* The vectors that a tile of this number within its image takes; fills in where it is. */
@@ -168,8 +172,22 @@ static int place(tile_t *tile, int64_t number) {
   return (int)ce_ceil_div((tile->rows - 1) * cut->planes.row + tile->count, CE_LANES);
 }
 
-static void run_task(const void *plan_, const ce_run *run, int task) {
+/* A band as an image of its own: rows of a 1×1 convolution do not see each other. */
+static ce_run run_of_rows(const ce_run *run) {
+  ce_run rows = *run;
+  if (!run->band) return rows;
+  const int64_t before = run->band->first * run->shape.w;
+  rows.shape.h = run->band->end - run->band->first;
+  rows.x += before;
+  rows.y += before;
+  if (rows.residual) rows.residual += before;
+  return rows;
+}
+
+static void run_task(const void *plan_, const ce_run *whole, int task) {
   const plan_t *plan = plan_;
+  const ce_run rows = run_of_rows(whole), *run = &rows;
+  const ce_band band = ce_band_of(&plan->g, run);
   const cut_t cut = cut_pixels(plan, run->shape);
   const layout_t l = lay_out(plan, &cut);
   const int64_t units = unit_count(plan, &cut, run->shape), all = tasks(plan, run->shape, run->threads);
@@ -182,6 +200,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
       .spread = scratch + l.panel + l.offsets,
       .sums = scratch + l.panel + l.offsets + l.spread,
       .in = run->shape,
+      .x_plane = band.x_plane,
+      .y_plane = band.y_plane,
       .fetch_ahead = plan->g.out_channels * cut.pixels * 4 > CE_LARGE_OUTPUT_BYTES,
   };
   if (plan->taps > 1) {
@@ -189,8 +209,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     ce_zero(tile.panel, l.panel);
   }
   for (int64_t unit = units * task / all, end = units * (task + 1) / all; unit < end;) {
-    const int64_t n = unit / plan->blocks / cut.tiles, out_at = n * plan->g.out_channels * cut.pixels;
-    tile.x = run->x + n * plan->g.in_channels * run->shape.h * run->shape.w;
+    const int64_t n = unit / plan->blocks / cut.tiles, out_at = n * plan->g.out_channels * band.y_plane;
+    tile.x = run->x + n * plan->g.in_channels * band.x_plane;
     tile.residual = run->residual ? run->residual + out_at : 0;
     tile.y = run->y + out_at;
     tile.block_begin = (int32_t)(unit % plan->blocks);

@@ -45,9 +45,10 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_csr_conv_desc *desc = &((const plan_t *)plan_)->desc;
   const ce_conv_geometry *g = &desc->geometry;
   const ce_shape in = run->shape;
-  const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in);
+  const ce_band band = ce_band_of(g, run);
+  const int64_t out_w = ce_out_w(g, in);
   for (int64_t n = 0; n < in.n; ++n)
-    for (int64_t oh = 0; oh < out_h; ++oh)
+    for (int64_t oh = band.first; oh < band.end; ++oh)
       for (int64_t ow = 0; ow < out_w; ++ow) {
         double sum = desc->bias[task];
         for (int32_t i = desc->row_ptr[task]; i < desc->row_ptr[task + 1]; ++i) {
@@ -56,9 +57,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
           const int64_t ih = oh * g->stride_h - g->pad_top + (int64_t)(tap / g->kernel_w) * g->dilation_h;
           const int64_t iw = ow * g->stride_w - g->pad_left + (int64_t)(tap % g->kernel_w) * g->dilation_w;
           if (ih < 0 || ih >= in.h || iw < 0 || iw >= in.w) continue;
-          sum += (double)desc->values[i] * run->x[((n * g->in_channels + c) * in.h + ih) * in.w + iw];
+          sum += (double)desc->values[i] * run->x[(n * g->in_channels + c) * band.x_plane + ih * in.w + iw];
         }
-        const int64_t at = ((n * g->out_channels + task) * out_h + oh) * out_w + ow;
+        const int64_t at = (n * g->out_channels + task) * band.y_plane + oh * out_w + ow;
         if (run->residual) sum += run->residual[at];
         run->y[at] = ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
       }

@@ -53,8 +53,10 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
     return cut;
   }
   const int64_t rows = ce_min(plan->g.in_channels, K_TILE(plan->group)), limit = MOST_OF_GROUP(plan->group);
-  const int64_t most = ce_min(limit, ce_max(FEWEST_VECTORS, PANEL_BYTES(plan->group) / (rows * CE_LANES * 4)));
+  int64_t most = ce_min(limit, ce_max(FEWEST_VECTORS, PANEL_BYTES(plan->group) / (rows * CE_LANES * 4)));
   const int64_t all = ce_ceil_div(cut.pixels, CE_LANES);
+  /* A panel that is a vector wider costs less than a last tile that is hardly filled. */
+  if (plan->group == 1 && most < limit && ce_ceil_div(all, most + 1) * 5 <= ce_ceil_div(all, most) * 4) ++most;
   cut.vectors = (int)ce_ceil_div(all, ce_ceil_div(all, most));
   cut.tiles = ce_ceil_div(all, cut.vectors);
   return cut;
@@ -88,6 +90,7 @@ typedef struct tile_t {
   const float *inputs; /* the panel at the tile's first pixel */
   int64_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
   ce_shape in;
+  int64_t x_plane, y_plane; /* floats from channel to channel */
   int64_t first, count;  /* pixels of this tile */
   int64_t out_row, rows; /* output rows of this tile (larger windows); `first` is then a column of theirs */
   int32_t block_begin, block_end;
@@ -97,12 +100,12 @@ typedef struct tile_t {
 CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels, const int vectors) {
   const ce_conv_geometry *g = &tile->plan->g;
   float *to = tile->panel;
-  const int64_t in_pixels = tile->in.h * tile->in.w;
+  const int64_t x_plane = tile->x_plane;
   const int plain = g->stride_h == 1 && g->stride_w == 1 && !(g->pad_top | g->pad_left | g->pad_bottom | g->pad_right);
   if (plain) {
-    const float *from = tile->x + first_channel * in_pixels + tile->first;
+    const float *from = tile->x + first_channel * x_plane + tile->first;
     const int tail = (int)(tile->count - (int64_t)(vectors - 1) * CE_LANES);
-    for (int32_t k = 0; k < channels; ++k, from += in_pixels, to += vectors * CE_LANES) {
+    for (int32_t k = 0; k < channels; ++k, from += x_plane, to += vectors * CE_LANES) {
       CE_UNROLL for (int v = 0; v < vectors - 1; ++v) *(vf *)(to + v * CE_LANES) = ce_load(from + v * CE_LANES);
       *(vf *)(to + (vectors - 1) * CE_LANES) = ce_load_part(from + (vectors - 1) * CE_LANES, tail);
     }
@@ -116,16 +119,16 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
     at[p] = inside ? ih * tile->in.w + iw : -1;
   }
   for (int32_t k = 0; k < channels; ++k, to += vectors * CE_LANES) {
-    const float *from = tile->x + (first_channel + k) * in_pixels;
+    const float *from = tile->x + (first_channel + k) * x_plane;
     for (int p = 0; p < vectors * CE_LANES; ++p) to[p] = at[p] < 0 ? 0.0f : from[at[p]];
   }
 }
 
 CE_NOINLINE void fill_windows(const tile_t *tile, int32_t first_channel, int32_t channels) {
   const ce_planes *p = &tile->cut->planes;
-  const int64_t in_pixels = tile->in.h * tile->in.w;
+  const int64_t x_plane = tile->x_plane;
   for (int32_t c = 0; c < channels; ++c)
-    ce_fill_planes(&tile->plan->g, p, tile->panel + c * p->total, tile->x + (first_channel + c) * in_pixels, tile->in,
+    ce_fill_planes(&tile->plan->g, p, tile->panel + c * p->total, tile->x + (first_channel + c) * x_plane, tile->in,
                    tile->out_row, tile->rows);
 }
 

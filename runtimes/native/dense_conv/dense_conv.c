@@ -80,7 +80,7 @@ typedef struct job_t {
   int64_t taps;
   float clip_min, clip_max;
   float *to;          /* first of OUTS planes */
-  int64_t out_pixels; /* from plane to plane */
+  int64_t out_plane;  /* floats from plane to plane */
   int outs;           /* planes to write, at most OUTS */
   int tail;           /* pixels in the last vector */
 } job_t;
@@ -100,7 +100,7 @@ CE_INLINE void sum_block(const job_t *job, const int vectors) {
   const vf lowest = ce_splat(job->clip_min), highest = ce_splat(job->clip_max);
   CE_UNROLL for (int o = 0; o < OUTS; ++o) {
     if (o >= job->outs) break;
-    float *to = job->to + o * job->out_pixels;
+    float *to = job->to + o * job->out_plane;
     CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[o][v], lowest, highest));
     ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[o][vectors - 1], lowest, highest), job->tail);
   }
@@ -128,12 +128,12 @@ static void sum_row(const plan_t *plan, const ce_planes *p, job_t job, float *y)
     for (int64_t at = 0; at < p->out_w; at += VECTORS * CE_LANES) {
       const int64_t count = ce_min(VECTORS * CE_LANES, p->out_w - at), vectors = ce_ceil_div(count, CE_LANES);
       job.from = from + at;
-      job.to = y + out * job.out_pixels + at;
+      job.to = y + out * job.out_plane + at;
       job.tail = (int)(count - (vectors - 1) * CE_LANES);
       sum[vectors - 1](&job);
     }
     for (int o = 0; o < job.outs; ++o)
-      ce_activate_stored(y + (out + o) * job.out_pixels, p->out_w, plan->activation);
+      ce_activate_stored(y + (out + o) * job.out_plane, p->out_w, plan->activation);
   }
 }
 
@@ -142,7 +142,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_conv_geometry *g = &plan->g;
   const ce_shape in = run->shape;
   const ce_planes p = cut(g, in);
-  const int64_t units = in.n * strips(&p), all = tasks(plan, in, run->threads);
+  const ce_band band = ce_band_of(g, run);
+  const int64_t a_image = ce_ceil_div(band.end - band.first, p.rows), units = in.n * a_image;
+  const int64_t all = run->band ? 1 : tasks(plan, in, run->threads);
   int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * task_scratch_bytes(g, &p));
   float *planes = (float *)((char *)offset + offset_bytes(g));
   ce_zero(planes, p.total * g->in_channels);
@@ -150,9 +152,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     for (int64_t kh = 0; kh < g->kernel_h; ++kh)
       for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap) offset[tap] = c * p.total + ce_tap_offset(g, &p, kh, kw);
   for (int64_t unit = units * task / all; unit < units * (task + 1) / all; ++unit) {
-    const int64_t n = unit / strips(&p), oh = unit % strips(&p) * p.rows, rows = ce_min(p.rows, p.out_h - oh);
+    const int64_t n = unit / a_image, oh = band.first + unit % a_image * p.rows, rows = ce_min(p.rows, band.end - oh);
     for (int64_t c = 0; c < g->in_channels; ++c)
-      ce_fill_planes(g, &p, planes + c * p.total, run->x + (n * g->in_channels + c) * in.h * in.w, in, oh, rows);
+      ce_fill_planes(g, &p, planes + c * p.total, run->x + (n * g->in_channels + c) * band.x_plane, in, oh, rows);
     for (int64_t r = 0; r < rows; ++r) {
       const job_t job = {
           .from = planes + r * p.row,
@@ -160,9 +162,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
           .taps = (int64_t)taps(g),
           .clip_min = plan->clip_min,
           .clip_max = plan->clip_max,
-          .out_pixels = p.out_h * p.out_w,
+          .out_plane = band.y_plane,
       };
-      sum_row(plan, &p, job, run->y + (n * g->out_channels * p.out_h + oh + r) * p.out_w);
+      sum_row(plan, &p, job, run->y + n * g->out_channels * band.y_plane + (oh + r) * p.out_w);
     }
   }
 }

@@ -196,7 +196,7 @@ static void sum_strip(const ce_conv_geometry *g, const job_t *job, int64_t rows)
 }
 
 static job_t job_of(const plan_t *plan, const ce_planes *p, const int64_t *offset, const float *planes, int64_t image,
-                    int64_t out_row, float *y) {
+                    float *y) {
   const int64_t c = image % plan->g.out_channels;
   return (job_t){
       .weights = plan->weights + (size_t)c * taps(&plan->g),
@@ -206,7 +206,7 @@ static job_t job_of(const plan_t *plan, const ce_planes *p, const int64_t *offse
       .from = planes,
       .planes = p,
       .offset = offset,
-      .to = y + (image * p->out_h + out_row) * p->out_w,
+      .to = y,
   };
 }
 
@@ -216,11 +216,13 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_shape in = run->shape;
   const ce_planes p = cut(g, in);
   const layout_t l = lay_out(g, &p);
+  const ce_band band = ce_band_of(g, run);
   const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads), end = images * (task + 1) / all;
   int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * l.bytes);
   if (is_direct(g, p.out_w)) {
     const planes_t all_planes = {.g = g, .weights = plan->weights, .bias = plan->bias, .clip_min = plan->clip_min,
-                                 .clip_max = plan->clip_max, .activation = plan->activation, .in = in, .x = run->x, .y = run->y};
+                                 .clip_max = plan->clip_max, .activation = plan->activation, .in = in, .band = band,
+                                 .x = run->x, .y = run->y};
     run_direct(&all_planes, (float *)offset, images * task / all, end);
     return;
   }
@@ -230,21 +232,22 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap) offset[tap] = ce_tap_offset(g, &p, kh, kw);
   for (int64_t image = images * task / all, count; image < end; image += count) {
     count = ce_min(l.group, end - image);
-    for (int64_t oh = 0; oh < p.out_h; oh += p.rows) {
-      const int64_t rows = ce_min(p.rows, p.out_h - oh);
+    for (int64_t oh = band.first; oh < band.end; oh += p.rows) {
+      const int64_t rows = ce_min(p.rows, band.end - oh);
       for (int64_t i = 0; i < count; ++i)
-        ce_fill_planes(g, &p, planes + i * l.planes, run->x + (image + i) * in.h * in.w, in, oh, rows);
+        ce_fill_planes(g, &p, planes + i * l.planes, run->x + (image + i) * band.x_plane, in, oh, rows);
       for (int64_t i = 0; i < count; ++i) {
-        const job_t job = job_of(plan, &p, offset, planes + i * l.planes, image + i, oh, run->y);
+        float *to = run->y + (image + i) * band.y_plane + oh * p.out_w;
+        const job_t job = job_of(plan, &p, offset, planes + i * l.planes, image + i, to);
         if (!p.flat) sum_strip(g, &job, rows);
         else if (taps(g) == 9) sum_flat_9(&job, flat + i * l.flat);
         else sum_flat_general(&job, flat + i * l.flat, (int64_t)taps(g));
       }
       if (p.flat)
         for (int64_t i = 0; i < count; ++i)
-          spread_flat(&p, run->y + (image + i) * p.out_h * p.out_w, flat + i * l.flat);
+          spread_flat(&p, run->y + (image + i) * band.y_plane, flat + i * l.flat);
       for (int64_t i = 0; i < count; ++i)
-        ce_activate_stored(run->y + ((image + i) * p.out_h + oh) * p.out_w, rows * p.out_w, plan->activation);
+        ce_activate_stored(run->y + (image + i) * band.y_plane + oh * p.out_w, rows * p.out_w, plan->activation);
     }
   }
 }

@@ -56,13 +56,14 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_depthwise_conv_desc *desc = &((const plan_t *)plan_)->desc;
   const ce_conv_geometry *g = &desc->geometry;
   const ce_shape in = run->shape;
-  const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in), taps = (int64_t)g->kernel_h * g->kernel_w;
+  const ce_band band = ce_band_of(g, run);
+  const int64_t out_w = ce_out_w(g, in), taps = (int64_t)g->kernel_h * g->kernel_w;
   for (int64_t n = 0; n < in.n; ++n)
-    for (int64_t oh = 0; oh < out_h; ++oh)
+    for (int64_t oh = band.first; oh < band.end; ++oh)
       for (int64_t ow = 0; ow < out_w; ++ow) {
-        const float *plane = run->x + (n * g->in_channels + task) * in.h * in.w;
+        const float *plane = run->x + (n * g->in_channels + task) * band.x_plane;
         const double sum = desc->bias[task] + window_sum(g, in, plane, desc->weights + task * taps, oh, ow);
-        run->y[((n * g->out_channels + task) * out_h + oh) * out_w + ow] =
+        run->y[(n * g->out_channels + task) * band.y_plane + oh * out_w + ow] =
             ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
       }
 }

@@ -10,7 +10,8 @@ typedef struct kernel {
   const op* op;
   void* memory; /* the allocation that holds this struct and the plan */
   void* plan;
-  ce_conv_geometry geometry;
+  int layers; /* 1, or the stages of a chain */
+  ce_conv_geometry geometries[CE_MOST_STAGES];
   const settings* settings;
   char name[257];
 } kernel;
@@ -59,14 +60,15 @@ static OrtStatus* plan(const OrtApi* api, const op* op, const op_source* source,
                 .op = op,
                 .memory = memory,
                 .plan = (char*)k + plan_offset,
-                .geometry = source->geometry};
+                .layers = source->count};
+  for (int i = 0; i < source->count; i++) k->geometries[i] = source->layers[i].geometry;
   op->plan_init(k->plan, source);
   *out = k;
   return NULL;
 }
 
 static OrtStatus* build(node* n, const op* op, const settings* settings, op_source* source, kernel** out) {
-  if (!node_input_count(n, (size_t)op->inputs) || !op->read(n, source)) return n->status;
+  if (!node_input_count(n, (size_t)op->inputs) || !op_read(n, op, source)) return n->status;
   const int before = isa_take(settings->isa);
   OrtStatus* status = plan(n->api, op, source, out);
   isa_give_back(before);
@@ -81,8 +83,8 @@ static OrtStatus* build(node* n, const op* op, const settings* settings, op_sour
 
 OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* api, const OrtKernelInfo* info,
                          void** out) {
-  node n = {.api = api, .info = info, .op = op->name};
-  op_source source = {.activation = op->activation};
+  node n = {.api = api, .info = info, .op = op->name, .stage = ""};
+  op_source source = {.count = 0};
   *out = NULL;
   OrtStatus* status = ORT(api, KernelInfoGetAllocator)(info, ORT_MEM_DEFAULT, &source.allocator);
   if (status) return status;
@@ -154,9 +156,10 @@ static OrtStatus* pooled_dims(const kernel* k, const int64_t in[4], ce_shape* sh
   return NULL;
 }
 
-/* From the dimensions of X to those of Y; refuses what is not possible or whose offsets do not fit int32. */
-static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* shape, int64_t out[4]) {
-  const ce_conv_geometry* g = &k->geometry;
+/* From the dimensions of a layer's input to those of its output; refuses what is not possible or whose offsets do not fit
+ * int32. */
+static OrtStatus* layer_dims(const kernel* k, const ce_conv_geometry* g, const int64_t in[4], ce_shape* shape,
+                             int64_t out[4]) {
   if (!g->in_channels) return pooled_dims(k, in, shape, out);
   if (in[1] != g->in_channels)
     return refuse(k, "its input has %d channels, its weight has %d", in[1], (int64_t)g->in_channels);
@@ -184,6 +187,17 @@ static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* sh
   if (in[0] > MAX_ELEMENTS || in[0] * in_elements > MAX_ELEMENTS || in[0] * out_elements > MAX_ELEMENTS)
     return refuse(k, "a batch of %d has more than %d elements", in[0], (int64_t)MAX_ELEMENTS);
   return NULL;
+}
+
+/* From the dimensions of X to those of Y. */
+static OrtStatus* output_dims(const kernel* k, const int64_t in[4], ce_shape* shape, int64_t out[4]) {
+  OrtStatus* status = layer_dims(k, &k->geometries[0], in, shape, out);
+  for (int i = 1; i < k->layers && !status; i++) {
+    const int64_t between[4] = {out[0], out[1], out[2], out[3]};
+    ce_shape ignored;
+    status = layer_dims(k, &k->geometries[i], between, &ignored, out);
+  }
+  return status;
 }
 
 /* Where the residual is, once its shape is known to be that of Y. */

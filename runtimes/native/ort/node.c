@@ -19,6 +19,7 @@ int node_refuse(node* n, const char* format, ...) {
   OrtStatus* unnamed = ORT(n->api, KernelInfo_GetNodeName)(n->info, name, &size);
   text sentence = {.length = 0};
   text_add(&sentence, "chita.edge %s \"%s\": ", n->op, unnamed ? "(a name longer than 256 characters)" : name);
+  if (n->stage[0]) text_add(&sentence, "stage %s: ", n->stage + 1);
   discard(n, unnamed);
   va_list arguments;
   va_start(arguments, format);
@@ -64,7 +65,8 @@ static int read_shape(node* n, const char* name, const OrtTensorTypeAndShapeInfo
 int node_constant(node* n, size_t index, const char* name, constant* out) {
   int is_constant = 0;
   const OrtValue* value = NULL;
-  OrtStatus* status = ORT(n->api, KernelInfoGetConstantInput_tensor)(n->info, index, &is_constant, &value);
+  const size_t place = index + (size_t)n->first;
+  OrtStatus* status = ORT(n->api, KernelInfoGetConstantInput_tensor)(n->info, place, &is_constant, &value);
   if (status || !is_constant || !value) {
     discard(n, status);
     return node_refuse(n, "its input %s must be a constant initializer", name);
@@ -108,7 +110,16 @@ static int is_present(node* n, const char* name) {
   return present;
 }
 
-static int read_ints(node* n, const char* name, int64_t* out, size_t count, int64_t low) {
+/* An attribute's name in the file. */
+static text in_file(const node* n, const char* name) {
+  text full = {.length = 0};
+  text_add(&full, "%s%s", name, n->stage);
+  return full;
+}
+
+static int read_ints(node* n, const char* short_name, int64_t* out, size_t count, int64_t low) {
+  const text full = in_file(n, short_name);
+  const char* name = full.chars;
   size_t size = 0;
   OrtStatus* missing = ORT(n->api, KernelInfoGetAttributeArray_int64)(n->info, name, NULL, &size);
   if (missing) {
@@ -131,7 +142,9 @@ int node_window(node* n, window* out) {
          read_ints(n, "dilations", out->dilations, 2, 1);
 }
 
-static int read_float(node* n, const char* name, float fallback, float* out) {
+static int read_float(node* n, const char* short_name, float fallback, float* out) {
+  const text full = in_file(n, short_name);
+  const char* name = full.chars;
   OrtStatus* missing = ORT(n->api, KernelInfoGetAttribute_float)(n->info, name, out);
   if (!missing) return 1;
   discard(n, missing);

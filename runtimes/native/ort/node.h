@@ -12,6 +12,8 @@ typedef struct node {
   const OrtApi* api;
   const OrtKernelInfo* info;
   const char* op;
+  int first;          /* index of the constant that is a single op's input 1, less 1 */
+  const char* stage; /* of a chain, as its attributes' names end: "_0"; "" for a single op */
   OrtStatus* status;
 } node;
 

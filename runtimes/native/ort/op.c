@@ -21,13 +21,13 @@ static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_c
 }
 
 /* Only ops that clip have bounds. */
-static int read_clip(node* n, const op_source* source, clip* out) {
+static int read_clip(node* n, const layer_source* source, clip* out) {
   *out = (clip){-__builtin_inff(), __builtin_inff()};
   return source->activation != CE_CLIP || node_clip(n, out);
 }
 
 /* The kernels read int32 columns; the file has the narrowest type that holds them. */
-static int widen_columns(node* n, op_source* source, const csr_arrays* csr) {
+static int widen_columns(node* n, layer_source* source, const csr_arrays* csr) {
   void* memory = NULL;
   const size_t bytes = (size_t)(csr->n_col_idx + 1) * sizeof(int32_t);
   if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, bytes, &memory))) return 0;
@@ -51,7 +51,7 @@ static float widen_half(uint16_t half) {
 }
 
 /* The file may hold values in half precision: the kernels read float32. */
-static int widen_values(node* n, op_source* source, const void* halves, int64_t count) {
+static int widen_values(node* n, layer_source* source, const void* halves, int64_t count) {
   void* memory = NULL;
   if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, (size_t)(count + 1) * sizeof(float), &memory)))
     return 0;
@@ -63,7 +63,7 @@ static int widen_values(node* n, op_source* source, const void* halves, int64_t 
 
 /* Inputs 1 to 5 of the sparse ops. On success the arrays hold every rule of validate_csr.h. values_rank is 2 where the
  * rows of values are blocks of output channels. */
-static int read_csr(node* n, int rank, int values_rank, op_source* source, csr_arrays* csr, csr_dims* dims,
+static int read_csr(node* n, int rank, int values_rank, layer_source* source, csr_arrays* csr, csr_dims* dims,
                     const float** bias) {
   constant values, col_idx, row_ptr, shape, offsets;
   if (!node_constant(n, 1, "values", &values) ||
@@ -103,7 +103,7 @@ static int read_csr(node* n, int rank, int values_rank, op_source* source, csr_a
   return widen_columns(n, source, csr);
 }
 
-static int read_conv(node* n, int values_rank, op_source* source, csr_arrays* csr, ce_csr_conv_desc* desc) {
+static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays* csr, ce_csr_conv_desc* desc) {
   csr_dims dims;
   const float* bias;
   clip c;
@@ -114,19 +114,19 @@ static int read_conv(node* n, int values_rank, op_source* source, csr_arrays* cs
   return 1;
 }
 
-static int read_csr_conv(node* n, op_source* source) {
+static int read_csr_conv(node* n, layer_source* source) {
   csr_arrays csr;
   return read_conv(n, 1, source, &csr, &source->desc.csr_conv);
 }
 
-static int read_block_csr_conv(node* n, op_source* source) {
+static int read_block_csr_conv(node* n, layer_source* source) {
   csr_arrays csr;
   if (!read_conv(n, 2, source, &csr, &source->desc.block_csr_conv.csr)) return 0;
   source->desc.block_csr_conv.block_rows = (int32_t)csr.block_rows;
   return 1;
 }
 
-static int read_csr_gemm(node* n, op_source* source) {
+static int read_csr_gemm(node* n, layer_source* source) {
   csr_arrays csr;
   csr_dims dims;
   const float* bias;
@@ -150,7 +150,7 @@ static int read_dense(node* n, csr_dims* dims, constant* weights, constant* bias
   return 1;
 }
 
-static int read_depthwise_conv(node* n, op_source* source) {
+static int read_depthwise_conv(node* n, layer_source* source) {
   csr_dims dims;
   constant weights, bias;
   clip c;
@@ -163,7 +163,7 @@ static int read_depthwise_conv(node* n, op_source* source) {
   return 1;
 }
 
-static int read_dense_conv(node* n, op_source* source) {
+static int read_dense_conv(node* n, layer_source* source) {
   csr_dims dims;
   constant weights, bias;
   clip c;
@@ -174,11 +174,77 @@ static int read_dense_conv(node* n, op_source* source) {
   return 1;
 }
 
-static int read_global_average_pool(node* n, op_source* source) {
+static int read_global_average_pool(node* n, layer_source* source) {
   (void)n;
   source->geometry = (ce_conv_geometry){0};
   source->desc.global_average_pool = (ce_global_average_pool_desc){0};
   return 1;
+}
+
+
+/* The constants of a layer, a letter each: f float32, i int32, l int64, ? is checked where it is read, in a sentence. */
+static const char* inputs_of(char stage) { return stage == 'P' || stage == 'A' ? "??ilf" : "ff"; }
+
+static int stage_op(char stage) {
+  return stage == 'S' ? CE_STAGE_dense_conv : stage == 'D' ? CE_STAGE_depthwise_conv : CE_STAGE_csr_conv;
+}
+
+static int letter_type(char letter) {
+  return letter == 'f' ? ORT_FLOAT : letter == 'i' ? ORT_INT32 : letter == 'l' ? ORT_INT64 : ORT_UNDEFINED;
+}
+
+static int length(const char* chars) {
+  int n = 0;
+  while (chars[n]) n++;
+  return n;
+}
+
+int op_input_type(const op* op, size_t input) {
+  if (input == 0 || (op->residual && input == (size_t)op->residual)) return ORT_FLOAT;
+  size_t at = 1;
+  for (const char* stage = op->stages; *stage; stage++) {
+    const char* letters = inputs_of(*stage);
+    const size_t count = (size_t)length(letters);
+    if (input < at + count) return letter_type(letters[input - at]);
+    at += count;
+  }
+  return ORT_UNDEFINED;
+}
+
+static int read_stage(node* n, char stage, layer_source* source) {
+  if (stage == 'S') return read_dense_conv(n, source);
+  if (stage == 'D') return read_depthwise_conv(n, source);
+  if (!read_csr_conv(n, source)) return 0;
+  const ce_conv_geometry* g = &source->geometry;
+  const int64_t more = (g->kernel_h - 1) | (g->kernel_w - 1) | (g->stride_h - 1) | (g->stride_w - 1) | g->pad_top | g->pad_left |
+                       g->pad_bottom | g->pad_right;
+  return !more || node_refuse(n, "in a chain a sparse convolution is 1 by 1, of stride 1, without padding");
+}
+
+static int read_conv_chain(node* n, const op* op, op_source* source) {
+  static const char* const names[CE_MOST_STAGES] = {"_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7", "_8"};
+  for (int i = 0; op->stages[i]; i++) {
+    layer_source* layer = &source->layers[i];
+    n->stage = names[i];
+    if (!read_stage(n, op->stages[i], layer)) return 0;
+    if (i && layer->geometry.in_channels != source->layers[i - 1].geometry.out_channels)
+      return node_refuse(n, "it has %d channels, the stage before makes %d", (int64_t)layer->geometry.in_channels,
+                         (int64_t)source->layers[i - 1].geometry.out_channels);
+    n->first += length(inputs_of(op->stages[i]));
+    source->chain.stages[i] = (ce_stage){stage_op(op->stages[i]), &layer->desc};
+    source->chain.count = source->count = i + 1;
+  }
+  return 1;
+}
+
+int op_read(node* n, const op* op, op_source* source) {
+  for (int i = 0; i < CE_MOST_STAGES; i++) {
+    source->layers[i].allocator = source->allocator;
+    source->layers[i].activation = op->activation;
+  }
+  source->count = 1;
+  if (op->read) return op->read(n, &source->layers[0]);
+  return read_conv_chain(n, op, source);
 }
 
 static void free_one(const node* n, const op_source* source, void* memory) {
@@ -187,39 +253,48 @@ static void free_one(const node* n, const op_source* source, void* memory) {
 }
 
 void op_source_free(const node* n, op_source* source) {
-  free_one(n, source, source->columns);
-  free_one(n, source, source->values);
-  source->columns = NULL;
-  source->values = NULL;
+  for (int i = 0; i < CE_MOST_STAGES; i++) {
+    layer_source* layer = &source->layers[i];
+    free_one(n, source, layer->columns);
+    free_one(n, source, layer->values);
+    layer->columns = NULL;
+    layer->values = NULL;
+  }
 }
 
-#define PLAN_FUNCTIONS(op)                                                                                    \
-  static size_t op##_plan_bytes(const op_source* source) { return ce_##op##_plan_bytes(&source->desc.op); }   \
-  static void op##_plan_init(void* plan, const op_source* source) { ce_##op##_plan_init(plan, &source->desc.op); }
+#define PLAN_FUNCTIONS(op)                                                                                              \
+  static size_t op##_plan_bytes(const op_source* source) { return ce_##op##_plan_bytes(&source->layers[0].desc.op); }   \
+  static void op##_plan_init(void* plan, const op_source* source) { ce_##op##_plan_init(plan, &source->layers[0].desc.op); }
 PLAN_FUNCTIONS(csr_conv)
 PLAN_FUNCTIONS(block_csr_conv)
 PLAN_FUNCTIONS(csr_gemm)
 PLAN_FUNCTIONS(depthwise_conv)
 PLAN_FUNCTIONS(dense_conv)
 PLAN_FUNCTIONS(global_average_pool)
+static size_t conv_chain_plan_bytes(const op_source* source) { return ce_conv_chain_plan_bytes(&source->chain); }
+static void conv_chain_plan_init(void* plan, const op_source* source) { ce_conv_chain_plan_init(plan, &source->chain); }
 
-#define FUNCTIONS(op) \
-  read_##op, op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
-/* The types of values and col_idx are left open to ONNX Runtime: read_csr checks them, in a sentence. */
-#define CSR_TYPES {ORT_FLOAT, ORT_UNDEFINED, ORT_UNDEFINED, ORT_INT32, ORT_INT64, ORT_FLOAT, ORT_FLOAT}
-#define DENSE_TYPES {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT}
+#define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
+#define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}
 
 /* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
 #define OPS(name, ...)                                                               \
   {name, CE_CLIP, __VA_ARGS__}, {name "HardSwish", CE_HARD_SWISH, __VA_ARGS__}, {name "Silu", CE_SILU, __VA_ARGS__}
 
 const op ops[OP_COUNT] = {
-    OPS("CsrConv", 4, 6, 0, CSR_TYPES, FUNCTIONS(csr_conv)),
-    OPS("CsrConvAdd", 4, 7, 6, CSR_TYPES, FUNCTIONS(csr_conv)),
-    OPS("BlockCsrConv", 4, 6, 0, CSR_TYPES, FUNCTIONS(block_csr_conv)),
-    OPS("BlockCsrConvAdd", 4, 7, 6, CSR_TYPES, FUNCTIONS(block_csr_conv)),
-    OPS("CsrGemm", 2, 6, 0, CSR_TYPES, FUNCTIONS(csr_gemm)),
-    OPS("DepthwiseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(depthwise_conv)),
-    OPS("DenseConv", 4, 3, 0, DENSE_TYPES, FUNCTIONS(dense_conv)),
-    {"GlobalAveragePool", CE_CLIP, 4, 1, 0, {ORT_FLOAT}, FUNCTIONS(global_average_pool)},
+    OPS("CsrConv", "P", 4, 6, 0, read_csr_conv, FUNCTIONS(csr_conv)),
+    OPS("CsrConvAdd", "A", 4, 7, 6, read_csr_conv, FUNCTIONS(csr_conv)),
+    OPS("BlockCsrConv", "P", 4, 6, 0, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
+    OPS("BlockCsrConvAdd", "A", 4, 7, 6, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
+    OPS("CsrGemm", "P", 2, 6, 0, read_csr_gemm, FUNCTIONS(csr_gemm)),
+    OPS("DepthwiseConv", "D", 4, 3, 0, read_depthwise_conv, FUNCTIONS(depthwise_conv)),
+    OPS("DenseConv", "S", 4, 3, 0, read_dense_conv, FUNCTIONS(dense_conv)),
+    {"GlobalAveragePool", CE_CLIP, "", 4, 1, 0, read_global_average_pool, FUNCTIONS(global_average_pool)},
+    CHAIN("DP", 8, 0),
+    CHAIN("DPDP", 15, 0),
+    CHAIN("SDP", 10, 0),
+    CHAIN("SDPDP", 17, 0),
+    CHAIN("SDPPDP", 22, 0),
+    CHAIN("PDP", 13, 0),
+    CHAIN("PDA", 14, 13),
 };

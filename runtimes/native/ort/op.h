@@ -5,11 +5,11 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 22, OP_MAX_INPUTS = 7 };
+enum { OP_COUNT = 29 };
 
-/* What a node's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
+/* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
-typedef struct op_source {
+typedef struct layer_source {
   union {
     ce_csr_conv_desc csr_conv;
     ce_block_csr_conv_desc block_csr_conv;
@@ -23,16 +23,23 @@ typedef struct op_source {
   OrtAllocator* allocator;
   int32_t* columns;
   float* values;
+} layer_source;
+
+typedef struct op_source {
+  OrtAllocator* allocator;
+  int count; /* of layers: 1, or the stages of a chain */
+  layer_source layers[CE_MOST_STAGES];
+  ce_conv_chain_desc chain;
 } op_source;
 
 typedef struct op {
   const char* name;
-  int activation; /* a CE_ activation */
-  int rank;       /* of X and Y */
+  int activation;     /* a CE_ activation */
+  const char* stages; /* S a dense convolution, D a depthwise one, P a sparse layer, A one with a residual */
+  int rank;           /* of X and Y */
   int inputs;
   int residual; /* index of the input that is added before the activation, 0: none; shaped as Y */
-  int types[OP_MAX_INPUTS];
-  int (*read)(node*, op_source*);
+  int (*read)(node*, layer_source*); /* NULL: a chain, whose stages are read one by one */
   size_t (*plan_bytes)(const op_source*);
   void (*plan_init)(void* plan, const op_source*);
   size_t (*scratch_bytes)(const void* plan, ce_shape, int threads);
@@ -42,6 +49,11 @@ typedef struct op {
 
 extern const op ops[OP_COUNT];
 
+/* The ONNX type of an input; those of values and col_idx are left open, and checked in a sentence. */
+int op_input_type(const op*, size_t input);
+
+/* Fills in `source`, whose allocator is set, from the node's attributes and constants. */
+int op_read(node*, const op*, op_source* source);
 void op_source_free(const node*, op_source*);
 
 #endif

@@ -28,7 +28,7 @@ static int registration_count;
 static const op* op_of(const OrtCustomOp* self) { return ((const registered_op*)self)->op; }
 static const char* get_name(const OrtCustomOp* self) { return op_of(self)->name; }
 static const char* get_provider(const OrtCustomOp* self) { return (void)self, "CPUExecutionProvider"; }
-static int input_type(const OrtCustomOp* self, size_t i) { return op_of(self)->types[i]; }
+static int input_type(const OrtCustomOp* self, size_t i) { return op_input_type(op_of(self), i); }
 static size_t input_count(const OrtCustomOp* self) { return (size_t)op_of(self)->inputs; }
 static int output_type(const OrtCustomOp* self, size_t i) { return (void)self, (void)i, ORT_FLOAT; }
 static size_t output_count(const OrtCustomOp* self) { return (void)self, 1; }

@@ -17,9 +17,9 @@
 
 #include "edge.h"
 
-enum op { CSR_CONV, BLOCK_CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE, POOL, OPS };
+enum op { CSR_CONV, BLOCK_CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE, POOL, CHAIN, OPS };
 static const char *const NAMES[] = {"csr_conv", "block_csr_conv", "csr_gemm", "depthwise_conv",
-                                     "dense_conv", "global_average_pool"};
+                                     "dense_conv", "global_average_pool", "conv_chain"};
 static int taken[OPS];
 
 typedef struct grid_case {
@@ -81,6 +81,8 @@ typedef struct problem {
   ce_conv_geometry g;
   int rows, columns, nnz; /* a block's values are one of the nnz: values [nnz, block] */
   float *values, *bias, *x, *residual;
+  ce_conv_geometry window; /* of a chain's depthwise stage, before the sparse one that g is the geometry of */
+  float *taps;             /* [in, kernel, kernel], then [in] biases */
   int32_t *col_idx, *row_ptr;
   size_t x_count, y_count;
 } problem;
@@ -96,9 +98,17 @@ static problem make(const grid_case *c) {
   const int depthwise = c->op == DEPTHWISE, taps = c->kernel * c->kernel;
   p.g = (ce_conv_geometry){c->out,    c->in,  c->kernel, c->kernel,   c->stride,  c->stride,
                            c->pad, c->pad, c->pad,    c->pad, c->dilation, c->dilation};
+  if (c->op == CHAIN) {
+    p.window = p.g;
+    p.window.out_channels = c->in;
+    p.g = (ce_conv_geometry){c->out, c->in, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  }
+  p.taps = need((size_t)(c->in * (taps + 1)) * 4);
+  for (int i = 0; i < c->in * (taps + 1); ++i) p.taps[i] = signed_random();
   p.rows = c->out / c->block, p.columns = (depthwise ? 1 : c->in) * taps;
   int64_t oh = 1, ow = 1;
   if (c->op == POOL) p.columns = c->h * c->w;
+  else if (c->op == CHAIN) p.columns = c->in, ce_conv_output(&p.window, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
   else if (c->op != CSR_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
   p.x_count = (size_t)c->n * c->in * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
   p.values = need((size_t)c->out * p.columns * 4), p.col_idx = need((size_t)p.rows * p.columns * 4);
@@ -113,7 +123,7 @@ static problem make(const grid_case *c) {
       const float drawn = (float)next_random() / 16777216.0f;
       for (int r = 0; r < c->block; ++r) value[r] = signed_random();
       const int kept = row == 0 || (drawn >= c->sparsity && row != p.rows - 1);
-      if (c->op < DEPTHWISE && !kept) continue;
+      if ((c->op < DEPTHWISE || c->op == CHAIN) && !kept) continue;
       memcpy(p.values + (size_t)p.nnz * c->block, value, (size_t)c->block * 4);
       p.col_idx[p.nnz++] = column;
     }
@@ -129,7 +139,7 @@ static problem make(const grid_case *c) {
 }
 
 static void destroy(problem p) {
-  free(p.values), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
+  free(p.taps), free(p.values), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
 }
 
 /* The problem through the kernel of the highest ISA up to `isa`; `at` places the arrays. Returns the ISA it got. */
@@ -145,6 +155,9 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_depthwise_conv_desc depthwise = {p->g, low, high, p->values, p->bias, activation};
   const ce_dense_conv_desc dense = {p->g, low, high, p->values, p->bias, activation};
   const ce_global_average_pool_desc pool = {0};
+  const float *after_taps = p->taps + p->c.in * p->c.kernel * p->c.kernel;
+  const ce_depthwise_conv_desc before = {p->window, low, high, p->taps, after_taps, CE_CLIP};
+  const ce_conv_chain_desc chain = {2, {{CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}}};
   array x = guarded(p->x_count, at, 4), y = guarded(p->y_count, at, 4), residual = guarded(p->y_count, at, 4);
   memcpy(x.data, p->x, p->x_count * 4);
   memcpy(residual.data, p->residual, p->y_count * 4);
@@ -154,7 +167,7 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
     array plan = guarded((ce_##op##_plan_bytes(&desc) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
     ce_##op##_plan_init(plan.data, &desc);                                                                  \
     array scratch = guarded((ce_##op##_scratch_bytes(plan.data, shape, threads) + 3) / 4, at < 0 ? -1 : 0, 64); \
-    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads}; \
+    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL}; \
     for (int task = ce_##op##_tasks(plan.data, shape, threads) - 1; task >= 0; --task)                      \
       ce_##op##_run(plan.data, &run, task);                                                                 \
     found = ce_##op##_plan_isa(plan.data);                                                                  \
@@ -167,6 +180,7 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
     case DEPTHWISE: RUN(depthwise_conv, depthwise); break;
     case DENSE: RUN(dense_conv, dense); break;
     case POOL: RUN(global_average_pool, pool); break;
+    case CHAIN: RUN(conv_chain, chain); break;
     case OPS: break;
   }
   memcpy(result, y.data, p->y_count * 4);
@@ -180,6 +194,7 @@ static void absolute(problem *p) {
   p->c.clip_min = -INFINITY, p->c.clip_max = INFINITY, p->c.activation = CE_CLIP;
   for (int i = 0; i < p->nnz * p->c.block; ++i) p->values[i] = fabsf(p->values[i]);
   for (int i = 0; i < p->c.out; ++i) p->bias[i] = fabsf(p->bias[i]);
+  for (int i = 0; i < p->c.in * (p->c.kernel * p->c.kernel + 1); ++i) p->taps[i] = fabsf(p->taps[i]);
   for (size_t i = 0; i < p->x_count; ++i) p->x[i] = fabsf(p->x[i]);
   for (size_t i = 0; i < p->y_count; ++i) p->residual[i] = fabsf(p->residual[i]);
 }
@@ -206,9 +221,11 @@ static void check(const grid_case *c, int isa) {
     }
   }
   absolute(&p);
+  /* The error of a first stage is multiplied by the absolute weights of the second: the terms add up. */
+  const int terms = p.columns + (c->op == CHAIN ? c->kernel * c->kernel + 3 : 0);
   solve(&p, CE_ISA_reference, 1, -1, size);
   for (size_t i = 0; i < p.y_count; ++i)
-    if (!is_close(y[i], exact[i], size[i], p.columns, c->activation)) {
+    if (!is_close(y[i], exact[i], size[i], terms, c->activation)) {
       fprintf(stderr, "output %zu is %g, not %g (of terms of size %g): ", i, y[i], exact[i], size[i]);
       goto failed;
     }
@@ -274,11 +291,16 @@ static void run_grid(int isa) {
               .pad = kernel / 2, .n = 1 + 2 * (i == 3), .special = i == 4);
         CHECK(.op = DEPTHWISE, .in = 3, .out = 3, .h = side, .w = side, .kernel = kernel, .stride = stride,
               .pad = kernel / 2);
+        CHECK(.op = CHAIN, .in = 6, .out = 5, .h = other, .w = side, .kernel = kernel, .stride = stride,
+              .pad = kernel / 2, .sparsity = 0.5f, .n = 1 + 2 * (i == 3), .residual = i & 1, .special = i == 4);
         CHECK(.op = DENSE, .in = 3, .out = 1 + i, .h = other, .w = side, .kernel = kernel, .stride = stride,
               .pad = kernel / 2, .n = 1 + 2 * (i == 5), .special = i == 4);
       }
     }
+  /* More than a band where caches are small. */
+  CHECK(.op = CHAIN, .in = 16, .out = 9, .h = 40, .w = 100, .kernel = 3, .pad = 1, .sparsity = 0.8f);
   for (int dilation = 1; dilation <= 3; ++dilation) {
+    CHECK(.op = CHAIN, .in = 4, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 2, .dilation = dilation, .sparsity = 0.5f);
     CHECK(.op = CSR_CONV, .in = 6, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation, .sparsity = 0.5f);
     CHECK(.op = DEPTHWISE, .in = 4, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
     CHECK(.op = DENSE, .in = 2, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
