@@ -92,11 +92,12 @@ def test_a_residual_is_added_in_the_last_stage(kernels: Callable[[str], Kernels]
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_not_a_number_in_one_band_stays_where_its_windows_are(kernels: Callable[[str], Kernels], isa: str) -> None:
+def test_special_values_in_one_band_stay_where_its_windows_are(kernels: Callable[[str], Kernels], isa: str) -> None:
     chosen = kernels(isa)
     stages = stages_of(WIDE, 3)
     x = np.random.default_rng(2).standard_normal((1, 3, 33, 67), np.float32)
-    x[0, 1, 20, 30] = np.nan
+    x[0, :, 20, 30] = np.nan, np.inf, -np.inf
+    x[0, :, 5, 5] = -0.0, 1e-41, -1e-41
     np.testing.assert_array_equal(chosen.conv_chain(stages).run(x), one_by_one(chosen, stages, x))
 
 
