@@ -56,7 +56,7 @@ class PruneConfig(BaseModel):
     cost_table: dict[str, tuple[tuple[float, float], ...]] | None = None
     stages: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule: str = "exponential"
-    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     fit_images: Annotated[int, Field(ge=1)] | None = None
