@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "column just outside": (replace("col_idx", np.array([0, 2, 1, 4], np.uint8)), "col_idx[3] is 4, outside"),
     "column of all ones": (replace("col_idx", np.array([0, -1, 1, 3], np.int32)), "col_idx[1] is -1, outside"),
     "row_ptr also as columns": (inputs(col_idx="row_ptr"), "col_idx[3] is 4, outside"),
-    "columns also as row_ptr": (inputs(row_ptr="col_idx"), "tensor(uint8)"),
+    "columns also as row_ptr": (inputs(row_ptr="col_idx"), "row_ptr must be int32"),
     "more elements claimed than stored": (claim_dims("values", 2**20), "target|size|values"),
     "2^40 elements claimed": (claim_dims("values", 2**40), ""),
     "dims that wrap around": (claim_dims("values", 2**32, 2**32), ""),

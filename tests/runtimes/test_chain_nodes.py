@@ -57,7 +57,7 @@ def test_a_well_formed_one_runs() -> None:
         (lambda: chain(sparse=(5, 4, 3, 3)), "a sparse convolution is 1 by 1, of stride 1, without padding"),
         (lambda: chain(point=POINT | {"strides": [2, 2]}), "of stride 1, without padding"),
         (lambda: chain(point=POINT | {"pads": [0, 1, 0, 0]}), "of stride 1, without padding"),
-        (lambda: chain(drop="bias_1"), "has input size 7 not in range"),
+        (lambda: chain(drop="bias_1"), "it has 7 inputs, 8 are needed"),
         (lambda: chain(depthwise=(4, 2, 3, 3)), "stage 0: dimension 1 of its weight is 2"),
         (lambda: chain(W_0=np.zeros((4, 1, 3, 3), np.float64)), "W_0|float"),
         (lambda: chain(row_ptr_1=np.array([0, 1, 9, 2, 2, 2], np.int32)), "stage 1: row_ptr"),

@@ -146,7 +146,7 @@ def test_every_half_precision_value_is_widened_exactly() -> None:
 
 def test_every_op_with_weights_refuses_them_where_they_are_wrong(tmp_path: Path) -> None:
     wrong = []
-    for op in (op for op in OPS.values() if op.constants):
+    for op in (op for op in OPS.values() if op.constants and not op.stages):
         weight = weight_of(op.base) if op.base in WEIGHTS else weight_of("CsrConv")
         constants = sparse_models.constants_of(op.base, weight, np.zeros(6, np.float32))
         if op.base.startswith("Block"):

@@ -117,9 +117,9 @@ def _csr_variants(op: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     yield "integer values", {"values": values.astype(np.int16)}, "values must be float32 or float16"
     yield "half values of two dimensions", {"values": values.astype(np.float16)[None]}, "values has 2 dimensions"
     yield "too few half values", {"values": values.astype(np.float16)[:-1]}, f"there are {nnz - 1} values but"
-    yield "int64 row_ptr", {"row_ptr": row_ptr.astype(np.int64)}, "tensor(int64)"
-    yield "int32 weight_shape", {"weight_shape": shape.astype(np.int32)}, "tensor(int32)"
-    yield "double bias", {"bias": np.zeros(6)}, "tensor(double)"
+    yield "int64 row_ptr", {"row_ptr": row_ptr.astype(np.int64)}, "row_ptr must be int32"
+    yield "int32 weight_shape", {"weight_shape": shape.astype(np.int32)}, "weight_shape must be int64"
+    yield "double bias", {"bias": np.zeros(6)}, "bias must be float32"
 
 
 def _dense_variants(op: str) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -130,8 +130,8 @@ def _dense_variants(op: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     yield "weight of five dimensions", {"W": weight[..., None]}, "W has 5 dimensions"
     yield "weight without rows", {"W": weight[:0], "bias": np.zeros(0, np.float32)}, "dimension 0 of the weight is 0"
     yield "weight without columns", {"W": weight[:, :, :0]}, "dimension 2 of the weight is 0"
-    yield "double weight", {"W": weight.astype(np.float64)}, "tensor(double)"
-    yield "double bias", {"bias": np.zeros(6)}, "tensor(double)"
+    yield "double weight", {"W": weight.astype(np.float64)}, "W must be float32"
+    yield "double bias", {"bias": np.zeros(6)}, "bias must be float32"
     if op == "DepthwiseConv":
         two = np.repeat(weight, 2, axis=1)
         yield "two channels a filter", {"W": two}, "dimension 1 of its weight is 2, a depthwise weight has 1"

@@ -23,7 +23,7 @@ CE_INLINE vf ce_hard_swish(vf x) {
  * -|x| = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts of which the first times n is exact; exp(r) is a polynomial of
  * degree 6 that differs from it by at most 2^-25 of it. 2^n is two factors, as z becomes denormal before x z does; the
  * second one is 0 where even that is, so that minus infinity gives NaN and no other number does. The result differs from
- * the exact one by at most 2^-21 of it and 2^-148, which a test shows for every float. */
+ * the exact one by at most 2^-21 of it and 2^-148, which a test shows over their whole range. */
 CE_INLINE vf ce_silu(vf x) {
   const vf size = (vf)((vi)x & 0x7fffffff);
   const vf a = size < ce_splat(140) ? -size : ce_splat(-140); /* also for NaN, which x brings in again */

@@ -45,6 +45,7 @@ enum ort_type {
   ORT_INT64 = 7,
   ORT_FLOAT16 = 10
 };
+enum { ORT_VARIADIC = 2 }; /* a characteristic of an input; 0: it is required */
 enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE_ALL = 99 };
 
 /* X(slot number, name, result, parameters). */

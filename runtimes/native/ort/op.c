@@ -182,33 +182,11 @@ static int read_global_average_pool(node* n, layer_source* source) {
 }
 
 
-/* The constants of a layer, a letter each: f float32, i int32, l int64, ? is checked where it is read, in a sentence. */
-static const char* inputs_of(char stage) { return stage == 'P' || stage == 'A' ? "??ilf" : "ff"; }
+/* How many constants a layer has. */
+static int constant_count(char stage) { return stage == 'P' || stage == 'A' ? 5 : 2; }
 
 static int stage_op(char stage) {
   return stage == 'S' ? CE_STAGE_dense_conv : stage == 'D' ? CE_STAGE_depthwise_conv : CE_STAGE_csr_conv;
-}
-
-static int letter_type(char letter) {
-  return letter == 'f' ? ORT_FLOAT : letter == 'i' ? ORT_INT32 : letter == 'l' ? ORT_INT64 : ORT_UNDEFINED;
-}
-
-static int length(const char* chars) {
-  int n = 0;
-  while (chars[n]) n++;
-  return n;
-}
-
-int op_input_type(const op* op, size_t input) {
-  if (input == 0 || (op->residual && input == (size_t)op->residual)) return ORT_FLOAT;
-  size_t at = 1;
-  for (const char* stage = op->stages; *stage; stage++) {
-    const char* letters = inputs_of(*stage);
-    const size_t count = (size_t)length(letters);
-    if (input < at + count) return letter_type(letters[input - at]);
-    at += count;
-  }
-  return ORT_UNDEFINED;
 }
 
 static int read_stage(node* n, char stage, layer_source* source) {
@@ -230,7 +208,7 @@ static int read_conv_chain(node* n, const op* op, op_source* source) {
     if (i && layer->geometry.in_channels != source->layers[i - 1].geometry.out_channels)
       return node_refuse(n, "it has %d channels, the stage before makes %d", (int64_t)layer->geometry.in_channels,
                          (int64_t)source->layers[i - 1].geometry.out_channels);
-    n->first += length(inputs_of(op->stages[i]));
+    n->first += constant_count(op->stages[i]);
     source->chain.stages[i] = (ce_stage){stage_op(op->stages[i]), &layer->desc};
     source->chain.count = source->count = i + 1;
   }

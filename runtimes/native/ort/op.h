@@ -49,8 +49,6 @@ typedef struct op {
 
 extern const op ops[OP_COUNT];
 
-/* The ONNX type of an input; those of values and col_idx are left open, and checked in a sentence. */
-int op_input_type(const op*, size_t input);
 
 /* Fills in `source`, whose allocator is set, from the node's attributes and constants. */
 int op_read(node*, const op*, op_source* source);

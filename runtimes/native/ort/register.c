@@ -28,8 +28,11 @@ static int registration_count;
 static const op* op_of(const OrtCustomOp* self) { return ((const registered_op*)self)->op; }
 static const char* get_name(const OrtCustomOp* self) { return op_of(self)->name; }
 static const char* get_provider(const OrtCustomOp* self) { return (void)self, "CPUExecutionProvider"; }
-static int input_type(const OrtCustomOp* self, size_t i) { return op_input_type(op_of(self), i); }
-static size_t input_count(const OrtCustomOp* self) { return (size_t)op_of(self)->inputs; }
+/* X, and all others as one variadic input of any types. Each input that may have several types makes every session that
+ * registers the op slower to create, and what is wrong with one is said in better words where it is read. */
+static size_t input_count(const OrtCustomOp* self) { return op_of(self)->inputs > 1 ? 2 : 1; }
+static int input_type(const OrtCustomOp* self, size_t i) { return (void)self, i ? ORT_UNDEFINED : ORT_FLOAT; }
+static int input_characteristic(const OrtCustomOp* self, size_t i) { return (void)self, i ? ORT_VARIADIC : 0; }
 static int output_type(const OrtCustomOp* self, size_t i) { return (void)self, (void)i, ORT_FLOAT; }
 static size_t output_count(const OrtCustomOp* self) { return (void)self, 1; }
 static int zero_of_index(const OrtCustomOp* self, size_t i) { return (void)self, (void)i, 0; }
@@ -48,10 +51,10 @@ static const OrtCustomOp abi_of_all = {
     .GetOutputType = output_type,
     .GetOutputTypeCount = output_count,
     .KernelDestroy = kernel_destroy,
-    .GetInputCharacteristic = zero_of_index,
+    .GetInputCharacteristic = input_characteristic,
     .GetOutputCharacteristic = zero_of_index,
     .GetInputMemoryType = zero_of_index,
-    .GetVariadicInputMinArity = zero,
+    .GetVariadicInputMinArity = one,
     .GetVariadicInputHomogeneity = zero,
     .GetVariadicOutputMinArity = zero,
     .GetVariadicOutputHomogeneity = zero,
