@@ -1,4 +1,4 @@
-"""HardSwish and SiLU in the kernels: errors over the whole range of floats, special values, and a network of mobile blocks end to end."""
+"""HardSwish and SiLU in the kernels: errors over the range of floats, special values, a network of mobile blocks."""
 
 from __future__ import annotations
 
