@@ -54,6 +54,11 @@ class Csr:
         return int(self.values.shape[1]) if self.values.ndim == 2 else 1
 
     @property
+    def format(self) -> str:
+        """What reports call it."""
+        return "csr" if self.block_rows == 1 else f"csr {self.block_rows}x1"
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the three arrays and of the shape as int64."""
         return int(self.values.nbytes + self.col_idx.nbytes + self.row_ptr.nbytes) + 8 * len(self.shape)
@@ -98,11 +103,16 @@ def find_blocks(weight: Array) -> int:
     return 1
 
 
-def in_half_precision(csr: Csr) -> Csr:
-    """The same matrix with float16 values, rounded to nearest; as it is where one of them is beyond float16's range."""
+def halved(values: Array) -> Array:
+    """The values as float16, rounded to nearest; as they are where one of them is beyond float16's range."""
     with np.errstate(over="ignore"):
-        halves = csr.values.astype(np.float16)
-    return csr if np.any(np.isinf(halves) & np.isfinite(csr.values)) else replace(csr, values=halves)
+        halves = values.astype(np.float16)
+    return values if np.any(np.isinf(halves) & np.isfinite(values)) else halves
+
+
+def in_half_precision(csr: Csr) -> Csr:
+    """The same matrix with :func:`halved` values."""
+    return replace(csr, values=halved(csr.values))
 
 
 def to_dense(csr: Csr) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from exporters.layers import Format, csr_format
+from exporters.layers import Format
 from exporters.ops import DOMAIN, OPS
 from exporters.read import read
 from exporters.untrusted.csr_nodes import EdgeWeight, check_edge_weights
@@ -133,9 +133,8 @@ def _edge_row(
 ) -> LayerRow:
     op, size = weight.op, math.prod(weight.shape)
     arrays = {key: to_array(constants[inputs[key + weight.suffix]]) for key in op.constants}
-    nnz = int(np.count_nonzero(arrays["values" if op.is_csr else "W"]))
-    rows = arrays["values"].shape[1] if op.in_blocks else 1
-    kind: Format = csr_format(rows) if op.is_csr else "depthwise" if op.base == "DepthwiseConv" else "dense"
+    nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
+    kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
     return LayerRow(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)
 

@@ -9,12 +9,8 @@ from typing import Literal
 import onnx
 
 Values = Literal["float32", "float16"]
-Format = Literal["csr", "csr 2x1", "csr 4x1", "dense", "depthwise"]
-
-
-def csr_format(block_rows: int) -> Format:
-    """What a report calls CSR in blocks of that many rows."""
-    return "csr" if block_rows == 1 else "csr 2x1" if block_rows == 2 else "csr 4x1"
+Format = str
+"""``csr``, ``csr 2x1``, ``csr 4x1``, ``dense``, ``depthwise``, or N:M with packed indices, such as ``2:4``."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ ALIGNMENT = 64
 Array = npt.NDArray[np.float32]
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 _INTS = ctypes.POINTER(ctypes.c_int32)
+_BYTES = ctypes.POINTER(ctypes.c_uint8)
 
 
 class Geometry(ctypes.Structure):
@@ -70,6 +71,21 @@ class _BlockCsrConvDesc(ctypes.Structure):
     _fields_ = [("csr", _CsrConvDesc), ("block_rows", ctypes.c_int32)]
 
 
+class _NmWeight(ctypes.Structure):
+    _fields_ = [("n", ctypes.c_int32), ("m", ctypes.c_int32), ("values", _FLOATS), ("index", _BYTES)]
+
+
+_NM: list[tuple[str, Any]] = [("weight", _NmWeight), ("bias", _FLOATS)]
+
+
+class _NmConvDesc(ctypes.Structure):
+    _fields_ = [("geometry", Geometry), *_CLIP, *_NM, *_LAST]
+
+
+class _NmGemmDesc(ctypes.Structure):
+    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_NM, *_LAST]
+
+
 class _CsrGemmDesc(ctypes.Structure):
     _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
 
@@ -97,7 +113,9 @@ class _ConvChainDesc(ctypes.Structure):
 _DESCS: dict[str, type[ctypes.Structure]] = {
     "csr_conv": _CsrConvDesc,
     "block_csr_conv": _BlockCsrConvDesc,
+    "nm_conv": _NmConvDesc,
     "csr_gemm": _CsrGemmDesc,
+    "nm_gemm": _NmGemmDesc,
     "depthwise_conv": _DenseDesc,
     "dense_conv": _DenseDesc,
     "global_average_pool": _PoolDesc,
@@ -138,6 +156,29 @@ class Csr:
             np.nonzero(kept)[1].astype(np.int32),
             counts.astype(np.int32),
         )
+
+
+@dataclass(frozen=True)
+class NmWeight:
+    """N:M weights: float32 ``values`` [rows, groups, taps, n] and packed ``index``; ``edge.h`` says how."""
+
+    values: Array
+    index: npt.NDArray[np.uint8]
+    m: int
+
+    @classmethod
+    def of(cls, matrix: Array, m: int, taps: int = 1) -> NmWeight:
+        """The columns (in_channel, tap) of a dense 2-D matrix in groups of ``m`` channels, as full as the fullest."""
+        rows, channels, bits = len(matrix), matrix.shape[1] // taps, (m - 1).bit_length()
+        groups = -(-channels // m)
+        cells = np.zeros((rows, groups * m, taps), np.float32)
+        cells[:, :channels] = matrix.reshape(rows, channels, taps)
+        cells = cells.reshape(rows, groups, m, taps).transpose(0, 1, 3, 2)
+        n = max(1, int((cells != 0).sum(3).max()))
+        places = np.sort(np.argsort(cells == 0, axis=3, kind="stable")[..., :n], axis=3)
+        digits = (places.reshape(-1, 1) >> np.arange(bits) & 1).astype(np.uint8)
+        values = np.ascontiguousarray(np.take_along_axis(cells, places, 3))
+        return cls(values, np.packbits(digits.reshape(-1), bitorder="little"), m)
 
 
 def geometry(
@@ -285,6 +326,20 @@ class Kernels:
         desc = _BlockCsrConvDesc(_CsrConvDesc(window, *clip, *_csr(weights, bias)), weights.values.shape[1])
         return self._plan("block_csr_conv", desc, self._conv_shape(window))
 
+    def nm_conv(
+        self, weights: NmWeight, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``NmConv``."""
+        desc = _NmConvDesc(window, *clip, _nm(weights), _pointer(bias, _FLOATS))
+        return self._plan("nm_conv", desc, self._conv_shape(window))
+
+    def nm_gemm(
+        self, weights: NmWeight, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Plan:
+        """A plan of ``NmGemm``."""
+        desc = _NmGemmDesc(len(bias), in_features, *clip, _nm(weights), _pointer(bias, _FLOATS))
+        return self._plan("nm_gemm", desc, lambda shape: (shape[0], len(bias)))
+
     def csr_gemm(
         self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
@@ -338,6 +393,11 @@ def _csr(weights: Csr, bias: Array) -> tuple[Any, ...]:
         _pointer(weights.row_ptr, _INTS),
         _pointer(bias, _FLOATS),
     )
+
+
+def _nm(weights: NmWeight) -> _NmWeight:
+    values, index = _pointer(weights.values, _FLOATS), _pointer(weights.index, _BYTES)
+    return _NmWeight(weights.values.shape[3], weights.m, values, index)
 
 
 # name: (result, arguments), None standing for a pointer to the op's desc.

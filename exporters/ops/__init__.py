@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporters.ops._op import EdgeOp, Part, build_node, csr_constants, initializer
+from exporters.ops._op import EdgeOp, Part, build_node, csr_constants, initializer, nm_constants
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
 from exporters.ops.block_csr_conv import BLOCK_CSR_CONV_ADDS, BLOCK_CSR_CONVS
 from exporters.ops.conv_chain import CHAINS
@@ -12,6 +12,7 @@ from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
 from exporters.ops.dense_conv import DENSE_CONV, DENSE_CONVS
 from exporters.ops.depthwise_conv import DEPTHWISE_CONV, DEPTHWISE_CONVS
 from exporters.ops.global_average_pool import GLOBAL_AVERAGE_POOL
+from exporters.ops.nm_conv import NM_CONV_ADDS, NM_CONVS, NM_GEMMS
 
 OPS: dict[str, EdgeOp] = {
     op.name: op
@@ -24,6 +25,9 @@ OPS: dict[str, EdgeOp] = {
         *DENSE_CONVS,
         *DEPTHWISE_CONVS,
         GLOBAL_AVERAGE_POOL,
+        *NM_CONVS,
+        *NM_CONV_ADDS,
+        *NM_GEMMS,
         *CHAINS.values(),
     )
 }
@@ -52,5 +56,6 @@ __all__ = [
     "build_node",
     "csr_constants",
     "initializer",
+    "nm_constants",
     "op_for",
 ]

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from exporters.csr import Array, Csr
+from exporters.nm import Nm
 from exporters.ops._text import ACTIVATIONS, DOMAIN, Activation, function
 
 Attribute = int | float | Sequence[int]
@@ -40,6 +41,16 @@ class EdgeOp:
     def is_csr(self) -> bool:
         """Whether its weight is stored as CSR."""
         return "row_ptr" in self.constants
+
+    @property
+    def is_nm(self) -> bool:
+        """Whether its weight is stored as N:M."""
+        return "index" in self.constants
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its weight is stored in one of the sparse ways."""
+        return self.is_csr or self.is_nm
 
     @property
     def in_blocks(self) -> bool:
@@ -89,6 +100,11 @@ def csr_constants(csr: Csr) -> dict[str, Array]:
         "row_ptr": csr.row_ptr,
         "weight_shape": np.array(csr.shape, np.int64),
     }
+
+
+def nm_constants(nm: Nm) -> dict[str, Array]:
+    """The inputs of an N:M op that are its weight, by the names that the ops give them; its attribute m is ``nm.m``."""
+    return {"values": nm.values, "index": nm.index, "weight_shape": np.array(nm.shape, np.int64)}
 
 
 def initializer(name: str, array: Array) -> ir.Value:

@@ -10,9 +10,11 @@ from typing import Literal, cast
 import numpy as np
 import onnx_ir as ir
 
+from exporters import nm
 from exporters.csr import Array, Csr, find_blocks, from_dense, in_half_precision
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
-from exporters.layers import LayerInfo, LayerReport, Values, csr_format
+from exporters.layers import LayerInfo, LayerReport, Values
+from exporters.nm import Nm
 from exporters.ops import OPS
 from exporters.passes._activation import Found, find_activation
 from exporters.passes._graph import constant, ints, only_user, static_shape
@@ -163,6 +165,17 @@ class Layer:
         exact = from_dense(self.weight, self.block_rows if in_blocks else 1)
         return in_half_precision(exact) if values == "float16" else exact
 
+    def nm_group(self, values: Values) -> int:
+        """Channels of a group in which N:M takes fewer bytes than CSR; 0 where there are none or no op can take it."""
+        return nm.find_group(self.weight, self.csr(values)) if self.is_candidate else 0
+
+    def stored(self, op: str, values: Values) -> Csr | Nm:
+        """The weight as that sparse op stores it."""
+        if not OPS[op].is_nm:
+            return self.csr(values, OPS[op].in_blocks)
+        exact = nm.from_dense(self.weight, self.nm_group(values))
+        return nm.in_half_precision(exact) if values == "float16" else exact
+
     def info(self) -> LayerInfo:
         """The layer as ``decide`` sees it."""
         return LayerInfo(
@@ -182,8 +195,8 @@ class Layer:
     def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
-        is_csr, in_blocks = op is not None and OPS[op].is_csr, op is not None and OPS[op].in_blocks
-        stored = self.csr(values, in_blocks) if is_csr else None
+        stored = self.stored(op, values) if op is not None and OPS[op].is_sparse else None
+        macs = stored.nnz if isinstance(stored, Nm) else stored.values.size if stored else self.weight.size
         pixels = self.out_pixels or 0
         return LayerReport(
             name=self.name,
@@ -191,12 +204,12 @@ class Layer:
             shape=tuple(self.weight.shape),
             sparsity=1 - self.nnz / self.weight.size,
             nnz=self.nnz,
-            format=csr_format(stored.block_rows) if stored else "depthwise" if self.kind == "depthwise" else "dense",
+            format=stored.format if stored else "depthwise" if self.kind == "depthwise" else "dense",
             reason=reason,
             bytes_dense=bytes_dense,
             bytes=stored.nbytes + self.bias.nbytes if stored else bytes_dense,
             macs_dense=self.weight.size * pixels,
-            macs=(stored.values.size if stored else self.weight.size) * pixels,
+            macs=macs * pixels,
         )
 
 

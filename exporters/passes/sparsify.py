@@ -1,6 +1,7 @@
 """[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``.
 
-Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees.
+Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees; at most N non-zeros
+of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes fewer bytes than CSR.
 ``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
 them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
@@ -15,7 +16,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from exporters.layers import Decide, Decision, LayerReport, Values
-from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, op_for
+from exporters.nm import Nm
+from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
 from exporters.passes._layer import Layer, find_layers, share_adds
 
@@ -34,14 +36,14 @@ class Sparsify(ir.passes.InPlacePass):
         layers = find_layers(model.graph)
         decisions = {layer.name: self._decision(layer) for layer in layers}
         layers = share_adds(layers, lambda layer: decisions[layer.name].sparse)
-        ops = _choose_ops(layers, decisions)
+        ops = _choose_ops(layers, decisions, self._values)
         reports = []
         for layer in layers:
             op = ops.get(layer.name)
             reason = decisions[layer.name].reason
             if op is None:
                 reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
-            elif not OPS[op].is_csr:
+            elif not OPS[op].is_sparse:
                 reason = "next to a sparse layer, kept in its layout"
             reports.append(layer.report(op, reason, self._values))
         for layer in layers:
@@ -59,9 +61,10 @@ class Sparsify(ir.passes.InPlacePass):
         return Decision(sparse=False, reason=layer.why_dense)
 
 
-def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str, str]:
+def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], values: Values) -> dict[str, str]:
     """The op of our domain for each layer that becomes one."""
-    ops = {layer.name: _sparse_name(layer, decisions[layer.name]) for layer in layers if decisions[layer.name].sparse}
+    sparse = [layer for layer in layers if decisions[layer.name].sparse]
+    ops = {layer.name: _sparse_name(layer, decisions[layer.name], values) for layer in sparse}
     convolutions = {layer.name for layer in layers if layer.kind == "conv"}
     if convolutions and not convolutions & ops.keys():
         return {}
@@ -78,9 +81,10 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision]) -> dict[str
     return ops
 
 
-def _sparse_name(layer: Layer, decision: Decision) -> str:
-    blocks = "Block" if layer.block_rows > 1 and decision.in_blocks else ""
-    return _name(blocks + layer.sparse_op, layer)
+def _sparse_name(layer: Layer, decision: Decision, values: Values) -> str:
+    if layer.block_rows > 1 and decision.in_blocks:
+        return _name("Block" + layer.sparse_op, layer)
+    return _name(layer.sparse_op.replace("Csr", "Nm") if layer.nm_group(values) else layer.sparse_op, layer)
 
 
 def _name(op: str, layer: Layer) -> str:
@@ -95,8 +99,12 @@ def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
         attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
     if OPS[op].base == "DepthwiseConv":
         attributes["group"] = layer.group
-    csr = OPS[op].is_csr
-    constants = csr_constants(layer.csr(values, OPS[op].in_blocks)) if csr else {"W": layer.weight}
+    constants = {"W": layer.weight}
+    if OPS[op].is_sparse:
+        stored = layer.stored(op, values)
+        constants = nm_constants(stored) if isinstance(stored, Nm) else csr_constants(stored)
+        if isinstance(stored, Nm):
+            attributes["m"] = stored.m
     # The bias stays the initializer that it is: another layer may share it.
     inputs = {"X": layer.source, "bias": layer.bias_value}
     if layer.residual is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
-from exporters.csr import validate
+from exporters import csr, nm
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import OPS, EdgeOp, Part
 from exporters.untrusted.node_view import NodeView, Shape, window
@@ -19,12 +19,16 @@ from exporters.untrusted.walk import node_name
 
 @dataclass(frozen=True)
 class EdgeWeight:
-    """A weight of a node: whose it is, its dense shape, and the bytes that it takes densified (0 when it is dense)."""
+    """A weight of a node: whose it is, its dense shape, the bytes that it takes densified, and its sparse format.
+
+    A dense one takes none, and its format is empty.
+    """
 
     op: EdgeOp
     suffix: str
     shape: Shape
     densified: int
+    format: str
 
 
 def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> tuple[EdgeWeight, ...]:
@@ -42,7 +46,7 @@ def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto
         if inputs[key] not in constants:
             raise MalformedModelError(f"{key} of node {name!r} is no constant; export it again.")
     return tuple(
-        _edge_weight(part, name, {key: constants[inputs[key + part.suffix]] for key in part.op.constants})
+        _edge_weight(part, node, {key: constants[inputs[key + part.suffix]] for key in part.op.constants})
         for part in op.parts
         if part.op.constants
     )
@@ -62,7 +66,7 @@ def edge_output_shapes(
             raise MalformedModelError(f"node {name!r} pools an input of {len(found[0])} dimensions, not 4.")
         return ((*found[0][:2], 1, 1),)
     for weight in weights:
-        if len(weights) > 1 and weight.op.is_csr and weight.shape[2:] != (1, 1):
+        if len(weights) > 1 and weight.op.is_sparse and weight.shape[2:] != (1, 1):
             raise MalformedModelError(f"node {name!r} has a sparse stage that is not 1 by 1; export it again.")
         found.append(_output_shape(weight, node, name, found[-1]))
     if "residual" in inputs and shapes[inputs["residual"]] != found[-1]:
@@ -70,35 +74,42 @@ def edge_output_shapes(
     return tuple(found[1:])
 
 
-def _edge_weight(part: Part, name: str, tensors: Mapping[str, TensorProto]) -> EdgeWeight:
+def _edge_weight(part: Part, node: onnx.NodeProto, tensors: Mapping[str, TensorProto]) -> EdgeWeight:
+    name = node_name(node)
     try:
-        shape, densified = _weight_shape(part.op, tensors)
+        shape, densified, kind = _weight_shape(part, node, tensors)
     except CsrError as error:
-        raise MalformedModelError(f"node {name!r} holds no valid CSR weight: {error}; export it again.") from error
+        raise MalformedModelError(f"node {name!r} holds no valid sparse weight: {error}; export it again.") from error
     bias = tensors["bias"]
     if bias.data_type != TensorProto.FLOAT or list(bias.dims) != [shape[0]]:
         raise MalformedModelError(f"the bias of node {name!r} is not float32 of {shape[0]} entries; export it again.")
-    return EdgeWeight(part.op, part.suffix, shape, densified)
+    return EdgeWeight(part.op, part.suffix, shape, densified, kind)
 
 
-def _weight_shape(op: EdgeOp, tensors: Mapping[str, TensorProto]) -> tuple[tuple[int, ...], int]:
-    rank = 2 if op.base == "CsrGemm" else 4
-    if not op.is_csr:
+def _weight_shape(
+    part: Part, node: onnx.NodeProto, tensors: Mapping[str, TensorProto]
+) -> tuple[tuple[int, ...], int, str]:
+    op = part.op
+    rank = 2 if op.base.endswith("Gemm") else 4
+    if not op.is_sparse:
         tensor = tensors["W"]
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != rank or 0 in tensor.dims:
             raise MalformedModelError(f"weight {tensor.name!r} is not float32 with {rank} dimensions; export it again.")
-        return tuple(tensor.dims), 0
+        return tuple(tensor.dims), 0, ""
     shape_tensor = tensors["weight_shape"]
     if shape_tensor.data_type != TensorProto.INT64 or list(shape_tensor.dims) != [rank]:
         raise CsrError(f"weight_shape must be {rank} int64 numbers")
     shape = tuple(int(dim) for dim in to_array(shape_tensor))
     if min(shape) < 1 or math.prod(shape) > 2**40:
         raise TooLargeError(f"weight_shape {list(shape)} of {shape_tensor.name!r} is no size of a weight.")
+    if op.is_nm:
+        groups = [one.i for one in node.attribute if one.name == "m" + part.suffix and one.type == one.INT]
+        packed = nm.validate(to_array(tensors["values"]), to_array(tensors["index"]), groups[0] if groups else 0, shape)
+        return shape, 4 * math.prod(shape), packed.format
     values, col_idx, row_ptr = (to_array(tensors[key]) for key in ("values", "col_idx", "row_ptr"))
     if values.ndim != (2 if op.in_blocks else 1):
         raise CsrError(f"values has {values.ndim} dimensions")
-    validate(values, col_idx, row_ptr, shape)
-    return shape, 4 * math.prod(shape)
+    return shape, 4 * math.prod(shape), csr.validate(values, col_idx, row_ptr, shape).format
 
 
 def _output_shape(stage: EdgeWeight, node: onnx.NodeProto, name: str, source: Shape) -> Shape:

@@ -57,6 +57,24 @@ typedef struct ce_block_csr_conv_desc {
   int32_t block_rows;
 } ce_block_csr_conv_desc;
 
+/* Weights of which, at each tap, every m input channels that follow one another (a group; the last one may have fewer) hold
+ * at most n: a slot is a value and a channel of its group, slots are [out_channels, groups, taps, n]. The channels are a
+ * stream of bits, the lowest of a byte first: slot i has the bits i * b to i * b + b - 1, b as few as hold m - 1. A slot of
+ * value 0 is empty, and only such a slot may name a channel that there is not. */
+typedef struct ce_nm_weight {
+  int32_t n, m; /* 1 <= n < m <= 16 */
+  const float *values;
+  const uint8_t *index;
+} ce_nm_weight;
+
+typedef struct ce_nm_conv_desc {
+  ce_conv_geometry geometry;
+  float clip_min, clip_max;
+  ce_nm_weight weight;
+  const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
+} ce_nm_conv_desc;
+
 /* Y [N, out] = clip(X [N, in] W^T + bias). */
 typedef struct ce_csr_gemm_desc {
   int32_t out_features, in_features;
@@ -67,6 +85,15 @@ typedef struct ce_csr_gemm_desc {
   const float *bias;
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_csr_gemm_desc;
+
+/* The same with one tap. */
+typedef struct ce_nm_gemm_desc {
+  int32_t out_features, in_features;
+  float clip_min, clip_max;
+  ce_nm_weight weight;
+  const float *bias;
+  int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
+} ce_nm_gemm_desc;
 
 /* weights [C, 1, kh, kw], bias [C]; out_channels == in_channels == C. */
 typedef struct ce_depthwise_conv_desc {
@@ -137,7 +164,9 @@ typedef struct ce_run {
 
 CE_DECLARE_OP(csr_conv)
 CE_DECLARE_OP(block_csr_conv)
+CE_DECLARE_OP(nm_conv)
 CE_DECLARE_OP(csr_gemm)
+CE_DECLARE_OP(nm_gemm)
 CE_DECLARE_OP(depthwise_conv)
 CE_DECLARE_OP(dense_conv)
 CE_DECLARE_OP(global_average_pool)

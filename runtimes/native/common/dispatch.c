@@ -9,7 +9,9 @@
 enum ce_op {
   CE_OP_csr_conv,
   CE_OP_block_csr_conv,
+  CE_OP_nm_conv,
   CE_OP_csr_gemm,
+  CE_OP_nm_gemm,
   CE_OP_depthwise_conv,
   CE_OP_dense_conv,
   CE_OP_global_average_pool,
@@ -91,7 +93,9 @@ static inline const ce_kernel *kernel_of(const void *plan) { return ((const ce_p
 
 CE_DEFINE_OP(csr_conv)
 CE_DEFINE_OP(block_csr_conv)
+CE_DEFINE_OP(nm_conv)
 CE_DEFINE_OP(csr_gemm)
+CE_DEFINE_OP(nm_gemm)
 CE_DEFINE_OP(depthwise_conv)
 CE_DEFINE_OP(dense_conv)
 CE_DEFINE_OP(global_average_pool)

@@ -56,17 +56,6 @@ static inline int32_t k_tile_count(const ce_conv_geometry *g, int32_t group) {
   return (int32_t)ce_ceil_div(g->in_channels, channel_tile(g, group));
 }
 
-static size_t plan_bytes(const void *desc_) {
-  const ce_csr_conv_desc *desc = desc_;
-  const ce_conv_geometry *g = &desc->geometry;
-  const int32_t block = BLOCK_OF(desc_), group = group_of(block);
-  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g, group) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
-  const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
-  const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
-  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + outs * 4 +
-         nnz * (4 * (size_t)group + 2);
-}
-
 static void sort_by_falling_count(row_t *rows, int32_t n) {
   int32_t gap = 1;
   while (gap < n / 3) gap = gap * 3 + 1;
@@ -77,6 +66,20 @@ static void sort_by_falling_count(row_t *rows, int32_t n) {
       for (; j >= gap && rows[j - gap].count < moving.count; j -= gap) rows[j] = rows[j - gap];
       rows[j] = moving;
     }
+}
+
+#if defined(CE_NM)
+#include "nm_conv/plan.h"
+#else
+static size_t plan_bytes(const void *desc_) {
+  const ce_csr_conv_desc *desc = desc_;
+  const ce_conv_geometry *g = &desc->geometry;
+  const int32_t block = BLOCK_OF(desc_), group = group_of(block);
+  if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g, group) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
+  const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
+  const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
+  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + outs * 4 +
+         nnz * (4 * (size_t)group + 2);
 }
 
 /* First position in [from, end) of a row's ascending columns that is not below column. */
@@ -154,5 +157,6 @@ static void plan_init(void *plan_, const void *desc_) {
       }
     }
 }
+#endif
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "common/activate.h"
 #include "common/kernel.h"
+#include "common/nm.h"
 #include "common/simd.h"
 
 #define MAX_FEATURES 65535 /* indices are 16 bits, and one is needed for the input of +0 */
@@ -25,18 +26,52 @@ typedef struct plan_t {
   uint16_t *index; /* [steps][CE_LANES] */
 } plan_t;
 
+/* The non-zeros of a row. Unless `values` is NULL they are written, with their columns, CE_LANES from one to the next.
+ * nm_gemm.c compiles this source with CE_NM. */
+#if defined(CE_NM)
+typedef ce_nm_gemm_desc desc_t;
+
+static int32_t take_row(const desc_t *desc, int64_t row, float *values, uint16_t *index) {
+  const ce_nm_weight *w = &desc->weight;
+  const int64_t slots = ce_nm_groups(desc->in_features, w->m) * w->n;
+  int32_t count = 0;
+  for (int64_t i = 0; i < slots; ++i) {
+    const float value = w->values[row * slots + i];
+    if (value == 0) continue;
+    const int64_t column = i / w->n * w->m + ce_nm_channel(w->index, ce_nm_bits(w->m), row * slots + i);
+    if (values) values[count * CE_LANES] = value, index[count * CE_LANES] = (uint16_t)column;
+    ++count;
+  }
+  return count;
+}
+#else
+typedef ce_csr_gemm_desc desc_t;
+
+static int32_t take_row(const desc_t *desc, int64_t row, float *values, uint16_t *index) {
+  const int32_t first = desc->row_ptr[row], count = desc->row_ptr[row + 1] - first;
+  for (int32_t i = 0; i < count && values; ++i) {
+    values[i * CE_LANES] = desc->values[first + i];
+    index[i * CE_LANES] = (uint16_t)desc->col_idx[first + i];
+  }
+  return count;
+}
+#endif
+
 /* No group but the first needs more steps than the shortest row of the group before it has non-zeros. */
-static size_t most_steps(const ce_csr_gemm_desc *desc) {
-  int32_t longest = 0;
-  for (int32_t i = 0; i < desc->out_features; ++i)
-    longest = (int32_t)ce_max(longest, desc->row_ptr[i + 1] - desc->row_ptr[i]);
-  return (size_t)longest + (size_t)desc->row_ptr[desc->out_features] / CE_LANES;
+static size_t most_steps(const desc_t *desc) {
+  int64_t longest = 0, all = 0;
+  for (int32_t i = 0; i < desc->out_features; ++i) {
+    const int32_t count = take_row(desc, i, 0, 0);
+    longest = ce_max(longest, count);
+    all += count;
+  }
+  return (size_t)longest + (size_t)all / CE_LANES;
 }
 
-static size_t group_count(const ce_csr_gemm_desc *desc) { return (size_t)ce_ceil_div(desc->out_features, CE_LANES); }
+static size_t group_count(const desc_t *desc) { return (size_t)ce_ceil_div(desc->out_features, CE_LANES); }
 
 static size_t plan_bytes(const void *desc_) {
-  const ce_csr_gemm_desc *desc = desc_;
+  const desc_t *desc = desc_;
   if (desc->in_features > MAX_FEATURES) return 0;
   const size_t groups = group_count(desc), rows = groups * CE_LANES;
   return ce_round_up(sizeof(plan_t), 64) + (groups + 1) * sizeof(int64_t) + rows * (sizeof(row_t) + 4) +
@@ -57,7 +92,7 @@ static void sort_by_falling_count(row_t *rows, int32_t n) {
 
 static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;
-  const ce_csr_gemm_desc *desc = desc_;
+  const desc_t *desc = desc_;
   plan->m = desc->out_features, plan->k = desc->in_features;
   plan->clip_min = desc->clip_min, plan->clip_max = desc->clip_max, plan->activation = desc->activation;
   plan->groups = (int32_t)group_count(desc);
@@ -70,7 +105,7 @@ static void plan_init(void *plan_, const void *desc_) {
 
   for (int32_t i = 0; i < rows; ++i) {
     const int real = i < plan->m;
-    plan->rows[i] = (row_t){real ? i : -1, real ? desc->row_ptr[i + 1] - desc->row_ptr[i] : -1};
+    plan->rows[i] = (row_t){real ? i : -1, real ? take_row(desc, i, 0, 0) : -1};
   }
   sort_by_falling_count(plan->rows, rows);
   int64_t step = 0;
@@ -79,13 +114,14 @@ static void plan_init(void *plan_, const void *desc_) {
     plan->start[group] = step;
     for (int32_t lane = 0; lane < CE_LANES; ++lane)
       plan->bias[group * CE_LANES + lane] = members[lane].row < 0 ? 0.0f : desc->bias[members[lane].row];
-    for (int32_t j = 0; j < members[0].count; ++j, ++step)
-      for (int32_t lane = 0; lane < CE_LANES; ++lane) {
-        const int real = j < members[lane].count;
-        const int32_t from = real ? desc->row_ptr[members[lane].row] + j : 0;
-        plan->values[step * CE_LANES + lane] = real ? desc->values[from] : -0.0f;
-        plan->index[step * CE_LANES + lane] = (uint16_t)(real ? desc->col_idx[from] : plan->k);
-      }
+    const int32_t longest = (int32_t)ce_max(0, members[0].count);
+    for (int32_t lane = 0; lane < CE_LANES; ++lane) {
+      float *values = plan->values + step * CE_LANES + lane;
+      uint16_t *index = plan->index + step * CE_LANES + lane;
+      int32_t j = members[lane].row < 0 ? 0 : take_row(desc, members[lane].row, values, index);
+      for (; j < longest; ++j) values[j * CE_LANES] = -0.0f, index[j * CE_LANES] = (uint16_t)plan->k;
+    }
+    step += longest;
   }
   plan->start[plan->groups] = step;
 }
@@ -143,4 +179,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   }
 }
 
+#if defined(CE_NM)
+CE_DEFINE_KERNEL(nm_gemm, CE_ISA)
+#else
 CE_DEFINE_KERNEL(csr_gemm, CE_ISA)
+#endif

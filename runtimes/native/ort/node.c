@@ -40,6 +40,7 @@ static const char* type_name(int type) {
     case ORT_FLOAT: return "float32";
     case ORT_INT32: return "int32";
     case ORT_INT64: return "int64";
+    case ORT_UINT8: return "uint8";
     default: return "another type";
   }
 }
@@ -158,4 +159,13 @@ int node_clip(node* n, clip* out) {
   if (!read_float(n, "clip_max", __builtin_inff(), &out->high)) return 0;
   if (!(out->low <= out->high)) return node_refuse(n, "clip_min must not be above clip_max, and neither may be NaN");
   return 1;
+}
+
+int node_int(node* n, const char* short_name, int64_t* out) {
+  const text full = in_file(n, short_name);
+  OrtStatus* missing = ORT(n->api, KernelInfoGetAttribute_int64)(n->info, full.chars, out);
+  if (!missing) return 1;
+  discard(n, missing);
+  return node_refuse(n, is_present(n, full.chars) ? "its attribute %s must be an integer" : "it lacks the attribute %s",
+                     full.chars);
 }

@@ -44,5 +44,7 @@ int node_constant(node* n, size_t index, const char* name, constant* out);
 int node_constant_of(node* n, size_t index, const char* name, int type, int rank, constant* out);
 int node_window(node* n, window* out);
 int node_clip(node* n, clip* out);
+/* An integer attribute that has to be there. */
+int node_int(node* n, const char* name, int64_t* out);
 
 #endif

@@ -1,5 +1,7 @@
 #include "op.h"
 
+#include "validate_nm.h"
+
 static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
   window w;
   if (!node_window(n, &w)) return 0;
@@ -138,6 +140,55 @@ static int read_csr_gemm(node* n, layer_source* source) {
   return 1;
 }
 
+/* Inputs 1 to 4 of the ops with N:M weights. On success they hold every rule of validate_nm.h. */
+static int read_nm(node* n, int rank, layer_source* source, ce_nm_weight* weight, csr_dims* dims, const float** bias) {
+  constant values, index, shape, offsets;
+  nm_arrays nm;
+  if (!node_int(n, "m", &nm.m) || !node_constant(n, 1, "values", &values) ||
+      !node_constant_of(n, 2, "index", ORT_UINT8, 1, &index) ||
+      !node_constant_of(n, 3, "weight_shape", ORT_INT64, 1, &shape) ||
+      !node_constant_of(n, 4, "bias", ORT_FLOAT, 1, &offsets))
+    return 0;
+  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
+    return node_refuse(n, "its input values must be float32 or float16");
+  if (values.rank != 4) return node_refuse(n, "its input values has %d dimensions, 4 are needed", (int64_t)values.rank);
+  nm.values = values.data, nm.value_bytes = values.type == ORT_FLOAT16 ? 2 : 4;
+  nm.index = index.data, nm.n_index = index.elements;
+  nm.weight_shape = shape.data, nm.n_weight_shape = shape.elements, nm.n_bias = offsets.elements;
+  for (int i = 0; i < 4; i++) nm.value_dims[i] = values.dims[i];
+  text why = {.length = 0};
+  if (!nm_validate(&nm, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
+  *bias = offsets.data;
+  *weight = (ce_nm_weight){(int32_t)values.dims[3], (int32_t)nm.m, values.data, index.data};
+  if (values.type != ORT_FLOAT16) return 1;
+  if (!widen_values(n, source, values.data, values.elements)) return 0;
+  weight->values = source->values;
+  return 1;
+}
+
+static int read_nm_conv(node* n, layer_source* source) {
+  csr_dims dims;
+  ce_nm_weight weight;
+  const float* bias;
+  clip c;
+  if (!read_nm(n, 4, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  source->desc.nm_conv = (ce_nm_conv_desc){source->geometry, c.low, c.high, weight, bias, source->activation};
+  return 1;
+}
+
+static int read_nm_gemm(node* n, layer_source* source) {
+  csr_dims dims;
+  ce_nm_weight weight;
+  const float* bias;
+  clip c;
+  if (!read_nm(n, 2, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  source->desc.nm_gemm = (ce_nm_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, weight, bias,
+                                           source->activation};
+  return 1;
+}
+
 /* Inputs 1 and 2 of DepthwiseConv and DenseConv. */
 static int read_dense(node* n, csr_dims* dims, constant* weights, constant* bias) {
   text why = {.length = 0};
@@ -245,7 +296,9 @@ void op_source_free(const node* n, op_source* source) {
   static void op##_plan_init(void* plan, const op_source* source) { ce_##op##_plan_init(plan, &source->layers[0].desc.op); }
 PLAN_FUNCTIONS(csr_conv)
 PLAN_FUNCTIONS(block_csr_conv)
+PLAN_FUNCTIONS(nm_conv)
 PLAN_FUNCTIONS(csr_gemm)
+PLAN_FUNCTIONS(nm_gemm)
 PLAN_FUNCTIONS(depthwise_conv)
 PLAN_FUNCTIONS(dense_conv)
 PLAN_FUNCTIONS(global_average_pool)
@@ -264,6 +317,9 @@ const op ops[OP_COUNT] = {
     OPS("CsrConvAdd", "A", 4, 7, 6, read_csr_conv, FUNCTIONS(csr_conv)),
     OPS("BlockCsrConv", "P", 4, 6, 0, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
     OPS("BlockCsrConvAdd", "A", 4, 7, 6, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
+    OPS("NmConv", "", 4, 5, 0, read_nm_conv, FUNCTIONS(nm_conv)),
+    OPS("NmConvAdd", "", 4, 6, 5, read_nm_conv, FUNCTIONS(nm_conv)),
+    OPS("NmGemm", "", 2, 5, 0, read_nm_gemm, FUNCTIONS(nm_gemm)),
     OPS("CsrGemm", "P", 2, 6, 0, read_csr_gemm, FUNCTIONS(csr_gemm)),
     OPS("DepthwiseConv", "D", 4, 3, 0, read_depthwise_conv, FUNCTIONS(depthwise_conv)),
     OPS("DenseConv", "S", 4, 3, 0, read_dense_conv, FUNCTIONS(dense_conv)),

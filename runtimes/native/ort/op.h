@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 29 };
+enum { OP_COUNT = 38 };
 
 /* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
@@ -13,7 +13,9 @@ typedef struct layer_source {
   union {
     ce_csr_conv_desc csr_conv;
     ce_block_csr_conv_desc block_csr_conv;
+    ce_nm_conv_desc nm_conv;
     ce_csr_gemm_desc csr_gemm;
+    ce_nm_gemm_desc nm_gemm;
     ce_depthwise_conv_desc depthwise_conv;
     ce_dense_conv_desc dense_conv;
     ce_global_average_pool_desc global_average_pool;

@@ -17,14 +17,14 @@
 
 #include "edge.h"
 
-enum op { CSR_CONV, BLOCK_CSR_CONV, CSR_GEMM, DEPTHWISE, DENSE, POOL, CHAIN, OPS };
-static const char *const NAMES[] = {"csr_conv", "block_csr_conv", "csr_gemm", "depthwise_conv",
-                                     "dense_conv", "global_average_pool", "conv_chain"};
+enum op { CSR_CONV, BLOCK_CSR_CONV, CSR_GEMM, NM_CONV, NM_GEMM, DEPTHWISE, DENSE, POOL, CHAIN, OPS };
+static const char *const NAMES[] = {"csr_conv", "block_csr_conv", "csr_gemm", "nm_conv", "nm_gemm",
+                                     "depthwise_conv", "dense_conv", "global_average_pool", "conv_chain"};
 static int taken[OPS];
 
 typedef struct grid_case {
   enum op op;
-  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block;
+  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group;
   float sparsity, clip_min, clip_max;
 } grid_case;
 
@@ -84,6 +84,7 @@ typedef struct problem {
   ce_conv_geometry window; /* of a chain's depthwise stage, before the sparse one that g is the geometry of */
   float *taps;             /* [in, kernel, kernel], then [in] biases */
   int32_t *col_idx, *row_ptr;
+  uint8_t *index; /* of N:M weights, whose slots are the nnz: values [rows, groups, taps, slots] */
   size_t x_count, y_count;
 } problem;
 
@@ -91,6 +92,33 @@ static void *need(size_t bytes) {
   void *memory = malloc(bytes + 1);
   if (!memory) exit(2);
   return memory;
+}
+
+/* Slots of every group of every row; the first row is full, the last one empty, whatever the share. */
+static void make_nm(problem *p, int taps) {
+  const grid_case *c = &p->c;
+  const int groups = (c->in + c->group - 1) / c->group;
+  const int bits = c->group > 8 ? 4 : c->group > 4 ? 3 : c->group > 2 ? 2 : 1;
+  const size_t all = (size_t)c->out * groups * taps * c->slots, bytes = (all * bits + 7) / 8;
+  p->values = need(all * 4), p->index = need(bytes), p->bias = need((size_t)c->out * 4);
+  memset(p->index, 0, bytes);
+  for (int i = 0; i < c->out; ++i) p->bias[i] = signed_random();
+  for (int cell = 0; cell < c->out * groups * taps; ++cell) {
+    const int row = cell / taps / groups, first = cell / taps % groups * c->group;
+    const int there = c->in - first < c->group ? c->in - first : c->group;
+    for (int i = 0, channel = 0; i < c->slots; ++i, ++channel) {
+      /* as far as the rest still finds a place, within the channels that there are */
+      const int most = (there < c->slots ? i + 1 : there - (c->slots - 1 - i)) - channel;
+      channel += (int)(next_random() % (unsigned)most);
+      const int kept = row == 0 || ((float)next_random() / 16777216.0f >= c->sparsity && row != c->out - 1);
+      p->values[p->nnz] = kept && channel < there ? signed_random() : i % 2 ? -0.0f : 0.0f;
+      for (int b = 0; b < bits; ++b) {
+        const size_t bit = (size_t)p->nnz * bits + b;
+        p->index[bit / 8] |= (uint8_t)((channel >> b & 1) << bit % 8);
+      }
+      ++p->nnz;
+    }
+  }
 }
 
 static problem make(const grid_case *c) {
@@ -109,13 +137,15 @@ static problem make(const grid_case *c) {
   int64_t oh = 1, ow = 1;
   if (c->op == POOL) p.columns = c->h * c->w;
   else if (c->op == CHAIN) p.columns = c->in, ce_conv_output(&p.window, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
-  else if (c->op != CSR_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
+  else if (c->op != CSR_GEMM && c->op != NM_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
   p.x_count = (size_t)c->n * c->in * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
-  p.values = need((size_t)c->out * p.columns * 4), p.col_idx = need((size_t)p.rows * p.columns * 4);
-  p.row_ptr = need((size_t)(p.rows + 1) * 4), p.bias = need((size_t)c->out * 4);
   p.x = need(p.x_count * 4), p.residual = need(p.y_count * 4);
+  const int packed = c->op == NM_CONV || c->op == NM_GEMM;
+  if (packed) make_nm(&p, taps);
+  else p.values = need((size_t)c->out * p.columns * 4), p.bias = need((size_t)c->out * 4);
+  p.col_idx = need((size_t)p.rows * p.columns * 4), p.row_ptr = need((size_t)(p.rows + 1) * 4);
   p.row_ptr[0] = 0;
-  for (int row = 0; row < p.rows; ++row) {
+  for (int row = 0; row < p.rows && !packed; ++row) {
     for (int r = 0; r < c->block; ++r) p.bias[row * c->block + r] = signed_random();
     for (int column = 0; column < p.columns; ++column) {
       /* the first row is full, the last one empty, whatever the share */
@@ -123,7 +153,7 @@ static problem make(const grid_case *c) {
       const float drawn = (float)next_random() / 16777216.0f;
       for (int r = 0; r < c->block; ++r) value[r] = signed_random();
       const int kept = row == 0 || (drawn >= c->sparsity && row != p.rows - 1);
-      if ((c->op < DEPTHWISE || c->op == CHAIN) && !kept) continue;
+      if ((c->op < NM_CONV || c->op == CHAIN) && !kept) continue;
       memcpy(p.values + (size_t)p.nnz * c->block, value, (size_t)c->block * 4);
       p.col_idx[p.nnz++] = column;
     }
@@ -141,7 +171,7 @@ static problem make(const grid_case *c) {
 }
 
 static void destroy(problem p) {
-  free(p.taps), free(p.values), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
+  free(p.taps), free(p.values), free(p.index), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
 }
 
 /* The problem through the kernel of the highest ISA up to `isa`; `at` places the arrays. Returns the ISA it got. */
@@ -154,6 +184,9 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_block_csr_conv_desc blocks = {conv, p->c.block};
   const ce_csr_gemm_desc gemm = {p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
                                  activation};
+  const ce_nm_weight slots = {p->c.slots, p->c.group, p->values, p->index};
+  const ce_nm_conv_desc nm_conv = {p->g, low, high, slots, p->bias, activation};
+  const ce_nm_gemm_desc nm_gemm = {p->rows, p->columns, low, high, slots, p->bias, activation};
   const ce_depthwise_conv_desc depthwise = {p->g, low, high, p->values, p->bias, activation};
   const ce_dense_conv_desc dense = {p->g, low, high, p->values, p->bias, activation};
   const ce_global_average_pool_desc pool = {0};
@@ -179,6 +212,8 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
     case CSR_CONV: RUN(csr_conv, conv); break;
     case BLOCK_CSR_CONV: RUN(block_csr_conv, blocks); break;
     case CSR_GEMM: RUN(csr_gemm, gemm); break;
+    case NM_CONV: RUN(nm_conv, nm_conv); break;
+    case NM_GEMM: RUN(nm_gemm, nm_gemm); break;
     case DEPTHWISE: RUN(depthwise_conv, depthwise); break;
     case DENSE: RUN(dense_conv, dense); break;
     case POOL: RUN(global_average_pool, pool); break;
@@ -234,9 +269,9 @@ static void check(const grid_case *c, int isa) {
   free(exact), free(size), free(first), free(y), destroy(p);
   return;
 failed:
-  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d\n",
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d\n",
           NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity,
-          c->activation, c->block);
+          c->activation, c->block, c->slots, c->group);
   exit(1);
 }
 
@@ -268,6 +303,22 @@ static void run_grid(int isa) {
   for (int i = 0; i < COUNT(pixels); ++i)
     CHECK(.op = BLOCK_CSR_CONV, .block = 2 + 2 * (i & 1), .in = 20, .out = 12, .w = pixels[i], .sparsity = 0.5f,
           .residual = i & 2, .special = i % 3 == 2);
+  for (int i = 0; i < COUNT(pixels); ++i)
+    CHECK(.op = NM_CONV, .slots = 2, .group = 4, .in = 22, .out = 6, .w = pixels[i], .residual = i & 1, .special = i % 3 == 2);
+  /* Every group size, with one slot, half of the channels, and all but one; the last group whole, partial, and of one. */
+  for (int m = 2; m <= 16; ++m) {
+    CHECK(.op = NM_CONV, .slots = 1, .group = m, .in = 130 + m, .out = 9, .h = 3, .w = 3, .sparsity = sparsities[m % 3]);
+    CHECK(.op = NM_CONV, .slots = m / 2, .group = m, .in = 33 + m % 3, .out = 5, .h = 9, .w = 6, .kernel = 3,
+          .stride = 1 + m % 2, .pad = 1, .sparsity = 0.3f, .residual = m & 1, .n = m == 5 ? 3 : 1);
+    CHECK(.op = NM_GEMM, .slots = m - 1, .group = m, .in = 3 * m + 1, .out = 19, .sparsity = sparsities[m % 3]);
+    CHECK(.op = NM_GEMM, .slots = (m + 1) / 2, .group = m, .in = 40, .out = 2 * m, .n = 3, .special = m % 4 == 0);
+  }
+  for (int i = 0; i < COUNT(channels); ++i) {
+    CHECK(.op = NM_CONV, .slots = 1, .group = 4, .in = channels[i], .out = 9, .h = 3, .w = 3, .n = i == 1 ? 3 : 1);
+    CHECK(.op = NM_CONV, .slots = 2, .group = 4, .in = 9, .out = channels[i], .h = 2, .w = 5, .residual = 1);
+    CHECK(.op = NM_GEMM, .slots = 2, .group = 4, .in = channels[i], .out = 9);
+    CHECK(.op = NM_GEMM, .slots = 2, .group = 4, .in = 9, .out = channels[i], .special = 1);
+  }
   for (int i = 0; i < COUNT(channels); ++i)
     for (int s = 0; s < 3; ++s) {
       CHECK(.op = BLOCK_CSR_CONV, .block = 2, .in = 2 * channels[i], .out = 6, .h = 3, .w = 3, .sparsity = sparsities[s]);
