@@ -6,7 +6,7 @@ stream, the lowest of a byte first. Empty slots hold 0.
 
 Worked example, 2:4 of a weight of shape (1, 6), whose last group has two channels::
 
-    [[0, 5, 0, 7, 0, 8]]   →   values = [[[[5, 7]], [[8, 0]]]],  channels = 1 3, 1 2,  index = [0b10_01_11_01]
+    [[0, 5, 0, 7, 0, 8]]   →   values = [[[[5, 7]], [[0, 8]]]],  channels = 1 3, 0 1,  index = [0b01_00_11_01]
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def from_dense(weight: Array, m: int) -> Nm:
 def find_group(weight: Array, plain: Csr) -> int:
     """The group size M ≤ 16 in which the weight takes the fewest bytes, if that is fewer than ``plain``; else 0.
 
-    Values are counted in the type that they have in ``plain``. A weight without zeros, or with nothing else, has none.
+    Values are counted in the type that they have in ``plain``. At least three quarters of the slots have to be taken:
+    with fewer it is chance and no pattern. A weight without zeros, or with nothing else, has none.
     """
     if not 0 < plain.nnz < weight.size:
         return 0
@@ -91,7 +92,7 @@ def find_group(weight: Array, plain: Csr) -> int:
         n = int(cells.max())
         bits = 8 * plain.values.itemsize + bits_of(m)
         size = -(-cells.size * n * bits // 8) + 8 * weight.ndim
-        if n < m and size < least:
+        if n < m and size < least and 4 * plain.nnz >= 3 * cells.size * n:
             best, least = m, size
     return best
 

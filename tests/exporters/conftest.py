@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exporters import Decision, Limits, LoadError, csr, load, to_sparse
+from exporters import Decision, Limits, LoadError, csr, load, nm, to_sparse
 from exporters.from_torch import to_onnx
-from exporters.ops import DOMAIN, OPS, OPSET, VERSION, EdgeOp, build_node, csr_constants
+from exporters.ops import DOMAIN, OPS, OPSET, VERSION, EdgeOp, build_node, csr_constants, nm_constants
 from exporters.serialize import to_proto
 
 Array = npt.NDArray[Any]
@@ -55,7 +55,9 @@ def edge_model() -> Callable[..., onnx.ModelProto]:
         attributes: Mapping[str, Any],
         index_dtype: Any = None,
     ) -> onnx.ModelProto:
-        constants = {"bias": bias, **(csr_constants(csr.from_dense(weight)) if op.is_csr else {"W": weight})}
+        constants = {"bias": bias, **({"W": weight} if not op.is_csr else csr_constants(csr.from_dense(weight)))}
+        if op.is_nm:
+            constants = {"bias": bias, **nm_constants(nm.from_dense(weight, attributes["m"]))}
         if index_dtype is not None:
             constants["col_idx"] = constants["col_idx"].astype(index_dtype)
         float32 = ir.TensorType(ir.DataType.FLOAT)

@@ -147,16 +147,29 @@ def test_every_half_precision_value_is_widened_exactly() -> None:
 def test_every_op_with_weights_refuses_them_where_they_are_wrong(tmp_path: Path) -> None:
     wrong = []
     for op in (op for op in OPS.values() if op.constants and not op.stages):
-        weight = weight_of(op.base) if op.base in WEIGHTS else weight_of("CsrConv")
+        base = op.base.replace("Nm", "Csr")
+        weight = weight_of(base) if base in WEIGHTS else weight_of("CsrConv")
         constants = sparse_models.constants_of(op.base, weight, np.zeros(6, np.float32))
         if op.base.startswith("Block"):
             constants |= sparse_models.csr(weight, 2)
         short = constants | {"bias": np.zeros(5, np.float32)}
-        damaged = {"row_ptr": constants["row_ptr"] + np.int32(1)} if op.is_csr else {"W": constants["W"][:0]}
+        first = op.constants[0]
+        damaged = {"row_ptr": constants["row_ptr"] + np.int32(1)} if op.is_csr else {first: constants[first][:0]}
         wrong += [(op.name, changed) for changed in (short, constants | damaged)]
-    shapes = {"CsrGemm": [None, 12], "DepthwiseConv": [None, 6, 5, 5], "DenseConv": [None, 5, 5, 5]}
+    shapes = {
+        "CsrGemm": [None, 12],
+        "NmGemm": [None, 12],
+        "DepthwiseConv": [None, 6, 5, 5],
+        "DenseConv": [None, 5, 5, 5],
+    }
     models = [
-        sparse_models.model(name, constants, x_shape=shapes.get(OPS[name].base, [None, 12, 5, 5]), name=NODE)
+        sparse_models.model(
+            name,
+            constants,
+            x_shape=shapes.get(OPS[name].base, [None, 12, 5, 5]),
+            name=NODE,
+            **({"m": 4} if OPS[name].is_nm else {}),
+        )
         for name, constants in wrong
     ]
     for (name, _), words in zip(wrong, refusals(models, tmp_path), strict=True):

@@ -26,6 +26,11 @@ CASES: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ("CsrConv", (5, 6, 3, 3), (1, 6, 9, 20), SAME),
     ("CsrConvAdd", (5, 20, 1, 1), (1, 20, 5, 9), POINT),
     ("CsrGemm", (19, 40), (3, 40), {}),
+    ("BlockCsrConv", (8, 140, 1, 1), (2, 140, 3, 7), POINT),
+    ("BlockCsrConvAdd", (8, 6, 3, 3), (1, 6, 9, 20), SAME),
+    ("NmConv", (5, 140, 1, 1), (2, 140, 3, 7), POINT | {"m": 4}),
+    ("NmConvAdd", (5, 6, 3, 3), (1, 6, 9, 20), SAME | {"m": 4}),
+    ("NmGemm", (19, 40), (3, 40), {"m": 4}),
     ("DepthwiseConv", (6, 1, 3, 3), (1, 6, 7, 7), SAME | {"group": 6}),
     ("DepthwiseConv", (6, 1, 3, 3), (1, 6, 30, 40), SAME | {"strides": [2, 2], "group": 6}),
     ("DenseConv", (6, 3, 3, 3), (1, 3, 9, 20), SAME),
@@ -47,7 +52,13 @@ def both(op: str, weight_shape: tuple[int, ...], x: np.ndarray, attributes: dict
     rng = np.random.default_rng(1)
     constants = {}
     if weight_shape:
-        weight = sparse_models.random_sparse(rng, weight_shape, 0.5 if op.startswith("Csr") else 0)
+        weight = sparse_models.random_sparse(rng, weight_shape, 0 if op.startswith("De") else 0.5)
+        if op.startswith("Block"):
+            weight *= np.repeat(weight[::4] != 0, 4, axis=0)
+            weight[(weight == 0) & np.repeat(weight[::4] != 0, 4, axis=0)] = 0.25
+        if op.startswith("Nm"):
+            weight = sparse_models.random_nm(rng, weight_shape, 2, 4)
+            weight[:, 2:4] = 0
         weight.reshape(len(weight), weight_shape[1], -1)[:, :2] = 0.75
         constants = sparse_models.constants_of(op, weight, rng.normal(size=len(weight)).astype(np.float32))
     file = sparse_models.model(op, constants, x_shape=[None, *x.shape[1:]], **attributes)
@@ -83,10 +94,18 @@ def test_special_inputs_give_what_the_dense_op_gives(variant: str, isa: str) -> 
 @pytest.mark.parametrize("isa", runtimes.isas())
 def test_denormals_are_kept_as_dense_ones_are(isa: str) -> None:
     x = np.full((1, 2, 3, 8), 1e-40, np.float32)
-    for op, weight in (("CsrConv", np.ones((2, 2, 1, 1))), ("DenseConv", np.ones((2, 2, 1, 1)))):
-        constants = sparse_models.constants_of(op, weight.astype(np.float32), np.zeros(2, np.float32))
-        (y,) = runtimes.session(sparse_models.model(op, constants, x_shape=x.shape), isa=isa).run(None, {"X": x})
-        np.testing.assert_array_equal(y, x[:, :1] + x[:, 1:] + np.zeros_like(x))
+    for op, weight in (
+        ("CsrConv", np.ones((2, 2, 1, 1))),
+        ("BlockCsrConv", np.ones((4, 2, 1, 1))),
+        ("NmConv", np.ones((2, 2, 1, 1))),
+        ("DenseConv", np.ones((2, 2, 1, 1))),
+    ):
+        constants = sparse_models.constants_of(op, weight.astype(np.float32), np.zeros(len(weight), np.float32))
+        group = {"m": 4} if op == "NmConv" else {}
+        (y,) = runtimes.session(sparse_models.model(op, constants, x_shape=x.shape, **group), isa=isa).run(
+            None, {"X": x}
+        )
+        np.testing.assert_array_equal(y, np.broadcast_to(x[:, :1] + x[:, 1:], y.shape))
 
 
 def test_a_weight_that_is_not_there_sees_no_infinity() -> None:

@@ -32,8 +32,40 @@ def csr(weight: Array, block_rows: int = 1) -> dict[str, Array]:
     }
 
 
-def constants_of(op: str, weight: Array, bias: Array) -> dict[str, Array]:
-    return ({"W": weight} if op.startswith(("DepthwiseConv", "DenseConv")) else csr(weight)) | {"bias": bias}
+def nm(weight: Array, m: int) -> dict[str, Array]:
+    """The constants of NmConv or NmGemm without the bias; as many slots a group of m channels as the fullest needs."""
+    rows, channels, bits = weight.shape[0], weight.shape[1], (m - 1).bit_length()
+    flat, groups = weight.reshape(rows, channels, -1), -(-channels // m)
+    cells = [[flat[:, g * m : (g + 1) * m, t] for t in range(flat.shape[2])] for g in range(groups)]
+    n = max(1, max(int((cell != 0).sum(1).max()) for of_group in cells for cell in of_group))
+    values, stream = np.zeros((rows, groups, flat.shape[2], n), np.float32), ""
+    for row, group, tap in np.ndindex(*values.shape[:3]):
+        cell = cells[group][tap][row]
+        stored = [c for c in range(len(cell)) if cell[c] != 0]
+        chosen = sorted((stored + [c for c in range(m) if c not in stored])[:n])
+        values[row, group, tap] = [cell[c] if c < len(cell) else 0 for c in chosen]
+        stream += "".join(f"{c:0{bits}b}"[::-1] for c in chosen)
+    octets = [int(stream[i : i + 8][::-1], 2) for i in range(0, len(stream), 8)]
+    return {"values": values, "index": np.array(octets, np.uint8), "weight_shape": np.array(weight.shape, np.int64)}
+
+
+def random_nm(rng: np.random.Generator, shape: tuple[int, ...], n: int, m: int) -> Array:
+    """At most n non-zeros in each m channels; n where there are as many."""
+    weight = np.zeros(shape, np.float32)
+    for first in range(0, shape[1], m):
+        part = weight[:, first : first + m]
+        rank = np.argsort(np.argsort(rng.random(part.shape), axis=1), axis=1)
+        part[rank < n] = rng.normal(size=int((rank < n).sum()))
+    return weight
+
+
+def constants_of(op: str, weight: Array, bias: Array, block_rows: int = 4, m: int = 4) -> dict[str, Array]:
+    """block_rows and m: of the ops in blocks and of those with N:M weights."""
+    if op.startswith(("DepthwiseConv", "DenseConv")):
+        return {"W": weight, "bias": bias}
+    if op.startswith("Nm"):
+        return nm(weight, m) | {"bias": bias}
+    return csr(weight, block_rows if op.startswith("Block") else 1) | {"bias": bias}
 
 
 def model(
@@ -48,7 +80,7 @@ def model(
     **attributes: Any,
 ) -> bytes:
     """One node called `name` from X to Y; the constants named in `fed` become inputs of the graph instead."""
-    extra = ["residual"] if op.startswith(("CsrConvAdd", "BlockCsrConvAdd")) else []
+    extra = ["residual"] if op.startswith(("CsrConvAdd", "BlockCsrConvAdd", "NmConvAdd")) else []
     node = helper.make_node(
         op, inputs or ["X", *constants, *extra], ["Y"], name=name, domain="chita.edge", **attributes
     )
@@ -133,6 +165,26 @@ def densified(constants: dict[str, Array]) -> bytes:
         [numpy_helper.from_array(weight, "W"), numpy_helper.from_array(bias, "bias")],
     )
     return onnx.ModelProto.SerializeToString(helper.make_model(graph, ir_version=10, opset_imports=OPSETS[:1]))
+
+
+def two_convolutions(weight: Array, bias: Array) -> onnx.ModelProto:
+    """A dense network of two 1×1 convolutions with a ReLU between them, of which the first has the weight."""
+    rng = np.random.default_rng(3)
+    between = len(weight)
+    arrays = {"w": weight, "b": bias, "v": rng.normal(size=(5, between, 1, 1)).astype(np.float32), "c": bias[:5]}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["input", "w", "b"], ["h"], name="first"),
+            helper.make_node("Relu", ["h"], ["r"]),
+            helper.make_node("Conv", ["r", "v", "c"], ["logits"], name="second"),
+        ],
+        "two",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, weight.shape[1], 6, 6])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 5, 6, 6])],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def small_network(rng: np.random.Generator, sparsity: float = 0.8) -> bytes:

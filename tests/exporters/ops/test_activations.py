@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from exporters.ops import OPS, EdgeOp, op_for
 
-WEIGHTS = {"CsrGemm": (16, 8), "DepthwiseConv": (8, 1, 1, 1)}
+WEIGHTS = {"CsrGemm": (16, 8), "NmGemm": (16, 8), "DepthwiseConv": (8, 1, 1, 1)}
 FORMULAS = {
     "hard_swish": lambda z: z * np.clip(z / 6 + 0.5, 0, 1),
     "silu": lambda z: z / (1 + np.exp(-z)),
@@ -24,10 +24,12 @@ def test_body_activates_the_sum(
 ) -> None:
     weight = make_weight(rng, WEIGHTS.get(op.base, (16, 8, 1, 1)), 0.8)
     rows, bias = len(weight), 3 * rng.normal(size=len(weight)).astype(np.float32)
-    attributes = {} if op.base == "CsrGemm" else {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1]}
+    attributes = {} if op.base.endswith("Gemm") else {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1]}
     if op.base == "DepthwiseConv":
         attributes["group"] = 8
-    shape = ("batch", 8) if op.base == "CsrGemm" else ("batch", 8, 4, 4)
+    if op.is_nm:
+        attributes["m"] = 16  # of 8 channels: one group, not full
+    shape = ("batch", 8) if op.base.endswith("Gemm") else ("batch", 8, 4, 4)
     feeds = {"X": 3 * rng.normal(size=(2, *shape[1:])).astype(np.float32)}
     if "residual" in op.inputs:
         feeds["residual"] = rng.normal(size=(2, rows, 4, 4)).astype(np.float32)
