@@ -19,7 +19,7 @@ import numpy.typing as npt
 from runtimes.errors import LibraryMissingError
 
 NATIVE = Path(__file__).parent / "native"
-ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "best": 255}
+ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "neon_fp16": 9, "best": 255}
 ACTIVATIONS = {"clip": 0, "hard_swish": 1, "silu": 2}
 ALIGNMENT = 64
 
@@ -64,7 +64,7 @@ _LAST: list[tuple[str, Any]] = [("activation", ctypes.c_int32)]
 
 
 class _CsrConvDesc(ctypes.Structure):
-    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR, *_LAST]
+    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR, *_LAST, ("arithmetic", ctypes.c_int32)]
 
 
 class _BlockCsrConvDesc(ctypes.Structure):

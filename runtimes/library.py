@@ -50,8 +50,8 @@ def _loaded() -> ctypes.CDLL:
         raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
 
 
-_ISA_NAMES = {0: "reference", 1: "sse2", 2: "avx2", 3: "avx512", 8: "neon"}
-_ISAS = {"linux-x86_64": ("reference", "sse2", "avx2", "avx512"), "linux-aarch64": ("reference", "neon")}
+_ISA_NAMES = {0: "reference", 1: "sse2", 2: "avx2", 3: "avx512", 8: "neon", 9: "neon_fp16"}
+_ISAS = {"linux-x86_64": ("reference", "sse2", "avx2", "avx512"), "linux-aarch64": ("reference", "neon", "neon_fp16")}
 
 
 @functools.cache

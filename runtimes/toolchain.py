@@ -59,6 +59,8 @@ class Platform:
     """Flags for each instruction set that a line of kernels.inc may name; lines with others are left out."""
 
 
+_ARM64 = {"neon": ("-mcpu=generic",), "neon_fp16": ("-mcpu=generic+fullfp16", "-DCE_HALF")}
+
 PLATFORMS: Mapping[str, Platform] = {
     platform.name: platform
     for platform in (
@@ -72,7 +74,7 @@ PLATFORMS: Mapping[str, Platform] = {
                 "avx512": ("-mcpu=x86_64_v4-prefer_256_bit",),
             },
         ),
-        Platform("linux-aarch64", "aarch64-linux-gnu.2.17", ("-mcpu=generic",), {"neon": ("-mcpu=generic",)}),
+        Platform("linux-aarch64", "aarch64-linux-gnu.2.17", ("-mcpu=generic",), _ARM64),
     )
 }
 
@@ -82,7 +84,7 @@ _KERNEL_PLATFORMS = {
     "linux-armv7": Platform(
         "linux-armv7", "arm-linux-musleabihf", ("-mcpu=cortex_a7",), {"neon": ("-mcpu=cortex_a7",)}
     ),
-    "linux-aarch64": Platform("linux-aarch64", "aarch64-linux-musl", ("-mcpu=generic",), {"neon": ("-mcpu=generic",)}),
+    "linux-aarch64": Platform("linux-aarch64", "aarch64-linux-musl", ("-mcpu=generic",), _ARM64),
 }
 
 # What only programs are built for, by a caller that knows that platform's C library.

@@ -22,7 +22,8 @@
 
 #define CE_EXPORT __attribute__((visibility("default")))
 
-enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_best = 255 };
+enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_neon_fp16 = 9,
+              CE_ISA_best = 255 };
 
 /* What follows the sum (and the residual). All but the clip need infinite clip_min and clip_max. */
 enum ce_activation {
@@ -30,6 +31,11 @@ enum ce_activation {
   CE_HARD_SWISH = 1, /* x min(max(x / 6 + 1/2, 0), 1) */
   CE_SILU = 2,       /* x / (1 + exp(-x)) */
 };
+
+/* What a kernel may multiply and add in. With float16 the values are float16 numbers; inputs may be rounded to float16, and
+ * sums of up to 128 input channels (32 where the window has more than a tap) be in float16, of which those of the K tiles
+ * and the rest are added in float32. So may, not must: a kernel without float16 arithmetic does it in float32. */
+enum ce_arithmetic { CE_FLOAT32 = 0, CE_FLOAT16 = 1 };
 
 /* Dimensions of a convolution; all positive but the pads, which are not negative. */
 typedef struct ce_conv_geometry {
@@ -48,6 +54,7 @@ typedef struct ce_csr_conv_desc {
   const int32_t *row_ptr;
   const float *bias;
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
+  int32_t arithmetic; /* a CE_FLOAT; 0, and thus float32, where it is left out */
 } ce_csr_conv_desc;
 
 /* The same with a row of the CSR for each block of block_rows (2 or 4, which divides out_channels) output channels:

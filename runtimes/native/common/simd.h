@@ -13,6 +13,9 @@
 #include <immintrin.h>
 #define CE_LANES 8
 #define CE_REGISTERS 16
+#elif defined(CE_HALF) /* pixels of a vector of float16, which in float32 take two registers */
+#define CE_LANES 8
+#define CE_REGISTERS 32
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #define CE_LANES 4
@@ -47,7 +50,7 @@ CE_INLINE vf ce_splat(float value) { return (vf)value; }
 
 /* ORT's Clip, which NaN passes: it fails both comparisons, which are a max and a min on x86; on Arm these let it pass. */
 CE_INLINE vf ce_clip(vf value, vf lowest, vf highest) {
-#if defined(__ARM_NEON)
+#if defined(__ARM_NEON) && CE_LANES == 4
   return (vf)vminq_f32(vmaxq_f32((float32x4_t)value, (float32x4_t)lowest), (float32x4_t)highest);
 #else
   value = lowest > value ? lowest : value;
@@ -89,6 +92,22 @@ CE_INLINE __m256i ce_first_lanes(int n) {
 }
 CE_INLINE vf ce_load_part(const float *from, int n) { return (vf)_mm256_maskload_ps(from, ce_first_lanes(n)); }
 CE_INLINE void ce_store_part(float *to, vf value, int n) { _mm256_maskstore_ps(to, ce_first_lanes(n), (__m256)value); }
+#elif defined(CE_HALF)
+CE_INLINE vf ce_load_part(const float *from, int n) {
+  if (n == CE_LANES) return ce_load(from);
+  vf value = 0.0f;
+  CE_UNROLL for (int i = 0; i < CE_LANES - 1; ++i)
+    if (i < n) value[i] = from[i];
+  return value;
+}
+CE_INLINE void ce_store_part(float *to, vf value, int n) {
+  if (n == CE_LANES) {
+    ce_store(to, value);
+    return;
+  }
+  CE_UNROLL for (int i = 0; i < CE_LANES - 1; ++i)
+    if (i < n) to[i] = value[i];
+}
 #else
 CE_INLINE vf ce_load_part(const float *from, int n) {
   if (n == 4) return ce_load(from);

@@ -46,7 +46,7 @@ CE_INLINE void finish_windows(const tile_t *tile, uint32_t row, const vf *sum, c
 /* `rows` rows of the CSR, each the `group` output rows of a block. */
 CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, size_t at, const int vectors,
                           const int rows, const int group, const int windows) {
-  vf sum[MOST_ROWS * MOST_GROUP][MOST_VECTORS];
+  sum_t sum[MOST_ROWS * MOST_GROUP][MOST_VECTORS];
   size_t next[MOST_ROWS];
   CE_UNROLL for (int r = 0; r < rows; ++r) {
     next[r] = at;
@@ -56,15 +56,20 @@ CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, 
     const uint32_t out = row[r / group].row * group + r % group;
     const float *waiting = tile->sums + (size_t)out * vectors * CE_LANES;
     const vf bias = ce_splat(tile->plan->bias[out]);
-    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias;
+    CE_UNROLL for (int v = 0; v < vectors; ++v)
+      sum[r][v] = begin_sum(k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias);
   }
   accumulate(tile, row, next, sum, vectors, rows, group, windows);
   CE_UNROLL for (int r = 0; r < rows * group; ++r) {
     const uint32_t out = row[r / group].row * group + r % group;
     float *waiting = tile->sums + (size_t)out * vectors * CE_LANES;
-    if (k_tile + 1 == tile->plan->k_tiles && windows) finish_windows(tile, out, sum[r], vectors);
-    else if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, out, sum[r], vectors);
-    else CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = sum[r][v];
+    const vf bias = ce_splat(tile->plan->bias[out]);
+    vf whole[MOST_VECTORS];
+    CE_UNROLL for (int v = 0; v < vectors; ++v)
+      whole[v] = end_sum(sum[r][v], k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias);
+    if (k_tile + 1 == tile->plan->k_tiles && windows) finish_windows(tile, out, whole, vectors);
+    else if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, out, whole, vectors);
+    else CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = whole[v];
   }
   return at;
 }
@@ -195,10 +200,11 @@ static void run_task(const void *plan_, const ce_run *whole, int task) {
   tile_t tile = {
       .plan = plan,
       .cut = &cut,
-      .panel = scratch,
+      .panel = (element *)scratch,
       .offset = (int64_t *)(scratch + l.panel),
       .spread = scratch + l.panel + l.offsets,
-      .sums = scratch + l.panel + l.offsets + l.spread,
+      .staging = scratch + l.panel + l.offsets + l.spread,
+      .sums = scratch + l.panel + l.offsets + l.spread + l.staging,
       .in = run->shape,
       .x_plane = band.x_plane,
       .y_plane = band.y_plane,
@@ -206,7 +212,8 @@ static void run_task(const void *plan_, const ce_run *whole, int task) {
   };
   if (plan->taps > 1) {
     find_offsets(plan, &cut, tile.offset);
-    ce_zero(tile.panel, l.panel);
+    ce_zero(scratch, l.panel);
+    ce_zero(tile.staging, l.staging);
   }
   for (int64_t unit = units * task / all, end = units * (task + 1) / all; unit < end;) {
     const int64_t n = unit / plan->blocks / cut.tiles, out_at = n * plan->g.out_channels * band.y_plane;

@@ -7,23 +7,23 @@
 #define MOST_ROWS 4 /* of the CSR, side by side */
 
 /* The non-zero number `at`, of all output rows of its group: the inputs are loaded once for all of them. */
-CE_INLINE void multiply(const tile_t *tile, size_t at, vf (*sum)[MOST_VECTORS], const int vectors, const int group,
+CE_INLINE void multiply(const tile_t *tile, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
                         const int windows) {
   const uint16_t index = tile->plan->index[at];
-  const float *from = tile->inputs + (windows ? (size_t)tile->offset[index] : (size_t)index * (vectors * CE_LANES));
+  const element *from = tile->inputs + (windows ? (size_t)tile->offset[index] : (size_t)index * (vectors * CE_LANES));
   CE_ONE_REGISTER(from);
-  const float *values = tile->plan->values + at * group;
-  vf weight[MOST_GROUP];
-  CE_UNROLL for (int r = 0; r < group; ++r) weight[r] = ce_splat(values[r]);
+  const element *values = tile->plan->values + at * group;
+  sum_t weight[MOST_GROUP];
+  CE_UNROLL for (int r = 0; r < group; ++r) weight[r] = (sum_t)values[r];
   CE_UNROLL for (int v = 0; v < vectors; ++v) {
-    const vf x = windows ? ce_load(from + v * CE_LANES) : *(const vf *)(from + v * CE_LANES);
+    const sum_t x = windows ? *(const unaligned_inputs *)(from + v * CE_LANES) : *(const sum_t *)(from + v * CE_LANES);
     CE_UNROLL for (int r = 0; r < group; ++r) sum[r][v] += weight[r] * x;
   }
 }
 
 /* All non-zeros of `rows` rows of the CSR side by side, as one sum at a time would wait for each of its multiply-adds.
  * next[r] is where row r begins, sum[r * group] where its sums are; counts fall from row to row. */
-CE_INLINE void accumulate(const tile_t *tile, const row_t *row, size_t *next, vf (*sum)[MOST_VECTORS], const int vectors,
+CE_INLINE void accumulate(const tile_t *tile, const row_t *row, size_t *next, sum_t (*sum)[MOST_VECTORS], const int vectors,
                           const int rows, const int group, const int windows) {
   const uint32_t common = row[rows - 1].count;
   for (uint32_t i = 0; i < common; ++i)

@@ -5,6 +5,7 @@
 #include "common/geometry.h"
 #include "common/kernel.h"
 #include "common/simd.h"
+#include "csr_conv/element.h"
 
 /* Columns of a 1×1 convolution whose inputs are in L1 at a time; in L2 where several rows share each load. */
 #define K_TILE(group) (128 * (group))
@@ -42,7 +43,7 @@ typedef struct plan_t {
   const float *bias;
   row_t *rows;      /* [k_tiles][csr_rows]: the rows of each block by falling count */
   uint32_t *starts; /* [k_tiles][blocks]: where a block's non-zeros begin */
-  float *values;    /* [nnz][group] in the order in which they are used */
+  element *values;  /* [nnz][group] in the order in which they are used */
   uint16_t *index;  /* [nnz] column within its K tile */
 } plan_t;
 
@@ -76,10 +77,11 @@ static size_t plan_bytes(const void *desc_) {
   const ce_conv_geometry *g = &desc->geometry;
   const int32_t block = BLOCK_OF(desc_), group = group_of(block);
   if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g, group) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
+  if (sizeof(element) < 4 && desc->arithmetic != CE_FLOAT16) return 0;
   const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
   const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
   return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + outs * 4 +
-         nnz * (4 * (size_t)group + 2);
+         nnz * (sizeof(element) * (size_t)group + 2);
 }
 
 /* First position in [from, end) of a row's ascending columns that is not below column. */
@@ -129,7 +131,7 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * m);
   float *bias = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
   plan->bias = bias;
-  plan->values = bias + outs;
+  plan->values = (element *)(bias + outs);
   plan->index = (uint16_t *)(plan->values + nnz * (size_t)group);
   for (int32_t i = 0; i < outs; ++i) bias[i] = desc->bias[i];
 
@@ -151,7 +153,7 @@ static void plan_init(void *plan_, const void *desc_) {
         const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[own], desc->row_ptr[own + 1], t * columns);
         for (uint32_t j = 0; j < rows[i].count; ++j, ++used) {
           const float *from = desc->values + ((size_t)first + j) * (size_t)block + (size_t)(row % split * group);
-          for (int32_t r = 0; r < group; ++r) plan->values[(size_t)used * (size_t)group + (size_t)r] = from[r];
+          for (int32_t r = 0; r < group; ++r) plan->values[(size_t)used * (size_t)group + (size_t)r] = (element)from[r];
           plan->index[used] = (uint16_t)(desc->col_idx[first + (int32_t)j] - t * columns);
         }
       }

@@ -13,7 +13,7 @@
 /* In L1; where several rows share each load, L2 is fast enough. */
 #define PANEL_BYTES(group) (((group) == 4 ? 192 : 32 * (group)) * 1024)
 /* Vectors of a full tile: their sums in all rows of a group, the rows' values and an input have to fit the registers. */
-#if CE_LANES == 4 && CE_REGISTERS == 32
+#if CE_REGISTERS == 32 && (CE_LANES == 4 || defined(CE_HALF))
 #define MOST_VECTORS 16
 #define MOST_OF_GROUP(group) ((group) == 4 ? 7 : (group) == 2 ? 8 : 16)
 #elif CE_REGISTERS == 32
@@ -53,7 +53,7 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
     return cut;
   }
   const int64_t rows = ce_min(plan->g.in_channels, K_TILE(plan->group)), limit = MOST_OF_GROUP(plan->group);
-  int64_t most = ce_min(limit, ce_max(FEWEST_VECTORS, PANEL_BYTES(plan->group) / (rows * CE_LANES * 4)));
+  int64_t most = ce_min(limit, ce_max(FEWEST_VECTORS, PANEL_BYTES(plan->group) / (rows * CE_LANES * (int64_t)sizeof(element))));
   const int64_t all = ce_ceil_div(cut.pixels, CE_LANES);
   /* A panel that is a vector wider costs less than a last tile that is hardly filled. */
   if (plan->group == 1 && most < limit && ce_ceil_div(all, most + 1) * 5 <= ce_ceil_div(all, most) * 4) ++most;
@@ -64,7 +64,7 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
 
 /* Scratch of a task, in floats, each part a multiple of 16. */
 typedef struct layout_t {
-  int64_t panel, offsets, spread, sums, all;
+  int64_t panel, offsets, spread, staging, sums, all;
 } layout_t;
 
 static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
@@ -73,10 +73,11 @@ static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
   l.panel = channels * (plan->taps > 1 ? cut->planes.total : width);
   if (plan->taps > 1) l.offsets = 2 * channels * plan->taps, l.spread = width + CE_LANES;
   if (plan->k_tiles > 1) l.sums = plan->g.out_channels * width;
-  l.panel = (int64_t)ce_round_up((size_t)l.panel, 16);
+  if (plan->taps > 1 && sizeof(element) < 4) l.staging = (int64_t)ce_round_up((size_t)cut->planes.total, 16);
+  l.panel = (int64_t)ce_round_up((size_t)l.panel * sizeof(element) / 4, 16);
   l.offsets = (int64_t)ce_round_up((size_t)l.offsets, 16);
   l.spread = (int64_t)ce_round_up((size_t)l.spread, 16);
-  l.all = l.panel + l.offsets + l.spread + (int64_t)ce_round_up((size_t)l.sums, 16);
+  l.all = l.panel + l.offsets + l.spread + l.staging + (int64_t)ce_round_up((size_t)l.sums, 16);
   return l;
 }
 
@@ -86,8 +87,10 @@ typedef struct tile_t {
   const cut_t *cut;
   const float *x, *residual;
   float *y; /* x, residual, y: of this image */
-  float *panel, *sums, *spread;
-  const float *inputs; /* the panel at the tile's first pixel */
+  element *panel;
+  float *sums, *spread;
+  float *staging; /* a channel's planes in float32, where the panel is not */
+  const element *inputs; /* the panel at the tile's first pixel */
   int64_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
   ce_shape in;
   int64_t x_plane, y_plane; /* floats from channel to channel */
@@ -99,15 +102,15 @@ typedef struct tile_t {
 
 CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels, const int vectors) {
   const ce_conv_geometry *g = &tile->plan->g;
-  float *to = tile->panel;
+  element *to = tile->panel;
   const int64_t x_plane = tile->x_plane;
   const int plain = g->stride_h == 1 && g->stride_w == 1 && !(g->pad_top | g->pad_left | g->pad_bottom | g->pad_right);
   if (plain) {
     const float *from = tile->x + first_channel * x_plane + tile->first;
     const int tail = (int)(tile->count - (int64_t)(vectors - 1) * CE_LANES);
     for (int32_t k = 0; k < channels; ++k, from += x_plane, to += vectors * CE_LANES) {
-      CE_UNROLL for (int v = 0; v < vectors - 1; ++v) *(vf *)(to + v * CE_LANES) = ce_load(from + v * CE_LANES);
-      *(vf *)(to + (vectors - 1) * CE_LANES) = ce_load_part(from + (vectors - 1) * CE_LANES, tail);
+      CE_UNROLL for (int v = 0; v < vectors - 1; ++v) put_inputs(to + v * CE_LANES, ce_load(from + v * CE_LANES));
+      put_inputs(to + (vectors - 1) * CE_LANES, ce_load_part(from + (vectors - 1) * CE_LANES, tail));
     }
     return;
   }
@@ -120,16 +123,20 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
   }
   for (int32_t k = 0; k < channels; ++k, to += vectors * CE_LANES) {
     const float *from = tile->x + (first_channel + k) * x_plane;
-    for (int p = 0; p < vectors * CE_LANES; ++p) to[p] = at[p] < 0 ? 0.0f : from[at[p]];
+    for (int p = 0; p < vectors * CE_LANES; ++p) to[p] = (element)(at[p] < 0 ? 0.0f : from[at[p]]);
   }
 }
 
 CE_NOINLINE void fill_windows(const tile_t *tile, int32_t first_channel, int32_t channels) {
   const ce_planes *p = &tile->cut->planes;
   const int64_t x_plane = tile->x_plane;
-  for (int32_t c = 0; c < channels; ++c)
-    ce_fill_planes(&tile->plan->g, p, tile->panel + c * p->total, tile->x + (first_channel + c) * x_plane, tile->in,
-                   tile->out_row, tile->rows);
+  for (int32_t c = 0; c < channels; ++c) {
+    element *to = tile->panel + c * p->total;
+    float *planes = sizeof(element) < 4 ? tile->staging : (float *)to;
+    ce_fill_planes(&tile->plan->g, p, planes, tile->x + (first_channel + c) * x_plane, tile->in, tile->out_row, tile->rows);
+    if (sizeof(element) < 4)
+      for (int64_t i = 0; i < p->total; i += CE_LANES) put_inputs(to + i, ce_load(planes + i));
+  }
 }
 
 static void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {

@@ -169,3 +169,14 @@ int node_int(node* n, const char* short_name, int64_t* out) {
   return node_refuse(n, is_present(n, full.chars) ? "its attribute %s must be an integer" : "it lacks the attribute %s",
                      full.chars);
 }
+
+int node_flag(node* n, const char* short_name, int* out) {
+  const text full = in_file(n, short_name);
+  int64_t value = 0;
+  OrtStatus* missing = ORT(n->api, KernelInfoGetAttribute_int64)(n->info, full.chars, &value);
+  discard(n, missing);
+  if (missing && is_present(n, full.chars)) return node_refuse(n, "its attribute %s must be an integer", full.chars);
+  if (value != 0 && value != 1) return node_refuse(n, "its attribute %s is %d, which is neither 0 nor 1", full.chars, value);
+  *out = (int)value;
+  return 1;
+}

@@ -112,13 +112,17 @@ static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays*
   if (!read_csr(n, 4, values_rank, source, csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
   *desc = (ce_csr_conv_desc){source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
-                             source->activation};
+                             source->activation, CE_FLOAT32};
   return 1;
 }
 
 static int read_csr_conv(node* n, layer_source* source) {
   csr_arrays csr;
-  return read_conv(n, 1, source, &csr, &source->desc.csr_conv);
+  int half;
+  if (!read_conv(n, 1, source, &csr, &source->desc.csr_conv) || !node_flag(n, "float16_arithmetic", &half)) return 0;
+  if (half && !source->values) return node_refuse(n, "float16_arithmetic needs values of float16");
+  source->desc.csr_conv.arithmetic = half ? CE_FLOAT16 : CE_FLOAT32;
+  return 1;
 }
 
 static int read_block_csr_conv(node* n, layer_source* source) {

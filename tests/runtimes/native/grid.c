@@ -24,7 +24,7 @@ static int taken[OPS];
 
 typedef struct grid_case {
   enum op op;
-  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group;
+  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group, half;
   float sparsity, clip_min, clip_max;
 } grid_case;
 
@@ -152,6 +152,7 @@ static problem make(const grid_case *c) {
       float value[4];
       const float drawn = (float)next_random() / 16777216.0f;
       for (int r = 0; r < c->block; ++r) value[r] = signed_random();
+      if (c->half) value[0] = roundf(value[0] * 1024) / 1024; /* a float16 number */
       const int kept = row == 0 || (drawn >= c->sparsity && row != p.rows - 1);
       if ((c->op < NM_CONV || c->op == CHAIN) && !kept) continue;
       memcpy(p.values + (size_t)p.nnz * c->block, value, (size_t)c->block * 4);
@@ -180,7 +181,9 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_shape shape = {p->c.n, p->c.h, p->c.w};
   const float low = p->c.clip_min, high = p->c.clip_max;
   const int activation = p->c.activation;
-  const ce_csr_conv_desc conv = {p->g, low, high, p->values, p->col_idx, p->row_ptr, p->bias, activation};
+  const int arithmetic = p->c.half ? CE_FLOAT16 : CE_FLOAT32;
+  const ce_csr_conv_desc conv = {p->g,        low,     high,       p->values, p->col_idx,
+                                 p->row_ptr, p->bias, activation, arithmetic};
   const ce_block_csr_conv_desc blocks = {conv, p->c.block};
   const ce_csr_gemm_desc gemm = {p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
                                  activation};
@@ -236,10 +239,12 @@ static void absolute(problem *p) {
   for (size_t i = 0; i < p->y_count; ++i) p->residual[i] = fabsf(p->residual[i]);
 }
 
-static int is_close(float y, float exact, float size, int terms, int activation) {
+static int is_close(float y, float exact, float size, int terms, int activation, int of_half) {
   if (isnan(exact) || isnan(y)) return isnan(exact) && isnan(y);
   if (isinf(size) || isnan(size)) return y == exact;
-  const double bound = 1.01 * (terms + 3) * 0x1p-24 * size + 1e-37 * (terms + 1);
+  double bound = 1.01 * (terms + 3) * 0x1p-24 * size + 1e-37 * (terms + 1);
+  /* csr_conv/element.h; what is too small for float16 is off by at most 2^-25, an input as well as a sum */
+  if (of_half) bound += 1.05 * (of_half + 3) * 0x1p-11 * size + (2 * terms + 1) * 0x1p-25;
   return fabs((double)y - exact) <= (activation == CE_CLIP ? bound : 1.5 * bound + 0x1p-21 * fabs(exact));
 }
 
@@ -260,18 +265,19 @@ static void check(const grid_case *c, int isa) {
   absolute(&p);
   /* The error of a first stage is multiplied by the absolute weights of the second: the terms add up. */
   const int terms = p.columns + (c->op == CHAIN ? c->kernel * c->kernel + 3 : 0);
+  const int of_tile = c->kernel > 1 ? 32 * c->kernel * c->kernel : 128, of_half = p.columns < of_tile ? p.columns : of_tile;
   solve(&p, CE_ISA_reference, 1, -1, size);
   for (size_t i = 0; i < p.y_count; ++i)
-    if (!is_close(y[i], exact[i], size[i], terms, c->activation)) {
+    if (!is_close(y[i], exact[i], size[i], terms, c->activation, c->half ? of_half : 0)) {
       fprintf(stderr, "output %zu is %g, not %g (of terms of size %g): ", i, y[i], exact[i], size[i]);
       goto failed;
     }
   free(exact), free(size), free(first), free(y), destroy(p);
   return;
 failed:
-  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d\n",
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d, half %d\n",
           NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity,
-          c->activation, c->block, c->slots, c->group);
+          c->activation, c->block, c->slots, c->group, c->half);
   exit(1);
 }
 
@@ -293,6 +299,7 @@ static void run_grid(int isa) {
     int *const ones[] = {&c.n, &c.h, &c.w, &c.kernel, &c.stride, &c.dilation, &c.block};     \
     for (int one = 0; one < COUNT(ones); ++one)                                              \
       if (!*ones[one]) *ones[one] = 1;                                                       \
+    if (isa == CE_ISA_neon_fp16 ? !c.half : c.half && turn % 8) { ++turn; break; }           \
     c.clip_min = activations[turn % COUNT(activations)].low;                                 \
     c.clip_max = activations[turn % COUNT(activations)].high;                                \
     c.activation = activations[turn++ % COUNT(activations)].activation;                      \
@@ -303,6 +310,20 @@ static void run_grid(int isa) {
   for (int i = 0; i < COUNT(pixels); ++i)
     CHECK(.op = BLOCK_CSR_CONV, .block = 2 + 2 * (i & 1), .in = 20, .out = 12, .w = pixels[i], .sparsity = 0.5f,
           .residual = i & 2, .special = i % 3 == 2);
+  for (int i = 0; i < COUNT(pixels); ++i)
+    CHECK(.op = CSR_CONV, .half = 1, .in = 20, .out = 6, .w = pixels[i], .sparsity = 0.5f, .residual = i & 1,
+          .special = i % 3 == 2);
+  for (int i = 0; i < COUNT(channels); ++i)
+    for (int s = 0; s < 3; ++s) {
+      CHECK(.op = CSR_CONV, .half = 1, .in = channels[i], .out = 9, .h = 3, .w = 3, .sparsity = sparsities[s], .n = 1 + s);
+      CHECK(.op = CSR_CONV, .half = 1, .in = 9, .out = channels[i], .h = 2, .w = 5, .sparsity = sparsities[s]);
+    }
+  for (int i = 0; i < COUNT(sides); ++i)
+    for (int stride = 1; stride <= 3; ++stride)
+      for (int kernel = 1; kernel <= 5; kernel += 2)
+        CHECK(.op = CSR_CONV, .half = 1, .in = 34, .out = 3, .h = sides[COUNT(sides) - 1 - i], .w = sides[i],
+              .kernel = kernel, .stride = stride, .pad = kernel / 2, .sparsity = 0.8f, .residual = 1, .special = i == 4,
+              .dilation = 1 + (i == 5));
   for (int i = 0; i < COUNT(pixels); ++i)
     CHECK(.op = NM_CONV, .slots = 2, .group = 4, .in = 22, .out = 6, .w = pixels[i], .residual = i & 1, .special = i % 3 == 2);
   /* Every group size, with one slot, half of the channels, and all but one; the last group whole, partial, and of one. */
@@ -364,14 +385,18 @@ static void run_grid(int isa) {
   }
 }
 
-int main(void) {
+/* Arguments: names of ISAs to run; none for all that this processor has. */
+int main(int count, char **names) {
   static const struct {
     const char *name;
     int isa;
-  } isas[] = {{"sse2", CE_ISA_sse2}, {"avx2", CE_ISA_avx2}, {"avx512", CE_ISA_avx512}, {"neon", CE_ISA_neon}};
+  } isas[] = {{"sse2", CE_ISA_sse2}, {"avx2", CE_ISA_avx2}, {"avx512", CE_ISA_avx512}, {"neon", CE_ISA_neon},
+                    {"neon_fp16", CE_ISA_neon_fp16}};
   const char *separator = "{";
   for (int i = 0; i < COUNT(isas); ++i) {
-    if (ce_select_isa(isas[i].isa) != isas[i].isa) continue;
+    int wanted = count == 1;
+    for (int arg = 1; arg < count; ++arg) wanted |= !strcmp(names[arg], isas[i].name);
+    if (!wanted || ce_select_isa(isas[i].isa) != isas[i].isa) continue;
     state = 1;
     memset(taken, 0, sizeof taken);
     run_grid(isas[i].isa);

@@ -44,9 +44,12 @@ def test_on_this_processor_with_sanitizers(tmp_path: Path) -> None:
     ("platform", "qemu", "cpu"),
     [("linux-aarch64", "qemu-aarch64", "cortex-a53"), ("linux-armv7", "qemu-arm", "cortex-a7")],
 )
-def test_on_an_emulated_arm_processor(platform: str, qemu: str, cpu: str, tmp_path: Path) -> None:
+def test_on_emulated_arm_processors(platform: str, qemu: str, cpu: str, tmp_path: Path) -> None:
+    """Of the 64-bit ones, Cortex-A53 has no float16 arithmetic and Cortex-A76 has."""
     emulator = shutil.which(qemu)
     if emulator is None:
         pytest.skip(f"{qemu} is not installed; it comes with `{prepare.APT_COMMAND}`")
     program = build_with_kernels(platform, GRID, tmp_path / "grid")
     assert set(cases([emulator, "-cpu", cpu, program])) == {"neon"}
+    if platform == "linux-aarch64":
+        assert set(cases([emulator, "-cpu", "cortex-a76", program, "neon_fp16"])) == {"neon_fp16"}
