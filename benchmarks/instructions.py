@@ -1,7 +1,7 @@
-"""Instructions of one inference of a whole network on an emulated Cortex-A76, in ours and, with --dense, in ONNX Runtime's.
+"""Instructions of one inference of a whole network on an emulated Cortex-A76: ours, and ONNX Runtime's with --dense.
 
     python benchmarks/instructions.py [--network mobilenet_v1] [--sparsity 0.8 --sparsity 0.9] [--dense]
-                                      [--arithmetic float16] [--json FILE]
+                                      [--values float16 [--arithmetic float16]] [--json FILE]
 
 Random weights and zeros as in runtime.py; the file is the one that ``chita-edge build --target arm64`` would export. A
 count says nothing of caches, nor of what a core does at once, and is no time.
@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(NETWORKS), default="mobilenet_v1")
     parser.add_argument("--sparsity", type=float, action="append", help="may be repeated; default: 0.8 and 0.9")
     parser.add_argument("--dense", action="store_true", help="count ONNX Runtime's dense float32 as well")
+    parser.add_argument("--values", choices=("float32", "float16"), default="float32")
+    parser.add_argument("--arithmetic", choices=("float32", "float16"), default="float32", help="with --values float16")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     target = runtimes.get_target("arm64")
@@ -52,8 +54,13 @@ def main() -> None:
         dense = dense_network(arguments.network, sparsity)
         if arguments.dense:
             row(sparsity, "dense", count(exporters.to_bytes(dense), x, sparse=False))
-        sparse = exporters.to_sparse(dense, decide_for(target, dense), cache=target.cache)
-        row(sparsity, "sparse", count(exporters.to_bytes(sparse.model), x, sparse=True))
+        formats = arguments.values, target.cache, arguments.arithmetic
+        sparse = exporters.to_sparse(dense, decide_for(target, dense), *formats)
+        row(
+            sparsity,
+            f"sparse, {arguments.arithmetic} arithmetic",
+            count(exporters.to_bytes(sparse.model), x, sparse=True),
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps({"cpu": CPU, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 

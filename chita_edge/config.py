@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from chita_edge.errors import UsageError
 
@@ -18,7 +19,8 @@ class BuildConfig(BaseModel):
 
     `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
     sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
-    `values` is how the weights of sparse layers are stored; arithmetic is float32 in either case.
+    `values` is how the weights of sparse layers are stored; with `arithmetic` float16, for which they have to be
+    float16, sparse convolutions multiply and add in it where the processor can, on arm64, and in float32 elsewhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -30,10 +32,18 @@ class BuildConfig(BaseModel):
     structure: str = "unstructured"
     allocation: str = "balanced"
     values: Literal["float32", "float16"] = "float32"
+    arithmetic: Literal["float32", "float16"] = "float32"
     calibration_images: Annotated[int, Field(ge=1)] = 1000
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     samples: Annotated[int, Field(ge=50, le=100_000)] = 200
+
+    @field_validator("arithmetic")
+    @classmethod
+    def _has_values(cls, arithmetic: str, info: ValidationInfo) -> str:
+        if arithmetic == "float16" and info.data.get("values") == "float32":
+            raise PydanticCustomError("arithmetic", "Float16 arithmetic needs values of float16")
+        return arithmetic
 
 
 Config = TypeVar("Config", bound=BaseModel)

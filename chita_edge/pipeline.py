@@ -80,7 +80,7 @@ def build(
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
         graph = exporters.to_onnx(network, test.images[:1])
-        exported = exporters.to_sparse(graph, decide_for(target, graph), config.values, target.cache)
+        exported = exporters.to_sparse(graph, decide_for(target, graph), config.values, target.cache, config.arithmetic)
         exporters.save(exported.model, sparse)
         progress("export", 2, 2)
 

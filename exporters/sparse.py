@@ -10,12 +10,17 @@ from exporters.serialize import to_proto
 
 
 def to_sparse(
-    dense: onnx.ModelProto, decide: Decide, values: Values = "float32", cache: int | None = None
+    dense: onnx.ModelProto,
+    decide: Decide,
+    values: Values = "float32",
+    cache: int | None = None,
+    arithmetic: Values = "float32",
 ) -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
-    dense: from :func:`exporters.to_onnx`, left as it was. values: how the non-zeros are stored; arithmetic is in
-    float32 in either case, and a layer with a weight beyond float16's range keeps float32. cache: bytes of cache that a
+    dense: from :func:`exporters.to_onnx`, left as it was. values: how the non-zeros are stored; a layer with a
+    weight beyond float16's range keeps float32. arithmetic: with "float16", kernels may multiply and add in float16 in
+    convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache: bytes of cache that a
     core of the target has; where activations exceed half of it, runs of layers become one node
     (:mod:`exporters.passes.chain`); None: each layer stays a node. Every Conv and Gemm is
     reported. When nothing is picked the model equals ``dense``.
@@ -28,7 +33,7 @@ def to_sparse(
     from exporters.passes.sparsify import Sparsify
 
     model = ir.from_proto(dense)
-    sparsify = Sparsify(decide, values)
+    sparsify = Sparsify(decide, values, arithmetic)
     changed = sparsify(model).modified
     if not changed:
         return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)

@@ -18,6 +18,9 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option("--structure", help="Sparsity pattern. Default unstructured.")
 @click.option("--allocation", help="Budget over layers: balanced (default), global, uniform, erk.")
 @click.option("--values", help="How sparse layers' weights are stored: float32 (default) or float16.")
+@click.option(
+    "--arithmetic", help="Of sparse convolutions: float32 (default) or, with --values float16, float16 on arm64."
+)
 @click.option("--weights", type=click.Path(path_type=Path), help="State dict to prune instead of the embedded one.")
 @click.option("--data", type=click.Path(path_type=Path), help="npz to use instead: x_calib, y_calib, x_val, y_val.")
 @click.option("--calibration-images", type=int, help="Labelled images that the pruner sees.")

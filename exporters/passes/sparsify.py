@@ -12,6 +12,7 @@ untouched; ``reports`` has every Conv and Gemm in the graph's order.
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
@@ -21,14 +22,15 @@ from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_co
 from exporters.ops._op import Attribute
 from exporters.passes._layer import Layer, find_layers, share_adds
 
+_IN_HALF = ("CsrConv", "CsrConvAdd")
 _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays standard ONNX"
 
 
 class Sparsify(ir.passes.InPlacePass):
     """Conv, Gemm → CsrConv, BlockCsrConv, CsrGemm where ``decide`` says so."""
 
-    def __init__(self, decide: Decide, values: Values = "float32") -> None:
-        self._decide, self._values = decide, values
+    def __init__(self, decide: Decide, values: Values = "float32", arithmetic: Values = "float32") -> None:
+        self._decide, self._values, self._arithmetic = decide, values, arithmetic
         self.reports: tuple[LayerReport, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -48,7 +50,7 @@ class Sparsify(ir.passes.InPlacePass):
             reports.append(layer.report(op, reason, self._values))
         for layer in layers:
             if layer.name in ops:
-                _replace(model.graph, layer, ops[layer.name], self._values)
+                _replace(model.graph, layer, ops[layer.name], self._values, self._arithmetic)
         self.reports = tuple(reports)
         if ops:
             model.graph.opset_imports[DOMAIN] = VERSION
@@ -91,7 +93,7 @@ def _name(op: str, layer: Layer) -> str:
     return op_for(op, layer.found.activation).name
 
 
-def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
+def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic: Values) -> None:
     attributes: dict[str, Attribute] = {}
     if OPS[op].activation == "clip":
         attributes |= {"clip_min": layer.found.clip[0], "clip_max": layer.found.clip[1]}
@@ -105,6 +107,8 @@ def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values) -> None:
         constants = nm_constants(stored) if isinstance(stored, Nm) else csr_constants(stored)
         if isinstance(stored, Nm):
             attributes["m"] = stored.m
+        elif arithmetic == "float16" and OPS[op].base in _IN_HALF and stored.values.dtype == np.float16:
+            attributes["float16_arithmetic"] = 1  # no part of the op's meaning, so the function body does not name it
     # The bias stays the initializer that it is: another layer may share it.
     inputs = {"X": layer.source, "bias": layer.bias_value}
     if layer.residual is not None:

@@ -30,6 +30,13 @@ def test_a_value_out_of_range_names_option_and_value(option: str, value: object)
         validated(BuildConfig, {**MINIMAL, option: value})
 
 
+def test_float16_arithmetic_needs_float16_values() -> None:
+    given = {"model": "mobilenet", "target": "arm64", "arithmetic": "float16"}
+    with pytest.raises(UsageError, match="Option 'arithmetic' cannot be 'float16': float16 arithmetic needs values of"):
+        validated(BuildConfig, given)
+    assert validated(BuildConfig, given | {"values": "float16"}).arithmetic == "float16"
+
+
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(UsageError, match="no option 'sparsty'"):
         validated(BuildConfig, {**MINIMAL, "sparsty": 0.5})

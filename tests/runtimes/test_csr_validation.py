@@ -144,6 +144,28 @@ def test_every_half_precision_value_is_widened_exactly() -> None:
     np.testing.assert_array_equal(y[0], values.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("flag", "half", "words"),
+    [
+        (1, False, "needs values of float16"),
+        (2, True, "is 2, which is neither 0 nor 1"),
+        (1.0, True, "must be an integer"),
+    ],
+)
+def test_float16_arithmetic_is_checked(flag: float, half: bool, words: str) -> None:
+    constants = sparse_models.constants_of("CsrConv", weight_of("CsrConv"), np.zeros(6, np.float32))
+    if half:
+        constants["values"] = constants["values"].astype(np.float16)
+    given = {"x_shape": [None, 12, 5, 5], "name": NODE}
+    with pytest.raises(runtimes.SessionError, match=words):
+        runtimes.session(sparse_models.model("CsrConv", constants, float16_arithmetic=flag, **given))
+    constants["values"] = constants["values"].astype(np.float16)
+    x = np.ones((1, 12, 5, 5), np.float32)
+    sessions = [sparse_models.model("CsrConv", constants, float16_arithmetic=one, **given) for one in (0, 1)]
+    plain, hinted = (runtimes.session(model, isa="reference").run(None, {"X": x})[0] for model in sessions)
+    np.testing.assert_array_equal(plain, hinted)
+
+
 def test_every_op_with_weights_refuses_them_where_they_are_wrong(tmp_path: Path) -> None:
     wrong = []
     for op in (op for op in OPS.values() if op.constants and not op.stages):

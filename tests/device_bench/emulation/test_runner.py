@@ -43,6 +43,28 @@ def test_arm64_gives_what_x86_gives(device: Callable[[str], Emulator], model: Pa
     np.testing.assert_allclose(there.output, here, rtol=1e-5, atol=1e-5 * np.abs(here).max())
 
 
+def test_float16_arithmetic_where_the_processor_has_it(device: Callable[[str], Emulator], tmp_path: Path) -> None:
+    """Cortex-A53 computes what x86 does, in float32; Cortex-A76 is within float16's bound of it and not the same."""
+    rng, x = np.random.default_rng(4), np.random.default_rng(5).normal(size=(1, 140, 9, 7)).astype(np.float32)
+    weight, bias = sparse_models.random_sparse(rng, (6, 140, 3, 3), 0.8), np.ones(6, np.float32)
+    constants = sparse_models.csr(weight) | {"bias": bias}
+    constants["values"] = constants["values"].astype(np.float16)
+    path = tmp_path / "half.onnx"
+    window = {"pads": [1, 1, 1, 1], "strides": [1, 1], "dilations": [1, 1]}
+    path.write_bytes(sparse_models.model("CsrConv", constants, x_shape=x.shape, float16_arithmetic=1, **window))
+    here = runtimes.session(path).run(None, {"X": x})[0]
+    whole = run_model(device("cortex-a53"), path, x).output
+    np.testing.assert_allclose(whole, here, rtol=1e-5, atol=1e-5 * np.abs(here).max())
+    half = run_model(device("cortex-a76"), path, x).output
+    hidden = run_model(device("cortex-a76"), path, x, isa="neon").output
+    assert hidden.tobytes() == whole.tobytes()
+    size = sparse_models.reference("CsrConv", np.abs(x), np.abs(weight), bias, pads=(1, 1, 1, 1))
+    most = max(int(np.count_nonzero(weight[:, c : c + 32].reshape(6, -1), axis=1).max()) for c in range(0, 140, 32))
+    error = np.abs(half - here)
+    assert (error <= 1.05 * (most + 3) * 2.0**-11 * size).all()
+    assert error.max() > 1e-4 * np.abs(here).max()
+
+
 def test_two_threads_and_more_runs_give_the_same_bits(device: Callable[[str], Emulator], model: Path) -> None:
     one = run_model(device("cortex-a76"), model, X)
     two = run_model(device("cortex-a76"), model, X, threads=2, runs=3)
