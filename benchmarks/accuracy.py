@@ -23,10 +23,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from chita_edge.calibration import GradientMatrix
 from chita_edge.datasets import LabelledImages, load
 from chita_edge.models import get_model, load_weights
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS
+from chita_edge.prune_methods import METHODS, curvature_kind
 from chita_edge.pruning import ALLOCATIONS
 from chita_edge.pruning_api import calibration_gradients, prune
 
@@ -60,11 +61,16 @@ def measure(
     for seed in range(seeds):
         calibration = data.calibration(images, seed)
         config = PruneConfig(seed=seed)
-        gradients = calibration_gradients(model, calibration, names, config)
+        gradients: dict[str, GradientMatrix] = {}
         for sparsity, allocation, method in itertools.product(sparsities, allocations, methods):
             choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
+            wanted = config.model_copy(update=choice)
+            kind = curvature_kind(wanted)
+            if METHODS[method].stages == 1 and kind not in gradients:
+                gradients[kind] = calibration_gradients(model, calibration, names, wanted)
             started = time.perf_counter()
-            result = prune(model, calibration, config.model_copy(update=choice), prunable=names, gradients=gradients)
+            known = gradients.get(kind) if METHODS[method].stages == 1 else None
+            result = prune(model, calibration, wanted, prunable=names, gradients=known)
             seconds = time.perf_counter() - started
             score = accuracy(result.model, test)
             rows.append({**choice, "seed": seed, "accuracy": score, "seconds": seconds})

@@ -1,12 +1,14 @@
 """How accurate is ResNet-20 on CIFAR-10 after pruning, by method, pattern and sparsity?
 
     python benchmarks/pruning.py --weights resnet20_cifar10.pt --data cifar10.npz [--methods chita_bso default]
-        [--sparsities 0.5 0.7 0.8 0.9] [--structures unstructured] [--seeds 5] [--first-seed 0] [--json FILE]
+        [--sparsities 0.5 0.7 0.8 0.9] [--structures unstructured] [--seeds 5] [--first-seed 0]
+        [--curvature loss] [--json FILE]
 
 ``--weights`` is a state dict of `ResNet20Cifar`; ``--data`` an npz with ``x_calib``, ``y_calib``, ``x_val``, ``y_val``
 (uint8 NHWC images, integer labels). A seed draws the calibration images; accuracy is that on ``x_val``, with no
 training. All weights but those of the shortcuts' convolutions are pruned; batch norm is recalibrated on four views
-where that brings the network closer to the dense one.
+where that brings the network closer to the dense one. ``solver_seconds`` are of the processor, and count solving and
+refitting. ``--curvature`` replaces what a method's gradients are of, see `PruneConfig`.
 With ``--json`` each row is written as it is found, and a later run with the same file adds only those that are missing.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import time
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -30,7 +33,7 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS
+from chita_edge.prune_methods import METHODS, curvature_kind
 from chita_edge.pruning import PATTERNS
 from chita_edge.pruning_api import calibration_gradients, prune
 
@@ -95,19 +98,23 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[: arguments.images]
         calibration = LabelledImages(source.images[chosen], source.labels[chosen])
         config = PruneConfig(seed=seed, gradient_samples=None, gradient_batch=50, recalibration_views=4)
-        gradients = None
+        gradients, kind = None, ""
         for method, structure, sparsity, _ in wanted:
             staged = METHODS[method].stages > 1
-            if gradients is None and not staged:
-                gradients = calibration_gradients(model, calibration, names, config)
             options = {"method": method, "sparsity": sparsity, "structure": structure}
             options |= {"gradient_samples": 500} if staged else {}
+            options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
+            how = config.model_copy(update=options)
+            if not staged and (gradients is None or kind != curvature_kind(how)):
+                gradients, kind = None, curvature_kind(how)  # the old ones go first
+                gradients = calibration_gradients(model, calibration, names, how)
             result = prune(
                 model,
                 calibration,
-                config.model_copy(update=options),
+                how,
                 prunable=names,
                 gradients=None if staged else gradients,
+                clock=time.process_time,
             )
             figures = result.figures
             seconds = figures.seconds["solve"] + figures.seconds.get("reconstruct", 0.0)
@@ -167,6 +174,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument(
+        "--curvature", choices=["loss", "logits"], help="what gradients are of; by default the method's"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = measure(arguments)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from chita_edge.errors import UsageError
 from chita_edge.pruning import UnknownNameError
+
+if TYPE_CHECKING:
+    from chita_edge.prune_config import PruneConfig
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,9 @@ class Method:
         reconstruct: refit each layer afterwards, and its support with it.
         stages: times that gradients are taken and weights are chosen, along a schedule of rising sparsity.
         tempering: exponent of the curvature by which a global budget is shared among layers, see `tempered`.
+        ridges: multiples of `PruneConfig.ridge`; where there are several, each stage solves with each of them and keeps
+            the solution whose network is closest to the dense one.
+        curvature: "loss" or "logits": what the gradients are of, see `PruneConfig.curvature`.
     """
 
     solver: str
@@ -24,6 +32,8 @@ class Method:
     reconstruct: bool = False
     stages: int = 1
     tempering: float = 0.0
+    ridges: tuple[float, ...] = (1.0,)
+    curvature: str = "loss"
 
 
 METHODS: dict[str, Method] = {
@@ -37,8 +47,14 @@ METHODS: dict[str, Method] = {
     "mfac": Method("mfac", "M-FAC: as WoodFisher, over all weights at once"),
     "cbs": Method("cbs", "Combinatorial Brain Surgeon in blocks: removals selected and corrected together"),
     "chita": Method("chita", "CHITA on all weights at once"),
-    "chita_bso": Method("chita_bso", "CHITA in blocks of weights"),
-    "chita_pp": Method("chita_bso", "CHITA++: chita_bso in stages, gradients taken anew in each", stages=10),
+    "chita_bso": Method("chita_bso", "CHITA in blocks of weights", ridges=(0.1, 1.0), curvature="logits"),
+    "chita_pp": Method(
+        "chita_bso",
+        "CHITA++: chita_bso in stages, gradients taken anew in each",
+        stages=6,
+        ridges=(0.1,),
+        curvature="logits",
+    ),
     "chita_pp_reconstruct": Method(
         "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=10, tempering=-0.3
     ),
@@ -56,3 +72,16 @@ def get_method(name: str) -> Method:
     if name not in METHODS:
         raise UnknownNameError(f"There is no pruning method {name!r}; there are: {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def curvature_kind(config: PruneConfig) -> str:
+    """What a run's gradients are of: "loss" or "logits".
+
+    Raises:
+        UsageError: the first-order term is wanted of gradients that are not the loss's.
+    """
+    if not config.first_order:
+        return config.curvature or get_method(config.method).curvature
+    if config.curvature == "logits":
+        raise UsageError('The first-order term is that of the loss; leave it out, or take curvature = "loss".')
+    return "loss"

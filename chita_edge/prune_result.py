@@ -31,7 +31,7 @@ class PruneFigures:
         objective: Q of the last stage's solution, n times the loss change that the quadratic predicts.
         trace: the solver's objective on the way.
         samples: calibration images used.
-        seconds: wall-clock time of each stage by name.
+        seconds: time of each stage by name, by the wall's clock unless another one was given.
         layers: in the order of the network.
         distilled_epochs: of the fine-tuning that followed; 0 too if its result was no better and so not kept.
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration import GradientMatrix, per_sample_gradients
+from chita_edge.calibration import GradientMatrix, LogitCurvature, cross_entropy, per_sample_gradients
 from chita_edge.calibration.checks import check_images
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_methods import get_method
+from chita_edge.prune_methods import curvature_kind, get_method
 from chita_edge.pruning import Layer, Problem, Solution
 from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.columns import squared_norms
-from chita_edge.pruning.journal import FORGETFUL, Journal
+from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
+from chita_edge.stopwatch import Stopwatch
 from chita_edge.tuning.familiar import PLAIN
 from chita_edge.tuning.views import darkest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import nn
@@ -52,7 +51,8 @@ class Stages:
         ranks: the other processes, if any.
         progress: called with stages "gradients" and "solve".
         augmentation: of the images whose gradients are taken; none when None.
-        seconds: wall-clock time spent, by stage name; added to.
+        stopwatch: told of the time of each stage.
+        distance: of the network with a solution's weights from the dense one, where there is a choice of ridges.
     """
 
     calibration: LabelledImages
@@ -63,7 +63,8 @@ class Stages:
     ranks: Ranks | None = None
     progress: Progress = silent
     augmentation: Augmentation | None = None
-    seconds: dict[str, float] = field(default_factory=lambda: {"gradients": 0.0, "solve": 0.0})
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    distance: Callable[[Solution], float] | None = None
 
     def run(
         self, stage: int, model: nn.Module, constraint: Constraint, gradients: GradientMatrix | None = None
@@ -122,7 +123,7 @@ class Stages:
         return slice(0, stage_images(self.calibration, self.config) // self.config.samples_per_row)
 
     def _gradients(self, model: nn.Module, stage: int, rows: slice, name: str) -> GradientMatrix:
-        with timed(self.seconds, "gradients"):
+        with self.stopwatch.timed("gradients"):
             kept = None if self.state is None else self.state.gradients(name)
             return stage_gradients(
                 model,
@@ -139,7 +140,9 @@ class Stages:
     def _solve(
         self, model: nn.Module, gradients: GradientMatrix, constraint: Constraint, journal: Journal
     ) -> dict[str, torch.Tensor]:
-        with timed(self.seconds, "solve"):
+        method = get_method(self.config.method)
+        factors = method.ridges if self.distance is not None else method.ridges[-1:]
+        with self.stopwatch.timed("solve"):
             weights = dict(model.named_parameters())
             layers = tuple(Layer(n, weights[n].detach().clone(), gradients.blocks[n]) for n in self.names)
             scale = journal.remember(
@@ -148,17 +151,23 @@ class Stages:
             curvatures = scale["layers"].tolist()
             sizes = [layer.weight.numel() for layer in layers]
             mean = sum(h * size for h, size in zip(curvatures, sizes, strict=True)) / max(1, sum(sizes))
-            exponent = get_method(self.config.method).tempering
-            if exponent:
-                constraint = tempered(constraint, [layer.weight for layer in layers], curvatures, exponent)
-            problem = Problem(
-                layers,
-                self.config.ridge * mean,
-                float(self.config.first_order),
-                journal,
-                self.config.memory_budget_bytes,
-            )
-            solution = self.solver.solve(problem, constraint, self.progress)
+            if method.tempering:
+                constraint = tempered(constraint, [layer.weight for layer in layers], curvatures, method.tempering)
+        solutions = []
+        for factor in factors:
+            with self.stopwatch.timed("solve"):
+                problem = Problem(
+                    layers,
+                    factor * self.config.ridge * mean,
+                    float(self.config.first_order),
+                    journal if len(factors) == 1 else Prefixed(journal, f"ridge-{factor:g}/"),
+                    self.config.memory_budget_bytes,
+                )
+                solutions.append(self.solver.solve(problem, constraint, self.progress))
+        solution = solutions[-1]
+        if self.distance is not None and len(solutions) > 1:
+            with self.stopwatch.timed("choice of ridge"):
+                solution = min(solutions, key=self.distance)
         return {
             "weights": solution.weights,
             "mask": solution.mask,
@@ -203,10 +212,12 @@ def stage_gradients(
             rng = torch.Generator().manual_seed(seed + start + number)
             views[number] = augmentation.views(image[None], rng, dark)[0]
         images = views
+    # Far from the seeds of the views, so that directions and views are independent.
+    of_logits = LogitCurvature((config.seed * 1000 + stage) * 1_000_003 + 500_000 + start)
     return per_sample_gradients(
         model,
         images,
-        calibration.labels[chosen],
+        torch.arange(len(images)) if curvature_kind(config) == "logits" else calibration.labels[chosen],
         names,
         batch_size=config.gradient_batch,
         samples_per_row=config.samples_per_row,
@@ -215,6 +226,7 @@ def stage_gradients(
         storage=_STORAGE[config.gradient_storage],
         keep_in=keep_in,
         progress=progress,
+        loss=of_logits if curvature_kind(config) == "logits" else cross_entropy,
     )
 
 
@@ -222,11 +234,3 @@ def mean_curvature(layers: Sequence[Layer]) -> float:
     """Mean diagonal of the empirical Fisher n⁻¹AᵀA: the scale of the curvature, and the unit of the ridge."""
     squares = sum(float(squared_norms(layer.gradients).sum(dtype=torch.float64)) for layer in layers)
     return squares / max(1, sum(layer.gradients.shape.numel() for layer in layers))
-
-
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the wall-clock time of what is done in here."""
-    started = time.perf_counter()
-    yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started

@@ -20,7 +20,7 @@ from chita_edge.inputs import load_inputs
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, get_method
+from chita_edge.prune_methods import METHODS, curvature_kind, get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
 
@@ -104,10 +104,10 @@ def prune_to_file(
     method = get_method(config.method)
     check_free(out, force)
     inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
-    if inputs.labels is None and method.solver != "magnitude":
+    if inputs.labels is None and method.solver != "magnitude" and curvature_kind(config) == "loss":
         raise UsageError(
             f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, or "
-            "use --method reconstruct, which needs none."
+            "use --method chita_bso, chita_pp or reconstruct, which need none."
         )
     judging = inputs.validation if ranks is None or ranks.leads else None
     before = _accuracy(inputs.model, judging, "accuracy before", progress)

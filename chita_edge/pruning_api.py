@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -20,17 +21,16 @@ from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.prune_stage import Stages, stage_gradients, stage_images, timed
+from chita_edge.prune_run import Run, known_augmentation, share
+from chita_edge.prune_stage import stage_gradients, stage_images
 from chita_edge.pruning import Constraint, LayerFacts, PruningError, get_allocation, get_pattern, get_solver
-from chita_edge.pruning.journal import FORGETFUL
 from chita_edge.pruning.schedules import stage_sparsities
-from chita_edge.reconstruction import reconstruct
 from chita_edge.resume import StateFolder, fingerprint
-from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
-from chita_edge.tuning.familiar import CANDIDATES, PLAIN
+from chita_edge.stopwatch import Stopwatch
+from chita_edge.tuning import familiar_augmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import nn
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.pruning import Solution
-    from chita_edge.tuning.views import Augmentation
 
 
 def prune(
@@ -52,6 +51,7 @@ def prune(
     state_dir: Path | None = None,
     ranks: Ranks | None = None,
     progress: Progress = silent,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> PruneResult:
     """Prune a copy of a network; the network itself is left untouched.
 
@@ -69,6 +69,7 @@ def prune(
             all return the same.
         progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct",
             "batch norm" and "distill".
+        clock: what the figures' seconds are counted by: the wall's clock, or `time.process_time`.
 
     Raises:
         ChitaEdgeError: an unknown method, structure, allocation or schedule; a budget that cannot be met; a weight,
@@ -86,14 +87,14 @@ def prune(
         def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
             known = gradients if model_now is model else None
             place = None if state_dir is None else state_dir / f"prune-{next(step)}"
-            return _prune(model_now, calibration, options, prunable, known, place, ranks, progress)
+            return _prune(model_now, calibration, options, prunable, known, place, ranks, progress, clock)
 
         with leading(ranks):
             result = prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
-            masks = result.masks if ranks is None else _share(ranks, result.model, result.masks)
+            masks = result.masks if ranks is None else share(ranks, result.model, result.masks)
         return replace(result, masks=masks)
     with leading(ranks):
-        return _prune(model, calibration, config, prunable, gradients, state_dir, ranks, progress)
+        return _prune(model, calibration, config, prunable, gradients, state_dir, ranks, progress, clock)
 
 
 def _prune(
@@ -105,6 +106,7 @@ def _prune(
     state_dir: Path | None,
     ranks: Ranks | None,
     progress: Progress,
+    clock: Callable[[], float],
 ) -> PruneResult:
     """The same without distillation; the state folder is this process's own."""
     if config.structure in CHANNEL_STRUCTURES:
@@ -125,107 +127,17 @@ def _prune(
     shapes = tuple(parameters[name].shape for name in names)
 
     with _opened(state_dir, dense, calibration, names, config, ranks) as state:
-        augmentation = _familiar(dense, calibration, config, ranks)
-        views = augmentation if config.augment else None
-        stages = Stages(calibration, names, config, solver, state, ranks, progress, views)
-        seconds = stages.seconds
+        stopwatch = Stopwatch(clock, {"gradients": 0.0, "solve": 0.0})
+        augmentation = known_augmentation(dense, calibration, config, ranks)
+        run = Run(pruned, dense, calibration, names, config, solver, augmentation, stopwatch, state, ranks, progress)
         for stage, sparsity in enumerate(sparsities):
             facts = _facts(dense, pruned, names, config, calibration.images[:1])
             constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
-            solution = stages.run(stage, pruned, constraint, None if stage else gradients)
-            masks = _apply(names, solution, parameters)
-            if stage + 1 < len(sparsities):  # gradients of a network whose statistics are wrong say little
-                if ranks is None or ranks.leads:
-                    _recalibrate(pruned, dense, calibration, config, augmentation, seconds, views=1)
-                masks = masks if ranks is None else _share(ranks, pruned, masks)
-        masks = _finish(
-            pruned, dense, calibration, config, constraint, masks, state, ranks, augmentation, seconds, progress
-        )
-        if ranks is not None:
-            masks = _share(ranks, pruned, masks)
-    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), seconds))
-
-
-def _finish(
-    pruned: nn.Module,
-    dense: nn.Module,
-    calibration: LabelledImages,
-    config: PruneConfig,
-    constraint: Constraint,
-    masks: dict[str, torch.Tensor],
-    state: StateFolder | None,
-    ranks: Ranks | None,
-    augmentation: Augmentation,
-    seconds: dict[str, float],
-    progress: Progress,
-) -> dict[str, torch.Tensor]:
-    """What follows the solver: refit the layers, recalibrate batch norm, which the leader does. Returns the masks."""
-    method, images = get_method(config.method), calibration.images
-    if method.reconstruct:
-        with timed(seconds, "reconstruct"):
-            sets = {n: Constraint(constraint.pattern, (mask.shape,), int(mask.sum())) for n, mask in masks.items()}
-            leads = ranks is None or ranks.leads
-            journal = state.journal.under("reconstruct") if state is not None and leads else FORGETFUL
-            masks = reconstruct(
-                pruned,
-                dense,
-                images[: config.fit_images],
-                sets,
-                masks,
-                ridge=config.fit_ridge,
-                memory_bytes=config.memory_budget_bytes,
-                journal=journal,
-                ranks=ranks,
-                progress=progress,
-            )
-    if ranks is None or ranks.leads:
-        _recalibrate(pruned, dense, calibration, config, augmentation, seconds, progress)
-    return masks
-
-
-def _recalibrate(
-    pruned: nn.Module,
-    dense: nn.Module,
-    calibration: LabelledImages,
-    config: PruneConfig,
-    augmentation: Augmentation,
-    seconds: dict[str, float],
-    progress: Progress = silent,
-    views: int | None = None,
-) -> None:
-    """Replace the batch-norm statistics, in place, where that helps."""
-    with timed(seconds, "batch norm"):
-        if config.recalibration_views:
-            recalibrated = recalibrated_if_closer(
-                pruned,
-                dense,
-                calibration.images,
-                views=views or config.recalibration_views,
-                augmentation=augmentation,
-                seed=config.seed,
-                progress=progress,
-            )
-            pruned.load_state_dict(recalibrated.state_dict())
-
-
-def _familiar(dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks | None) -> Augmentation:
-    """What the network knows, as the leader finds it; not looked for where nothing would use it."""
-    if not config.augment and not config.recalibration_views:
-        return PLAIN
-    if ranks is None:
-        return familiar_augmentation(dense, calibration.images, seed=config.seed)
-    found = familiar_augmentation(dense, calibration.images, seed=config.seed) if ranks.leads else CANDIDATES[0]
-    _, number, *_ = ranks.command(0, CANDIDATES.index(found))
-    return CANDIDATES[number]
-
-
-def _share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give all ranks the leader's network and masks."""
-    state = model.state_dict()
-    mine = {**{f"state/{name}": tensor for name, tensor in state.items()}, **masks} if ranks.leads else None
-    found = ranks.hand_out(mine)
-    model.load_state_dict({name: found[f"state/{name}"] for name in state})
-    return {name: found[name] for name in masks}
+            solution, masks = run.stage(stage, constraint, None if stage else gradients)
+            if stage + 1 < len(sparsities):
+                masks = run.between_stages(masks)
+        masks = run.finish(constraint, masks)
+    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), stopwatch.seconds))
 
 
 def calibration_gradients(
@@ -281,18 +193,6 @@ def _facts(
         cost_points=None if table is None else tuple(table[name] for name in names),
         cost_sparsity=config.cost_sparsity,
     )
-
-
-def _apply(names: Sequence[str], solution: Solution, parameters: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    """Write the solution into the parameters; returns the masks."""
-    sizes = [parameters[name].numel() for name in names]
-    masks = {}
-    with torch.no_grad():
-        parts = torch.split(solution.weights, sizes), torch.split(solution.mask, sizes)
-        for name, weights, mask in zip(names, *parts, strict=True):
-            parameters[name].copy_(weights.view_as(parameters[name]))
-            masks[name] = mask.view(parameters[name].shape).clone()
-    return masks
 
 
 def _figures(

@@ -2,12 +2,14 @@
 
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError, StateError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
+from chita_edge.calibration.logit_curvature import LogitCurvature
 from chita_edge.calibration.per_sample import cross_entropy, per_sample_gradients
 from chita_edge.calibration.ranks import RankError, Ranks, ranks_from_environment
 
 __all__ = [
     "CalibrationError",
     "GradientMatrix",
+    "LogitCurvature",
     "NonFiniteCalibrationError",
     "RankError",
     "Ranks",

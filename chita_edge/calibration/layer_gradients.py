@@ -39,8 +39,27 @@ def unfold_input(module: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         columns = picked.flatten(2)
     else:
         assert not isinstance(module.padding, str)  # noqa: S101 (check_supported has seen to it)
-        columns = functional.unfold(inputs, module.kernel_size, module.dilation, module.padding, module.stride)
+        columns = _patches(module, inputs)
     return columns.reshape(len(columns), module.groups, -1, columns.shape[-1])
+
+
+def _patches(module: nn.Conv2d, inputs: torch.Tensor) -> torch.Tensor:
+    """What `functional.unfold` gives, (batch, in · kh · kw, positions): one strided copy for each kernel entry."""
+    assert not isinstance(module.padding, str)  # noqa: S101 (check_supported has seen to it)
+    (down, right), (rows, columns), (step_down, step_right) = module.padding, module.kernel_size, module.stride
+    padded = functional.pad(inputs, (right, right, down, down))
+    height = (padded.shape[2] - module.dilation[0] * (rows - 1) - 1) // step_down + 1
+    width = (padded.shape[3] - module.dilation[1] * (columns - 1) - 1) // step_right + 1
+    patches = inputs.new_empty(*inputs.shape[:2], rows * columns, height, width)
+    for entry in range(rows * columns):
+        top, left = entry // columns * module.dilation[0], entry % columns * module.dilation[1]
+        patches[:, :, entry] = padded[
+            :,
+            :,
+            top : top + step_down * (height - 1) + 1 : step_down,
+            left : left + step_right * (width - 1) + 1 : step_right,
+        ]
+    return patches.view(len(inputs), -1, height * width)
 
 
 def weight_gradients(

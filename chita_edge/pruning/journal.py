@@ -27,6 +27,21 @@ class Journal(Protocol):
         """Whether `remember` would not compute."""
 
 
+class Prefixed:
+    """A journal whose keys begin with something more, for one of several computations that share it."""
+
+    def __init__(self, journal: Journal, prefix: str) -> None:
+        self._journal, self._prefix = journal, prefix
+
+    def remember(self, key: str, compute: Compute) -> dict[str, torch.Tensor]:
+        """As the journal does."""
+        return self._journal.remember(self._prefix + key, compute)
+
+    def knows(self, key: str) -> bool:
+        """As the journal does."""
+        return self._journal.knows(self._prefix + key)
+
+
 class Forgetful:
     """The journal that keeps nothing: every part is computed."""
 

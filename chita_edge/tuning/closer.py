@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
-from chita_edge.tuning.divergence import divergence
+from chita_edge.tuning.divergence import Answers
 from chita_edge.tuning.familiar import familiar_augmentation
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.tuning.views import Augmentation
+
+
+@dataclass(frozen=True)
+class Closest:
+    """A network, recalibrated or not, and its divergence from the dense one in nats."""
+
+    model: nn.Module
+    divergence: float
 
 
 def recalibrated_if_closer(
@@ -44,10 +53,26 @@ def recalibrated_if_closer(
     """
     if augmentation is None:
         augmentation = familiar_augmentation(dense, images, seed=seed)
-    distance = divergence(model, dense, images)
+    answers = Answers.of(dense, images)
+    return closest(model, answers, images, views=views, augmentation=augmentation, seed=seed, progress=progress).model
+
+
+def closest(
+    model: nn.Module,
+    answers: Answers,
+    images: torch.Tensor,
+    *,
+    views: int = 1,
+    augmentation: Augmentation,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Closest:
+    """The same, compared with answers of the dense network that are known already, perhaps for fewer images."""
+    distance = answers.divergence(model)
     for passes in sorted({1, views}):  # one pass tells already when recalibration is not for this network
         other = copy.deepcopy(model)
         recalibrate_batch_norm(other, images, views=passes, augmentation=augmentation, seed=seed, progress=progress)
-        if not divergence(other, dense, images) < distance:
-            return model
-    return other
+        found = answers.divergence(other)
+        if not found < distance:
+            return Closest(model, distance)
+    return Closest(other, found)
