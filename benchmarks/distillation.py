@@ -43,7 +43,7 @@ def measure(arguments: argparse.Namespace, sparsity: float, seed: int) -> dict[s
         seed=seed,
         distill_epochs=arguments.epochs,
         distill_seconds=arguments.seconds,
-        **recommended("default"),
+        **recommended(),
     )
     result = prune(inputs.model, inputs.calibration, config, prunable=entry.prunable(inputs.model))
     cpu = sum(os.times()[:2]) - before

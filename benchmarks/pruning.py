@@ -102,7 +102,6 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for method, structure, sparsity, _ in wanted:
             staged = METHODS[method].stages > 1
             options = {"method": method, "sparsity": sparsity, "structure": structure}
-            options |= {"gradient_samples": 500} if staged else {}
             options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
             how = config.model_copy(update=options)
             if not staged and (gradients is None or kind != curvature_kind(how)):

@@ -22,7 +22,7 @@ class PruneConfig(BaseModel):
             density; between them the cost is linear.
         stages: of gradients and choice, at rising sparsity; the method's own number when None.
         schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the stages.
-        ridge: λ, in units of the mean diagonal of the empirical Fisher; some methods try a tenth of it as well.
+        ridge: λ, in units of the mean diagonal of the empirical Fisher; some methods try several multiples of it.
         first_order: keep the first-order term of the quadratic.
         curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the "logits" (the
             Gauss-Newton matrix of the network's answers, which needs no labels and has no first-order term, see
@@ -32,6 +32,8 @@ class PruneConfig(BaseModel):
         gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         augment: take the gradients of shifted and flipped views, of the kind that the network knows from its training.
+        gradient_views: average the gradients of so many views of an image, where views are taken; the method's own
+            number when None.
         gradient_batch: images a forward pass of the gradients.
         gradient_storage: "float32", or "bfloat16" for half the disk space; of gradients in files.
         memory_budget_bytes: gradients that exceed it go to files, and no more images refit the layers than it holds.
@@ -67,6 +69,7 @@ class PruneConfig(BaseModel):
     gradient_samples: Annotated[int, Field(ge=1)] | None = 500
     samples_per_row: Annotated[int, Field(ge=1)] = 1
     augment: bool = True
+    gradient_views: Annotated[int, Field(ge=1, le=100)] | None = None
     gradient_batch: Annotated[int, Field(ge=1)] = 25
     gradient_storage: Literal["float32", "bfloat16"] = "float32"
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30

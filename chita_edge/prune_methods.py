@@ -25,6 +25,7 @@ class Method:
         ridges: multiples of `PruneConfig.ridge`; where there are several, each stage solves with each of them and keeps
             the solution whose network is closest to the dense one.
         curvature: "loss" or "logits": what the gradients are of, see `PruneConfig.curvature`.
+        gradient_views: views of an image whose gradients are averaged, see `PruneConfig.gradient_views`.
     """
 
     solver: str
@@ -34,6 +35,7 @@ class Method:
     tempering: float = 0.0
     ridges: tuple[float, ...] = (1.0,)
     curvature: str = "loss"
+    gradient_views: int = 1
 
 
 METHODS: dict[str, Method] = {
@@ -47,16 +49,18 @@ METHODS: dict[str, Method] = {
     "mfac": Method("mfac", "M-FAC: as WoodFisher, over all weights at once"),
     "cbs": Method("cbs", "Combinatorial Brain Surgeon in blocks: removals selected and corrected together"),
     "chita": Method("chita", "CHITA on all weights at once"),
-    "chita_bso": Method("chita_bso", "CHITA in blocks of weights", ridges=(0.1, 1.0), curvature="logits"),
+    "chita_bso": Method(
+        "chita_bso", "CHITA in blocks of weights", ridges=(0.03, 1.0), curvature="logits", gradient_views=2
+    ),
     "chita_pp": Method(
         "chita_bso",
         "CHITA++: chita_bso in stages, gradients taken anew in each",
-        stages=6,
-        ridges=(0.1,),
+        stages=4,
+        ridges=(0.03,),
         curvature="logits",
     ),
     "chita_pp_reconstruct": Method(
-        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=10, tempering=-0.3
+        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=4, tempering=-0.3
     ),
     "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }
@@ -85,3 +89,8 @@ def curvature_kind(config: PruneConfig) -> str:
     if config.curvature == "logits":
         raise UsageError('The first-order term is that of the loss; leave it out, or take curvature = "loss".')
     return "loss"
+
+
+def gradient_views(config: PruneConfig) -> int:
+    """How many views of an image a run's gradients are averaged over."""
+    return config.gradient_views or get_method(config.method).gradient_views

@@ -11,7 +11,7 @@ from chita_edge.calibration import GradientMatrix, LogitCurvature, cross_entropy
 from chita_edge.calibration.checks import check_images
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_methods import curvature_kind, get_method
+from chita_edge.prune_methods import curvature_kind, get_method, gradient_views
 from chita_edge.pruning import Layer, Problem, Solution
 from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.columns import squared_norms
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.taps import Loss
     from chita_edge.datasets import LabelledImages
     from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Constraint, Solver
@@ -196,37 +197,42 @@ def stage_gradients(
     progress: Progress = silent,
 ) -> GradientMatrix:
     """Some rows of one stage's gradients: each stage takes the next images, round and round, and new views of them."""
-    total, count = len(calibration.images), stage_images(calibration, config)
+    total, taken = len(calibration.images), stage_images(calibration, config)
     first, last = (row * config.samples_per_row for row in (rows.start, rows.stop))
-    offset = stage * count % total
+    offset = stage * taken % total
     start, stop = offset + first, offset + last
     # A view where it can be: a thousand large images need not be in memory twice.
     chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
-    images = calibration.images[chosen]
-    if augmentation is not None and augmentation != PLAIN and len(images):
+    images, labels = calibration.images[chosen], calibration.labels[chosen]
+    known = augmentation is not None and augmentation != PLAIN and len(images)
+    count = gradient_views(config) if known else 1
+    seed = (config.seed * 1000 + stage) * 1_000_003 + start * count
+    if known and augmentation is not None:
         check_images(images, None)  # before a shift hides what is wrong
-        dark, seed = darkest(calibration.images), (config.seed * 1000 + stage) * 1_000_003
-        # Each image has a generator of its own: its view does not depend on who takes which rows.
-        views = torch.empty_like(images, memory_format=torch.channels_last)  # as each view is
-        for number, image in enumerate(images):
-            rng = torch.Generator().manual_seed(seed + start + number)
-            views[number] = augmentation.views(image[None], rng, dark)[0]
-        images = views
-    # Far from the seeds of the views, so that directions and views are independent.
-    of_logits = LogitCurvature((config.seed * 1000 + stage) * 1_000_003 + 500_000 + start)
+        dark = darkest(calibration.images)
+        # Each view has a generator of its own: it does not depend on who takes which rows.
+        views = images.new_empty(count * len(images), *images.shape[1:]).contiguous(memory_format=torch.channels_last)
+        for number in range(len(views)):
+            rng, place = torch.Generator().manual_seed(seed + number), number // count
+            views[number] = augmentation.views(images[place : place + 1], rng, dark)[0]
+        images, labels = views, labels.repeat_interleave(count)
+    loss: Loss = cross_entropy
+    if curvature_kind(config) == "logits":
+        # Far from the seeds of the views, so that directions and views are independent.
+        loss, labels = LogitCurvature(seed + 500_000), torch.arange(len(images))
     return per_sample_gradients(
         model,
         images,
-        torch.arange(len(images)) if curvature_kind(config) == "logits" else calibration.labels[chosen],
+        labels,
         names,
         batch_size=config.gradient_batch,
-        samples_per_row=config.samples_per_row,
+        samples_per_row=config.samples_per_row * count,
         memory_budget_bytes=config.memory_budget_bytes,
         scratch_dir=config.scratch_dir,
         storage=_STORAGE[config.gradient_storage],
         keep_in=keep_in,
         progress=progress,
-        loss=of_logits if curvature_kind(config) == "logits" else cross_entropy,
+        loss=loss,
     )
 
 

@@ -20,7 +20,7 @@ from chita_edge.inputs import load_inputs
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, get_method
+from chita_edge.prune_methods import curvature_kind, get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
 
@@ -56,13 +56,9 @@ class PrunedFile:
         }
 
 
-def recommended(method: str) -> dict[str, Any]:
-    """Options of PruneConfig where a user names none: four views, and the gradients of all images drawn.
-
-    A method that takes gradients anew in every stage gets along with the default number of them.
-    """
-    staged = method in METHODS and METHODS[method].stages > 1
-    return {"recalibration_views": 4} | ({} if staged else {"gradient_samples": None})
+def recommended() -> dict[str, Any]:
+    """Options of PruneConfig where a user names none: four views, and the gradients of all images drawn."""
+    return {"recalibration_views": 4, "gradient_samples": None}
 
 
 def prune_to_file(

@@ -62,7 +62,7 @@ def prune(
 
     from_file = read_toml(config_file) if config_file else {}
     given = {**from_file, **{name: value for name, value in options.items() if value is not None}}
-    values = {**recommended(str(given.get("method", "default"))), **given}
+    values = {**recommended(), **given}
     wanted = distill or values.get("distill_seconds") is not None or values.get("gradual_steps", 1) != 1
     if wanted and "distill_epochs" not in values:
         values["distill_epochs"] = _DISTILL_EPOCHS
