@@ -149,6 +149,7 @@ def calibration_gradients(
     progress: Progress = silent,
 ) -> GradientMatrix:
     """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
+    model = copy.deepcopy(model).eval()
     rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
     augmentation = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
     return stage_gradients(model, calibration, names, config, stage, rows, augmentation=augmentation, progress=progress)

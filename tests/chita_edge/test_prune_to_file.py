@@ -12,9 +12,9 @@ import torch
 from chita_edge import PruneConfig, UsageError
 from chita_edge.datasets import DataError
 from chita_edge.models import WeightsError, get_model
-from chita_edge.prune_to_file import prune_to_file, recommended
+from chita_edge.prune_to_file import prune_to_file
 
-CONFIG = PruneConfig(sparsity=0.75, method="chita_bso", recalibration_views=0)
+CONFIG = PruneConfig(sparsity=0.75, method="obs", recalibration_views=0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_without_validation_images_accuracy_is_not_told(tmp_path: Path, weights:
 def test_labels_are_asked_for_where_they_are_needed(tmp_path: Path, weights: Path) -> None:
     images = data(tmp_path, "y_calib")
     out = tmp_path / "sparse.pt"
-    with pytest.raises(UsageError, match="'chita_bso' takes gradients of the loss, so it needs labels"):
+    with pytest.raises(UsageError, match="'obs' takes gradients of the loss, so it needs labels"):
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images)
     assert not out.exists()
     unlabelled = CONFIG.model_copy(update={"method": "magnitude"})
@@ -101,8 +101,3 @@ def test_nothing_is_written_when_anything_is_wrong(tmp_path: Path, weights: Path
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images)
     assert out.read_bytes() == b"precious"
     assert {path.name for path in tmp_path.iterdir()} == {"dense.pt", "broken.pt", "data.npz", "sparse.pt"}
-
-
-def test_staged_methods_take_fewer_gradients() -> None:
-    assert recommended("chita_bso")["gradient_samples"] is None
-    assert "gradient_samples" not in recommended("chita_pp")

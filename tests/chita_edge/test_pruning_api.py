@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from chita_edge.calibration import NonFiniteCalibrationError
+from chita_edge.calibration import GradientMatrix, NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import ChitaEdgeError, UsageError
 from chita_edge.layer_work import multiplications
@@ -16,8 +16,11 @@ from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS
+from chita_edge.prune_stage import stage_gradients
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning_api import calibration_gradients, prune
+from chita_edge.tuning import divergence
+from chita_edge.tuning.views import Augmentation
 
 
 def network() -> nn.Module:
@@ -64,8 +67,54 @@ def test_stages_take_gradients_anew_and_reach_the_sparsity() -> None:
     seen: list[str] = []
     config = PruneConfig(sparsity=0.8, method="chita_bso", stages=3, schedule="linear", gradient_samples=5)
     result = prune(network(), calibration(), config, progress=lambda stage, done, _: seen.append(stage * (not done)))
-    assert [stage for stage in seen if stage] == ["gradients", "solve"] * 3 + ["batch norm"]
+    assert [stage for stage in seen if stage] == ["gradients", "solve", "solve"] * 3 + ["batch norm"]
     assert result.figures.sparsity == pytest.approx(0.8, abs=1e-4)
+
+
+def test_the_ridge_whose_network_is_closest_is_kept() -> None:
+    net, data = network(), calibration()
+    config = PruneConfig(method="chita_bso", sparsity=0.7, recalibration_views=0)
+    factors = METHODS["chita_bso"].ridges
+    gradients = calibration_gradients(net, data, pointwise_and_linear(net), config)
+    chosen = prune(net, data, config, gradients=gradients)
+    # The same solver behind a method that tries one ridge only, told each of them in turn.
+    plain = config.model_copy(update={"method": "chita_pp", "stages": 1})
+    (only,) = METHODS["chita_pp"].ridges
+    each = [
+        prune(net, data, plain.model_copy(update={"ridge": factor / only}), gradients=gradients) for factor in factors
+    ]
+    distances = [divergence(result.model, net, data.images) for result in each]
+    assert divergence(chosen.model, net, data.images) == pytest.approx(min(distances))
+    assert max(distances) > min(distances)
+    assert set(chosen.figures.seconds) > {"gradients", "solve", "choice of ridge"}
+
+
+def test_curvature_is_the_methods_own_unless_named() -> None:
+    net, data, names = network(), calibration(), pointwise_and_linear(network())
+    relabelled = LabelledImages(data.images, (data.labels + 1) % 10)
+    for options, ignored in (({}, True), ({"curvature": "loss"}, False), ({"first_order": True}, False)):
+        config = PruneConfig.model_validate({"method": "chita_bso", **options})
+        first, second = (calibration_gradients(net, images, names, config).blocks for images in (data, relabelled))
+        assert all(torch.equal(first[name], second[name]) for name in names) == ignored
+    with pytest.raises(UsageError, match="first-order term is that of the loss"):
+        prune(net, data, PruneConfig(method="chita_bso", curvature="logits", first_order=True))
+
+
+def test_rows_are_means_over_the_views_of_an_image() -> None:
+    net, data, names = network(), calibration(), pointwise_and_linear(network())
+    config = PruneConfig(method="chita_bso", gradient_views=1)
+    views = Augmentation(max_shift=0.2)
+
+    def rows(count: int, images: LabelledImages) -> GradientMatrix:
+        wanted = config.model_copy(update={"gradient_views": count})
+        return stage_gradients(net, images, names, wanted, 0, slice(0, len(images)), augmentation=views)
+
+    doubled = LabelledImages(data.images.repeat_interleave(2, 0), data.labels.repeat_interleave(2))
+    single, double = rows(1, doubled).blocks, rows(2, data).blocks
+    for name in names:
+        torch.testing.assert_close(
+            double[name], single[name].view(len(single[name]), -1, 2).mean(2), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_given_gradients_are_used() -> None:
