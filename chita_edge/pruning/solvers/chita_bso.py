@@ -11,7 +11,7 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import Work, each
 from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.block_search import search_block
+from chita_edge.pruning.solvers.block_search import LARGEST_HESSIAN, Found, search_block, search_blocks
 from chita_edge.pruning.solvers.blocks import block_bounds
 from chita_edge.pruning.solvers.solver import Solution
 
@@ -32,11 +32,13 @@ class ChitaBso:
     Attributes:
         block: most weights of a block.
         rounds: most supports tried in a block.
+        together: blocks that are searched at a time.
 
     """
 
     block: int = 500
     rounds: int = 10
+    together: int = 8
     name: str = "chita_bso"
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
@@ -73,37 +75,55 @@ class ChitaBso:
         # Blocks that lose nothing need no solution.
         kept = {(first, last): int(mask[first:last].sum()) for first, last in bounds}
         bounds = [(first, last) for first, last in bounds if kept[first, last] < last - first]
+        groups = [bounds[first : first + self.together] for first in range(0, len(bounds), self.together)]
         works = (
             Work(
-                first,
-                last,
-                _Block(
-                    dense[first:last].clone(),
-                    mask[first:last].clone(),
-                    constraint.part(number, first, last, kept[first, last]),
+                group[0][0],
+                group[-1][1],
+                _Blocks(
+                    tuple(
+                        _Block(
+                            first - group[0][0],
+                            dense[first:last].clone(),
+                            mask[first:last].clone(),
+                            constraint.part(number, first, last, kept[first, last]),
+                        )
+                        for first, last in group
+                    ),
                     problem.first_order,
                     problem.damping,
                     self.rounds,
                 ),
             )
-            for first, last in bounds
+            for group in groups
         )
-        for (first, last), found in zip(bounds, each(layer.gradients, works), strict=True):
-            weights[first:last], mask[first:last] = found["weights"], found["mask"]
+        for group, found in zip(groups, each(layer.gradients, works), strict=True):
+            sizes = [last - first for first, last in group]
+            parts = torch.split(found["weights"], sizes), torch.split(found["mask"], sizes)
+            for (first, last), *part in zip(group, *parts, strict=True):
+                weights[first:last], mask[first:last] = part
             values += found["values"]
             moved += found["moved"]
-            if last < len(mask):
-                progress("solve", begin + last, problem.dense.numel())
+            if group[-1][1] < len(mask):
+                progress("solve", begin + group[-1][1], problem.dense.numel())
         return {"weights": weights, "mask": mask, "moved": moved, "values": values}
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Solve one block from a mask of its set: weights, mask, how far the residual moves, values before and after."""
+    """Where a block begins in its group's columns, its w̄, a mask of its set, and the set."""
 
+    first: int
     dense: torch.Tensor
     mask: torch.Tensor
     part: Constraint
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Solve some blocks: weights, masks, how far they move the residual, the sum of their values before and after."""
+
+    blocks: tuple[_Block, ...]
     first_order: float
     damping: float
     rounds: int
@@ -111,19 +131,43 @@ class _Block:
     def __call__(self, columns: torch.Tensor) -> Results:
         samples = columns.shape[1]
         offset = torch.full((samples,), self.first_order)
-        quadratic = Quadratic(columns, self.dense, offset, self.damping, constant=-0.5 * samples * self.first_order**2)
-        weights, mask = self.dense * self.mask, self.mask
-        if mask.any():
-            found = search_block(quadratic, mask, self.part, self.rounds)
-            weights, mask, residual, old, new = (
-                found.weights,
-                found.mask,
-                found.residual,
-                found.before,
-                found.objective,
+        quadratics = [
+            Quadratic(
+                columns[block.first : block.first + len(block.dense)],
+                block.dense,
+                offset,
+                self.damping,
+                constant=-0.5 * samples * self.first_order**2,
             )
-        else:
-            residual = quadratic.residual(weights)
-            old = new = quadratic.objective_at(weights, residual)
-        values = torch.tensor((old, new), dtype=torch.float64)
-        return {"weights": weights, "mask": mask, "moved": residual - offset, "values": values}
+            for block in self.blocks
+        ]
+        found = self._search(quadratics)
+        return {
+            "weights": torch.cat([point.weights for point in found]),
+            "mask": torch.cat([point.mask for point in found]),
+            "moved": torch.stack([point.residual for point in found]).sum(0) - len(found) * offset,
+            "values": torch.tensor([(point.before, point.objective) for point in found], dtype=torch.float64).sum(0),
+        }
+
+    def _search(self, quadratics: list[Quadratic]) -> list[Found]:
+        """The blocks' solutions; unstructured ones are searched together."""
+        found: dict[int, Found] = {}
+        together = []
+        for number, (block, quadratic) in enumerate(zip(self.blocks, quadratics, strict=True)):
+            if not block.mask.any():
+                weights = torch.zeros_like(block.dense)
+                residual = quadratic.residual(weights)
+                value = quadratic.objective_at(weights, residual)
+                found[number] = Found(weights, block.mask, residual, value, value)
+            elif block.part.pattern.rows == 0 and len(block.mask) <= LARGEST_HESSIAN:
+                together.append(number)
+            else:
+                found[number] = search_block(quadratic, block.mask, block.part, self.rounds)
+        if together:
+            points = search_blocks(
+                [quadratics[number] for number in together],
+                [self.blocks[number].mask for number in together],
+                self.rounds,
+            )
+            found.update(zip(together, points, strict=True))
+        return [found[number] for number in range(len(quadratics))]

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     Project = Callable[[torch.Tensor], torch.Tensor]
 
-_LEAST_SHARE = 0.1
-_LEAST_GAIN = 0.0
+LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,10 @@ def splice(
         fresh = found is not None and found.value < point.value
         if fresh:
             assert found is not None  # noqa: S101 (that is what fresh says)
-            little = point.value - found.value < _LEAST_GAIN * abs(found.value)
             point = found
-            if little:
-                break
         else:
             share *= 0.5
-            if share < _LEAST_SHARE:
+            if share < LEAST_SHARE:
                 break
     return Spliced(point.mask, point.weights, point.factor)
 
