@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError
-from chita_edge.calibration.position_columns import position_columns, position_count
+from chita_edge.calibration.position_rows import position_count, position_rows, weight_order
 from chita_edge.pruning.gram import bfloat16_pays
 
 if TYPE_CHECKING:
@@ -125,24 +125,31 @@ def input_sums(
     gram = cross = shift = dense_shift = total = dense_total = torch.zeros(())
     used, first = 0, 0 if share is None else share.first // batch_size
     for number, pair in enumerate(zip(pieces, dense_pieces, strict=True)):
-        x, reference = (position_columns(layer, piece, (first + number) % step, step) for piece in pair)
+        x, reference = (position_rows(layer, piece, (first + number) % step, step) for piece in pair)
         if centred and not number:  # near the mean: taken off before the product, so that little cancels afterwards
-            near = torch.stack((x.mean(1), reference.mean(1)))
+            near = torch.stack((x.mean(0), reference.mean(0)))
             shift, dense_shift = near if share is None else share.ranks.broadcast(near)
-        x, reference = x - shift[..., None], reference - dense_shift[..., None]
-        total, dense_total = total + x.sum(1), dense_total + reference.sum(1)
-        used += x.shape[1]
+        if centred:
+            x, reference = x - shift, reference - dense_shift
+        total, dense_total = total + x.sum(0), dense_total + reference.sum(0)
+        used += len(x)
         square, mixed = _products(x, reference)
         gram, cross = gram + square, cross + mixed
     if share is not None:
         gram, cross, total, dense_total = (share.ranks.reduce(sums) for sums in (gram, cross, total, dense_total))
         used = int(share.ranks.reduce(torch.tensor(used)))
+    order = weight_order(layer)
+    if order is not None and gram.dim():
+        gram, cross = (matrix[order][:, order] for matrix in (gram, cross))
+        total, dense_total = total[order], dense_total[order]
+        if centred:
+            shift, dense_shift = shift[order], dense_shift[order]
     return InputSums(gram, cross, total, dense_total, shift, dense_shift, used, centred)
 
 
 def _products(x: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """X xᵀ and x̄ xᵀ, in bfloat16 where the processor gains by it: positions by the thousand average its rounding."""
-    if bfloat16_pays() and len(x) >= _LEAST_COLUMNS and x.shape[1] >= _LEAST_POSITIONS:
+    """Sums of x xᵀ and x̄ xᵀ over rows, in bfloat16 where the processor gains: thousands average its rounding."""
+    if bfloat16_pays() and x.shape[1] >= _LEAST_COLUMNS and len(x) >= _LEAST_POSITIONS:
         x, reference = x.bfloat16(), reference.bfloat16()
-        return (x @ x.T).float(), (reference @ x.T).float()
-    return x @ x.T, reference @ x.T
+        return (x.T @ x).float(), (reference.T @ x).float()
+    return x.T @ x, reference.T @ x

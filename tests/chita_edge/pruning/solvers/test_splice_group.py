@@ -19,10 +19,10 @@ def test_finds_what_splice_finds_block_by_block(random_problem: Make) -> None:
     dense, slope = torch.zeros(2, len(sizes), WIDTH)
     real, start = torch.zeros(2, len(sizes), WIDTH, dtype=torch.bool)
     for number, (size, count) in enumerate(zip(sizes, counts, strict=True)):
-        q = random_problem(((1, size),), 30, seed=number, correlation=5.0).restrict(torch.arange(size))
+        q = random_problem(((1, size),), 200, seed=number, correlation=5.0).restrict(torch.arange(size))
         hessian[number, :size, :size] = q.columns @ q.columns.T + q.damping * torch.eye(size)
         dense[number, :size], slope[number, :size], real[number, :size] = q.dense, q.columns @ q.offset, True
-        start[number, :size] = top_mask(q.dense.abs(), count)
+        start[number, :size] = top_mask(-q.dense.abs(), count)
     found = splice_group(Group(hessian, dense, slope, real), start, 10)
     moved = 0
     for number, (size, count) in enumerate(zip(sizes, counts, strict=True)):
