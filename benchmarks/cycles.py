@@ -2,9 +2,9 @@
 
     python benchmarks/cycles.py [--json FILE]
 
-Takes the innermost loops of the NEON kernel's assembly that multiply and add vectors, and gives each to llvm-mca for
-each core. The figure is cycles a vector multiply-add, of the best loop; one core's issue limit is 0.5 (neoverse-n1, two
-vector units) or 1 (cortex-a55, one 64-bit pair).
+Takes the innermost loops of the assembly that multiply and add vectors, of the kernels that each core may run, and
+gives each to llvm-mca. The figure is cycles a vector multiply-add, of the best loop; one core's issue limit is 0.5
+(neoverse-n1, two vector units) or 1 (cortex-a55, one 64-bit pair).
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from typing import Any
 
 from runtimes.toolchain import COMPILE_FLAGS, NATIVE, get_platform
 
-CORES = ("neoverse-n1", "cortex-a55")
+CORES = {"neoverse-n1": ("neon", "neon_fp16"), "cortex-a55": ("neon_inorder", "neon", "neon_fp16")}
+"""Of each core, the kernels that it may run: cortex-a55 runs the second one beside cores that are not in order."""
 FEWEST_FMAS = 8
 
 
-def assembly() -> str:
+def assembly(isa: str) -> str:
     platform = get_platform("linux-aarch64")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "csr_conv.s"
         command = [sys.executable, "-m", "ziglang", "cc", "-target", platform.triple, *COMPILE_FLAGS]
         command += [
-            *platform.isas["neon"],
-            "-DCE_ISA=neon",
+            *platform.isas[isa],
+            f"-DCE_ISA={isa}",
             "-Wno-unused-command-line-argument",
             "-S",
             "csr_conv/csr_conv.c",
@@ -61,7 +62,7 @@ def loops(text: str) -> list[str]:
 
 
 def fmas(body: str) -> int:
-    return len(re.findall(r"\bfmla\s+v\d+\.4s", body))
+    return len(re.findall(r"\bfmla\s+v\d+\.(?:4s|8h)", body))
 
 
 def cycles(body: str, core: str, tool: str) -> float:
@@ -83,18 +84,22 @@ def main() -> int:
     if tool is None:
         print("llvm-mca is not installed; it comes with `apt-get install --no-install-recommends llvm`")
         return 5
-    bodies = [body for body in loops(assembly()) if fmas(body) >= FEWEST_FMAS]
+    isas = dict.fromkeys(isa for of_core in CORES.values() for isa in of_core)
+    bodies = {isa: [body for body in loops(assembly(isa)) if fmas(body) >= FEWEST_FMAS] for isa in isas}
     rows: list[dict[str, Any]] = []
-    for core in CORES:
-        for body in bodies:
-            count = fmas(body)
-            rows.append({"core": core, "fmas": count, "cycles_a_fma": cycles(body, core, tool) / count})
+    for core, of_core in CORES.items():
+        for isa in of_core:
+            for body in bodies[isa]:
+                count = fmas(body)
+                each = cycles(body, core, tool) / count
+                rows.append({"core": core, "isa": isa, "fmas": count, "cycles_a_fma": each})
     print("estimates of llvm-mca: cycles a vector multiply-add of the innermost loops, caches left out")
-    for core in CORES:
-        own = sorted((row["cycles_a_fma"], row["fmas"]) for row in rows if row["core"] == core)
+    for core, isa in ((core, isa) for core, of_core in CORES.items() for isa in of_core):
+        own = sorted((r["cycles_a_fma"], r["fmas"]) for r in rows if (r["core"], r["isa"]) == (core, isa))
         if own:
             middle = own[len(own) // 2][0]
-            print(f"{core:12} best {own[0][0]:.2f} (a loop of {own[0][1]}), median {middle:.2f}, of {len(own)} loops")
+            best = f"best {own[0][0]:.2f} (a loop of {own[0][1]})"
+            print(f"{core:12} {isa:12} {best}, median {middle:.2f}, of {len(own)} loops")
     if arguments.json:
         arguments.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")
     return 0

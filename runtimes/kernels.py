@@ -19,7 +19,7 @@ import numpy.typing as npt
 from runtimes.errors import LibraryMissingError
 
 NATIVE = Path(__file__).parent / "native"
-ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "neon_fp16": 9, "best": 255}
+ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "neon_inorder": 9, "neon_fp16": 10, "best": 255}
 ACTIVATIONS = {"clip": 0, "hard_swish": 1, "silu": 2}
 ALIGNMENT = 64
 

@@ -50,11 +50,26 @@ def _loaded() -> ctypes.CDLL:
         raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
 
 
-_ISA_NAMES = {0: "reference", 1: "sse2", 2: "avx2", 3: "avx512", 8: "neon", 9: "neon_fp16"}
-_ISAS = {"linux-x86_64": ("reference", "sse2", "avx2", "avx512"), "linux-aarch64": ("reference", "neon", "neon_fp16")}
+_ISA_NAMES = {
+    0: "reference",
+    1: "sse2",
+    2: "avx2",
+    3: "avx512",
+    8: "neon",
+    9: "neon_inorder",
+    10: "neon_fp16",
+}
 
 
 @functools.cache
+def _usable() -> tuple[str, ...]:
+    loaded = _loaded()
+    before = loaded.ce_isa()
+    found = tuple(name for isa, name in _ISA_NAMES.items() if loaded.ce_select_isa(isa) == isa)
+    loaded.ce_select_isa(before)
+    return found
+
+
 def host_isa() -> str:
     """The best instruction set that both this processor and the library have, such as "avx2" or "neon".
 
@@ -62,14 +77,9 @@ def host_isa() -> str:
         LibraryMissingError: this machine has no kernel library.
 
     """
-    loaded = _loaded()
-    before = loaded.ce_isa()
-    best = loaded.ce_select_isa(255)
-    loaded.ce_select_isa(before)
-    return _ISA_NAMES[best]
+    return _usable()[-1]
 
 
 def isas() -> tuple[str, ...]:
     """The instruction sets that kernels can be limited to on this machine, the best one last."""
-    known = _ISAS[host_platform()]
-    return known[: known.index(host_isa()) + 1]
+    return _usable()

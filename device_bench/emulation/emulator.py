@@ -9,7 +9,7 @@ from pathlib import Path
 from device_bench.emulation import prepare
 from device_bench.errors import DeviceUnavailableError, MeasurementError
 
-CPUS = ("cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "neoverse-n1")
+CPUS = tuple(prepare.PARTS)
 
 
 @dataclass(frozen=True)
@@ -59,4 +59,4 @@ def emulator(cpu: str, folder: Path | None = None) -> Emulator:
     """
     if cpu not in CPUS:
         raise DeviceUnavailableError(f"there is no emulated processor {cpu!r}; there are {', '.join(CPUS)}")
-    return Emulator(cpu, prepare.qemu(), prepare.prefix(folder))
+    return Emulator(cpu, prepare.qemu(), prepare.prefix(folder, cpu))

@@ -25,11 +25,25 @@ _NEEDED = ("ld-linux-aarch64.so.1", "libc.so.6", "libstdc++.so.6", "libgcc_s.so.
 _LARGEST_LIBRARY = 200 * 2**20
 
 # ONNX Runtime's cpuinfo reads /proc/cpuinfo, where qemu before 8 shows the host's; on an x86 one it ends the process.
-CPUINFO = "".join(
-    f"processor\t: {core}\nBogoMIPS\t: 100.00\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32\n"
-    "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: 0xd03\nCPU revision\t: 4\n\n"
-    for core in range(2)
-)
+# The kernels read there whether all cores are in order.
+PARTS = {
+    "cortex-a35": "d04",
+    "cortex-a53": "d03",
+    "cortex-a57": "d07",
+    "cortex-a72": "d08",
+    "cortex-a76": "d0b",
+    "neoverse-n1": "d0c",
+}
+
+
+def cpuinfo(cpu: str = "cortex-a53") -> str:
+    """What /proc/cpuinfo says of two cores."""
+    return "".join(
+        f"processor\t: {core}\nBogoMIPS\t: 100.00\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32\n"
+        "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n"
+        f"CPU part\t: 0x{PARTS[cpu]}\nCPU revision\t: 4\n\n"
+        for core in range(2)
+    )
 
 
 class EmulationUnavailableError(DeviceUnavailableError):
@@ -110,13 +124,13 @@ def fetch_onnxruntime(folder: Path | None = None) -> Path:
     return target
 
 
-def prefix(folder: Path | None = None) -> Path:
-    """The folder that the emulated program sees as its root: the arm64 C library, and an Arm /proc/cpuinfo."""
-    root = (folder or cache_folder()) / "aarch64-root"
+def prefix(folder: Path | None = None, cpu: str = "cortex-a53") -> Path:
+    """The folder that the emulated program sees as its root: the arm64 C library, and the CPU's /proc/cpuinfo."""
+    root = (folder or cache_folder()) / "aarch64-roots" / cpu
     (root / "proc").mkdir(parents=True, exist_ok=True)
-    cpuinfo = root / "proc" / "cpuinfo"
-    if not cpuinfo.is_file() or cpuinfo.read_text(encoding="ascii") != CPUINFO:
-        cpuinfo.write_text(CPUINFO, encoding="ascii")
+    file = root / "proc" / "cpuinfo"
+    if not file.is_file() or file.read_text(encoding="ascii") != cpuinfo(cpu):
+        file.write_text(cpuinfo(cpu), encoding="ascii")
     link = root / "lib"
     if not link.is_symlink():
         try:

@@ -22,8 +22,8 @@
 
 #define CE_EXPORT __attribute__((visibility("default")))
 
-enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_neon_fp16 = 9,
-              CE_ISA_best = 255 };
+enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_neon_inorder = 9,
+              CE_ISA_neon_fp16 = 10, CE_ISA_best = 255 };
 
 /* What follows the sum (and the residual). All but the clip need infinite clip_min and clip_max. */
 enum ce_activation {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import arm64_root
 
-from device_bench.emulation.prepare import CPUINFO
+from device_bench.emulation.prepare import cpuinfo
 from runtimes.toolchain import build_program
 
 QEMU = "/usr/bin/qemu-aarch64-static"
@@ -139,7 +139,7 @@ class Machine:
 @contextmanager
 def machine(folder: Path) -> Iterator[Machine]:
     """A machine without any daemon; `folder` is new and its own. Its last output is in folder/daemon.log."""
-    (folder / "cpuinfo").write_text(CPUINFO, encoding="ascii")
+    (folder / "cpuinfo").write_text(cpuinfo(), encoding="ascii")
     for name, text in _SENSORS.items():
         (folder / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "sys" / name).write_text(f"{text}\n", encoding="ascii")

@@ -4,7 +4,7 @@
 #include "edge.h"
 
 #if defined(__aarch64__)
-enum { OPENAT = 56, CLOSE = 57, READ = 63 };        /* system calls of Linux on 64-bit Arm */
+enum { OPENAT = 56, CLOSE = 57, READ = 63 };            /* system calls of Linux on 64-bit Arm */
 enum { AT_NULL = 0, AT_HWCAP = 16, ASIMDHP = 1 << 10 }; /* getauxval(3); bits of asm/hwcap.h */
 
 static long system_call(long number, long a, long b, long c, long d) {
@@ -14,17 +14,56 @@ static long system_call(long number, long a, long b, long c, long d) {
   return x0;
 }
 
+/* Negative where it cannot be opened; then nothing is read of it. */
+static long open_file(const char *path) { return system_call(OPENAT, -100, (long)path, 0, 0); }
+
+static long read_file(long file, void *to, size_t bytes) {
+  return file < 0 ? 0 : system_call(READ, file, (long)to, (long)bytes, 0);
+}
+
+static void close_file(long file) {
+  if (file >= 0) system_call(CLOSE, file, 0, 0, 0);
+}
+
 /* What the kernel told the process of the processor at its start, without libc's getauxval; 0 where that cannot be read. */
 static uint64_t hwcap(void) {
-  const long file = system_call(OPENAT, -100, (long)"/proc/self/auxv", 0, 0);
-  uint64_t entry[2] = {AT_NULL, 0}, found = 0;
-  while (file >= 0 && system_call(READ, file, (long)entry, sizeof entry, 0) == sizeof entry && entry[0] != AT_NULL)
+  const long file = open_file("/proc/self/auxv");
+  uint64_t entry[2], found = 0;
+  while (read_file(file, entry, sizeof entry) == sizeof entry && entry[0] != AT_NULL)
     if (entry[0] == AT_HWCAP) found = entry[1];
-  if (file >= 0) system_call(CLOSE, file, 0, 0, 0);
+  close_file(file);
   return found;
 }
 
-unsigned ce_cpu_isas(void) { return 1u << CE_ISA_neon | (hwcap() & ASIMDHP ? 1u << CE_ISA_neon_fp16 : 0); }
+/* Whether every core, by its line "CPU part : 0xd03", is a Cortex-A53, A35 or A55: where there is a larger one, the work is
+ * done on that. */
+static int is_in_order(void) {
+  static const char line[] = "CPU part\t: 0x";
+  const long file = open_file("/proc/cpuinfo");
+  char text[512];
+  int parts = 0, all = 1, matched = 0, part = 0;
+  for (long count; (count = read_file(file, text, sizeof text)) > 0;)
+    for (long i = 0; i < count; ++i) {
+      const char c = text[i];
+      if (matched < (int)sizeof line - 1) {
+        matched = c == line[matched] ? matched + 1 : c == line[0];
+        part = 0;
+      } else if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) {
+        part = (part & 0xffff) << 4 | (c <= '9' ? c - '0' : c - 'a' + 10);
+      } else {
+        ++parts;
+        all &= part == 0xd03 || part == 0xd04 || part == 0xd05;
+        matched = 0;
+      }
+    }
+  close_file(file);
+  return parts > 0 && all;
+}
+
+unsigned ce_cpu_isas(void) {
+  return 1u << CE_ISA_neon | (is_in_order() ? 1u << CE_ISA_neon_inorder : 0) |
+         (hwcap() & ASIMDHP ? 1u << CE_ISA_neon_fp16 : 0);
+}
 #else
 unsigned ce_cpu_isas(void) { return 1u << CE_ISA_neon; }
 #endif

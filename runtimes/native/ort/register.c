@@ -85,7 +85,7 @@ static OrtStatus* read_settings(const OrtApi* api, const OrtSessionOptions* opti
     int isa;
   } isas[] = {{"", CE_ISA_best},         {"reference", CE_ISA_reference}, {"sse2", CE_ISA_sse2},
               {"avx2", CE_ISA_avx2},     {"avx512", CE_ISA_avx512},       {"neon", CE_ISA_neon},
-              {"neon_fp16", CE_ISA_neon_fp16}};
+              {"neon_inorder", CE_ISA_neon_inorder}, {"neon_fp16", CE_ISA_neon_fp16}};
   char value[32];
   OrtStatus* status = config_entry(api, options, "chita_edge.intra_op_threads", value);
   if (status) return status;
@@ -101,7 +101,7 @@ static OrtStatus* read_settings(const OrtApi* api, const OrtSessionOptions* opti
   for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++)
     if (same(isas[i].name, value)) return out->isa = isas[i].isa, NULL;
   return ORT(api, CreateStatus)(ORT_INVALID_ARGUMENT,
-                                "chita_edge.isa must be one of reference, sse2, avx2, avx512, neon, neon_fp16");
+                                "chita_edge.isa must be one of reference, sse2, avx2, avx512, neon, neon_inorder, neon_fp16");
 }
 
 static OrtStatus* fill(const OrtApi* api, const settings* wanted, registration* entry) {

@@ -80,7 +80,7 @@ def test_it_runs_with_glibc_standing_in(program: Path, models: dict[str, Path], 
     root = tmp_path / "root"
     (root / "system" / "bin").mkdir(parents=True)
     (root / "proc").mkdir()
-    (root / "proc" / "cpuinfo").write_text(prepare.CPUINFO)
+    (root / "proc" / "cpuinfo").write_text(prepare.cpuinfo())
     (root / "lib").symlink_to(prepare.CROSS_LIBRARIES)
     (root / INTERPRETER.lstrip("/")).symlink_to(prepare.CROSS_LIBRARIES / "ld-linux-aarch64.so.1")
     stand_ins = tmp_path / "stand-ins"

@@ -391,8 +391,10 @@ int main(int count, char **names) {
     const char *name;
     int isa;
   } isas[] = {{"sse2", CE_ISA_sse2}, {"avx2", CE_ISA_avx2}, {"avx512", CE_ISA_avx512}, {"neon", CE_ISA_neon},
+                    {"neon_inorder", CE_ISA_neon_inorder},
                     {"neon_fp16", CE_ISA_neon_fp16}};
-  const char *separator = "{";
+  const char *separator = "";
+  printf("{");
   for (int i = 0; i < COUNT(isas); ++i) {
     int wanted = count == 1;
     for (int arg = 1; arg < count; ++arg) wanted |= !strcmp(names[arg], isas[i].name);

@@ -40,12 +40,20 @@ def test_on_this_processor_with_sanitizers(tmp_path: Path) -> None:
     assert set(cases([program])) == set(isas()) - {"reference"}
 
 
+def cores(root: Path, parts: tuple[str, ...]) -> Path:
+    """A folder in whose /proc/cpuinfo these processors of Arm stand."""
+    (root / "proc").mkdir(parents=True)
+    text = "".join(f"processor\t: {i}\nCPU architecture: 8\nCPU part\t: 0x{p}\n\n" for i, p in enumerate(parts))
+    (root / "proc" / "cpuinfo").write_text(text, encoding="ascii")
+    return root
+
+
 @pytest.mark.parametrize(
     ("platform", "qemu", "cpu"),
     [("linux-aarch64", "qemu-aarch64", "cortex-a53"), ("linux-armv7", "qemu-arm", "cortex-a7")],
 )
 def test_on_emulated_arm_processors(platform: str, qemu: str, cpu: str, tmp_path: Path) -> None:
-    """Of the 64-bit ones, Cortex-A53 has no float16 arithmetic and Cortex-A76 has."""
+    """Of the 64-bit ones, Cortex-A53 has no float16 arithmetic and Cortex-A76 has; either can be among other cores."""
     emulator = shutil.which(qemu)
     if emulator is None:
         pytest.skip(f"{qemu} is not installed; it comes with `{prepare.APT_COMMAND}`")
@@ -53,3 +61,9 @@ def test_on_emulated_arm_processors(platform: str, qemu: str, cpu: str, tmp_path
     assert set(cases([emulator, "-cpu", cpu, program])) == {"neon"}
     if platform == "linux-aarch64":
         assert set(cases([emulator, "-cpu", "cortex-a76", program, "neon_fp16"])) == {"neon_fp16"}
+        alone, together = (
+            [emulator, "-cpu", "cortex-a53", "-L", cores(tmp_path / name, parts), program, "neon_inorder"]
+            for name, parts in (("alone", ("d03", "d03", "d05")), ("together", ("d03", "d0b", "d03")))
+        )
+        assert set(cases(alone)) == {"neon_inorder"}
+        assert not cases(together)
