@@ -29,12 +29,8 @@ def with_blocks(points: Sequence[CostPoint], timed: bool, isa: str | None) -> li
     found = []
     for point in points:
         shares: dict[int, list[float]] = {rows: [] for rows in BLOCKS if not point.layer.out_channels % rows}
-        counted: dict[int, float] = {}
         for density in point.densities if point.layer.op == "CsrConv" else ():
-            if kernels:
-                costs = _time(kernels, point.layer, density)
-            else:  # slow, and hardly another share at another density: the one in the middle stands for all
-                costs = counted = counted or _count(point.layer, point.densities[len(point.densities) // 2])
+            costs = _time(kernels, point.layer, density) if kernels else _count(point.layer, density)
             for rows, own in shares.items():
                 own.append(round(costs[rows] / costs[1], 3))
         print(point.layer, shares, flush=True)

@@ -1,6 +1,9 @@
 """Each layer of a network through our kernels: time, and GMAC/s of non-zero work beside what the core can do at most.
 
-python benchmarks/kernels.py [--network mobilenet_v1] [--sparsity 0.8] [--isa avx512] [--json FILE]
+python benchmarks/kernels.py [--network mobilenet_v1] [--sparsity 0.8] [--structure 4x1] [--isa avx512] [--json FILE]
+
+With blocks (2x1, 4x1) or N:M as the structure, each layer that can have it runs once with weights of that structure and
+once with CSR of the same weights, in turns; the table has the file's bytes and the time of both.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import numpy as np
 from layers import NETWORKS, Layer, distinct
 from rich.console import Console
 from rich.table import Table
+from structures import format_of, random_weights, stored_bytes
 
-from runtimes.kernels import ISAS, NATIVE, Csr, Kernels, Plan, aligned, geometry
+from runtimes.kernels import ISAS, NATIVE, Csr, Kernels, NmWeight, Plan, aligned, geometry
 from runtimes.library import library
 
 CPU = {"sse2": "x86_64", "avx2": "x86_64_v3", "avx512": "x86_64_v4-prefer_256_bit", "neon": "generic"}
@@ -29,7 +33,11 @@ CPU = {"sse2": "x86_64", "avx2": "x86_64_v3", "avx512": "x86_64_v4-prefer_256_bi
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: microseconds (least of the repetitions), multiply-adds done (non-zero ones), bytes of the plan."""
+    """One layer: microseconds (least of the repetitions), multiply-adds done (non-zero ones), bytes of the plan.
+
+    csr_microseconds, csr_bytes: of CSR with the same weights, where ``format`` is another one; bytes: of the weight in
+    a file, 0 for one that is not sparse.
+    """
 
     layer: Layer
     count: int
@@ -37,6 +45,10 @@ class Row:
     microseconds: float
     macs: int
     plan_bytes: int
+    format: str = ""
+    bytes: int = 0
+    csr_microseconds: float = 0.0
+    csr_bytes: int = 0
 
     @property
     def gmacs(self) -> float:
@@ -44,51 +56,68 @@ class Row:
         return self.macs / self.microseconds / 1e3
 
 
-def best_ns(call: Callable[[], None], seconds: float) -> int:
-    """The least time of one call, repeated for about ``seconds``."""
-    call()
-    times: list[int] = []
-    end = time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        start = time.perf_counter_ns()
+def best_ns(calls: list[Callable[[], None]], seconds: float) -> list[int]:
+    """The least time of each call, in turns, repeated for about ``seconds``."""
+    best, turns = [0] * len(calls), 0
+    for call in calls:
         call()
-        times.append(time.perf_counter_ns() - start)
-    return min(times)
+    end = time.perf_counter() + seconds
+    while turns < 5 or time.perf_counter() < end:
+        for i, call in list(enumerate(calls))[:: 1 if turns % 2 else -1]:
+            start = time.perf_counter_ns()
+            call()
+            taken = time.perf_counter_ns() - start
+            best[i] = taken if not turns else min(best[i], taken)
+        turns += 1
+    return best
 
 
-def make_plan(kernels: Kernels, layer: Layer, sparsity: float, rng: np.random.Generator) -> tuple[Plan, int]:
-    """A plan with random weights, and its multiply-adds for one image."""
+def make_plan(kernels: Kernels, layer: Layer, weights: np.ndarray, structure: str) -> Plan:
+    """A plan with these weights [out, in * taps], in that format if there is one for the layer."""
     if layer.op == "global_average_pool":
-        return kernels.global_average_pool(), layer.dense_macs
+        return kernels.global_average_pool()
     bias = np.zeros(layer.out_channels, np.float32)
-    if layer.op == "depthwise_conv":
-        weights = rng.standard_normal((layer.out_channels, layer.kernel**2), np.float32)
-    else:
-        weights = rng.standard_normal((layer.out_channels, layer.in_channels * layer.kernel**2), np.float32)
-    if layer.op.startswith("csr"):
-        weights[rng.random(weights.shape) < sparsity] = 0
-    macs = int(np.count_nonzero(weights)) * layer.out_side**2
     window = geometry(layer.out_channels, layer.in_channels, layer.kernel, layer.stride)
+    if ":" in structure:
+        packed = NmWeight.of(weights, int(structure.split(":")[1]), layer.kernel**2)
+        if layer.op == "csr_gemm":
+            return kernels.nm_gemm(packed, bias, layer.in_channels)
+        return kernels.nm_conv(packed, bias, window, (0, 6))
+    if structure.endswith("x1"):
+        return kernels.block_csr_conv(Csr.of_blocks(weights, int(structure[0])), bias, window, (0, 6))
     if layer.op == "csr_gemm":
-        return kernels.csr_gemm(Csr.of(weights), bias, layer.in_channels), macs
+        return kernels.csr_gemm(Csr.of(weights), bias, layer.in_channels)
     if layer.op == "csr_conv":
-        return kernels.csr_conv(Csr.of(weights), bias, window, (0, 6)), macs
-    return kernels.dense(layer.op, weights, bias, window, (0, 6)), macs
+        return kernels.csr_conv(Csr.of(weights), bias, window, (0, 6))
+    return kernels.dense(layer.op, weights, bias, window, (0, 6))
 
 
-def measure(kernels: Kernels, network: str, sparsity: float, seconds: float) -> list[Row]:
+def measure(
+    kernels: Kernels, network: str, sparsity: float, seconds: float, structure: str = "unstructured"
+) -> list[Row]:
     """Every distinct layer of a network."""
     rng = np.random.default_rng(0)
     rows = []
     for layer, count in distinct(NETWORKS[network]):
-        plan, macs = make_plan(kernels, layer, sparsity, rng)
+        weights = random_weights(layer, sparsity, structure, rng)
+        kind = format_of(layer, structure)
+        plan = make_plan(kernels, layer, weights, kind)
+        plans = [plan] if kind in ("", "csr") else [plan, make_plan(kernels, layer, weights, "csr")]
+        pools = layer.op == "global_average_pool"
+        macs = layer.dense_macs if pools else int(np.count_nonzero(weights)) * layer.out_side**2
         planes = (layer.in_channels, 1) if layer.op == "global_average_pool" else (1, layer.in_channels)
         shape = planes if layer.op == "csr_gemm" else (*planes, layer.side, layer.side)
         x = aligned(int(np.prod(shape)) * 4).view(np.float32).reshape(shape)
         x[...] = rng.standard_normal(shape, np.float32)
         y_shape = plan.out_shape(shape)
         y = aligned(int(np.prod(y_shape)) * 4).view(np.float32).reshape(y_shape)
-        rows.append(Row(layer, count, plan.isa, best_ns(plan.bind(x, y), seconds) / 1e3, macs, plan.bytes))
+        times = [nanoseconds / 1e3 for nanoseconds in best_ns([one.bind(x, y) for one in plans], seconds)]
+        sizes = [stored_bytes(layer, weights, one) for one in (kind, "csr")] if kind else [0, 0]
+        rows.append(
+            Row(layer, count, plan.isa, times[0], macs, plan.bytes, kind, sizes[0], times[-1], sizes[1])
+            if kind
+            else Row(layer, count, plan.isa, times[0], macs, plan.bytes)
+        )
     return rows
 
 
@@ -129,15 +158,25 @@ def peaks(isa: str) -> dict[str, float]:
 def show(rows: list[Row], limits: dict[str, float], title: str) -> None:
     """Print the table."""
     table = Table("op", "in→out", "k/s", "side", "count", "µs", "GMAC/s", "% of FMA peak", title=title)
+    compared = [row for row in rows if row.format not in ("", "csr")]
+    for name in ("format", "KiB", "CSR µs", "CSR KiB") if compared else ():
+        table.add_column(name)
     for row in rows:
         layer, share = row.layer, 100 * row.gmacs / limits["fma_gmacs"] if limits else float("nan")
         shape, window = f"{layer.in_channels}→{layer.out_channels}", f"{layer.kernel}/{layer.stride}"
         figures = (f"{row.microseconds:.1f}", f"{row.gmacs:.1f}", f"{share:.0f}")
-        table.add_row(layer.op, shape, window, str(layer.side), str(row.count), *figures)
-    console = Console()
+        both = (row.format, f"{row.bytes / 1024:.1f}", f"{row.csr_microseconds:.1f}", f"{row.csr_bytes / 1024:.1f}")
+        table.add_row(layer.op, shape, window, str(layer.side), str(row.count), *figures, *(both if compared else ()))
+    console = Console(width=110)
     console.print(table)
     for op in dict.fromkeys(row.layer.op for row in rows):
         console.print(f"{op}: {sum(r.microseconds * r.count for r in rows if r.layer.op == op) / 1e3:.3f} ms")
+    if compared:
+        times, sizes = (
+            [sum(getattr(row, prefix + of) * row.count for row in compared) for prefix in ("", "csr_")]
+            for of in ("microseconds", "bytes")
+        )
+        console.print(f"of CSR's: {times[0] / times[1]:.3f} of the time, {sizes[0] / sizes[1]:.3f} of the bytes")
     console.print(f"sum of the layers: {sum(row.microseconds * row.count for row in rows) / 1e3:.3f} ms")
     console.print("peaks of one core: " + ", ".join(f"{name} {value:.0f}" for name, value in limits.items()))
 
@@ -146,18 +185,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=sorted(NETWORKS), default="mobilenet_v1")
     parser.add_argument("--sparsity", type=float, default=0.8)
+    parser.add_argument("--structure", default="unstructured", help="2x1, 4x1, or N:M, whose sparsity is 1 - N / M")
     parser.add_argument("--isa", choices=sorted(ISAS), default="best")
     parser.add_argument("--seconds", type=float, default=0.1, help="for each layer")
     parser.add_argument("--library", type=Path, help="another build of the kernels")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     kernels = Kernels(arguments.library or library(), arguments.isa)
-    rows = measure(kernels, arguments.network, arguments.sparsity, arguments.seconds)
+    structure, sparsity = arguments.structure, arguments.sparsity
+    if ":" in structure:
+        n, m = (int(part) for part in structure.split(":"))
+        sparsity = 1 - n / m
+    rows = measure(kernels, arguments.network, sparsity, arguments.seconds, structure)
     limits = peaks(kernels.available())
-    show(rows, limits, f"{arguments.network} at sparsity {arguments.sparsity}, {kernels.available()}, 1 thread")
+    show(rows, limits, f"{arguments.network} at sparsity {sparsity:g}, {structure}, {kernels.available()}, 1 thread")
     if arguments.json:
         result = {
-            "context": {"network": arguments.network, "sparsity": arguments.sparsity, "isa": kernels.available()},
+            "context": {"network": arguments.network, "sparsity": sparsity, "structure": structure}
+            | {"isa": kernels.available()},
             "peaks": limits,
             "layers": [asdict(row) | {"gmacs": row.gmacs} for row in rows],
         }
