@@ -81,13 +81,14 @@ def from_dense(weight: Array, m: int) -> Nm:
 def find_group(weight: Array, plain: Csr) -> int:
     """The group size M ≤ 16 in which the weight takes the fewest bytes, if that is fewer than ``plain``; else 0.
 
-    Values are counted in the type that they have in ``plain``. At least three quarters of the slots have to be taken:
-    with fewer it is chance and no pattern. A weight without zeros, or with nothing else, has none.
+    Values are counted in the type that they have in ``plain``. Two groups have to fit into a row, and at least three
+    quarters of the slots have to be taken: less is chance and no pattern. A weight without zeros, or with nothing else,
+    has none.
     """
     if not 0 < plain.nnz < weight.size:
         return 0
     best, least = 0, plain.nbytes
-    for m in range(2, LARGEST_M + 1):
+    for m in range(2, min(LARGEST_M, weight.shape[1] // 2) + 1):
         cells = np.count_nonzero(_cells(weight, m), axis=3)
         n = int(cells.max())
         bits = 8 * plain.values.itemsize + bits_of(m)

@@ -133,7 +133,7 @@ def test_csr_in_a_branch_is_validated(
         for tensor in graph.initializer:
             if tensor.name == "pw.row_ptr":
                 tensor.CopyFrom(numpy_helper.from_array(np.ones(17, np.int32), "pw.row_ptr"))
-    assert "no valid CSR" in refusal(model, MalformedModelError)
+    assert "no valid sparse weight" in refusal(model, MalformedModelError)
 
 
 def test_another_version_of_our_operators_is_refused(refusal: Callable, model: onnx.ModelProto) -> None:

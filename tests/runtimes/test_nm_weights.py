@@ -101,7 +101,7 @@ def test_sound_slots_compute_what_they_say(op: str, n: int, m: int, half: bool) 
 
 
 @pytest.mark.parametrize("values", ["float32", "float16"])
-@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (4, 8), (3, 12)])
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (2, 5), (3, 6)])
 def test_a_layer_with_n_of_m_is_written_in_slots(n: int, m: int, values: Any, tmp_path: Any) -> None:
     weight = sparse_models.random_nm(np.random.default_rng(3), (8, 12, 1, 1), n, m)
     dense = sparse_models.two_convolutions(weight, BIAS)
