@@ -15,7 +15,20 @@ class FileWriteError(ChitaEdgeError):
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise UsageError when `path` may not be written: before long work, so that nobody waits for that sentence."""
+    """Raise UsageError when `path` may not be written: before long work, so that nobody waits for that sentence.
+
+    Raises FileWriteError when no file can be made in its folder.
+    """
+    _check_place(path, force)
+    try:
+        descriptor, name = _partial(path)
+        os.close(descriptor)
+        Path(name).unlink()
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _check_place(path: Path, force: bool) -> None:
     if path.is_dir() or path.is_symlink():
         raise UsageError(f"{path} is a folder or a link; name a file.")
     if not path.absolute().parent.is_dir():
@@ -32,7 +45,7 @@ def write_file(path: Path, content: bytes, force: bool = False) -> None:
     path = path.absolute()
     partial: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".partial", dir=path.parent)
+        descriptor, name = _partial(path)
         partial = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -41,15 +54,23 @@ def write_file(path: Path, content: bytes, force: bool = False) -> None:
         umask = os.umask(0)
         os.umask(umask)
         partial.chmod(0o666 & ~umask)  # mkstemp makes it private
-        check_free(path, force)
+        _check_place(path, force)
         partial.replace(path)
         partial = None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileWriteError(
-            f"{path} could not be written ({reason}); nothing was left behind and nothing was replaced."
-        ) from error
+        raise _refused(path, error) from error
     finally:
         if partial is not None:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, opened, and its name."""
+    path = path.absolute()
+    return tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".partial", dir=path.parent)
+
+
+def _refused(path: Path, error: OSError) -> FileWriteError:
+    reason = error.strerror or str(error)
+    return FileWriteError(f"{path} could not be written ({reason}); nothing was left behind and nothing was replaced.")

@@ -28,8 +28,8 @@ def reported(run: Callable[[], object]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _say("Interrupted; nothing was written.", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        return _say(str(interrupt) or "Interrupted; nothing was written.", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`| head`). Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

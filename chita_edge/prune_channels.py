@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from chita_edge.layer_work import multiplications
+from chita_edge.layer_facts import layer_facts
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.prune_stage import mean_curvature
-from chita_edge.pruning import LayerFacts, Problem, PruningError, get_allocation, get_solver
+from chita_edge.prune_stage import mean_curvature, stage_images
+from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.reconstruction import reconstruct
 from chita_edge.shrinking import (
@@ -67,11 +67,7 @@ def prune_channels(
     if not groups or not names:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
     shapes = tuple(pruned.get_parameter(name).shape for name in names)
-    facts = LayerFacts(
-        weights=tuple(dense.get_parameter(name).detach() for name in names),
-        macs=tuple(multiplications(dense, names, calibration.images[:1]).values()),
-        cost_sparsity=config.cost_sparsity,
-    )
+    facts = layer_facts(dense, dense, names, config, calibration.images[:1])
     weights_left = WeightsLeft.of(pruned, groups, names)
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
@@ -135,9 +131,7 @@ def _layers(
     progress: Progress,
 ) -> tuple[Layer, ...]:
     """The problem's layers; each stage takes the next images, round and round."""
-    total = len(calibration.images)
-    count = min(config.gradient_samples or total, total)
-    count -= count % config.samples_per_row
+    total, count = len(calibration.images), stage_images(calibration, config)
     chosen = torch.arange(stage * count, (stage + 1) * count) % total
     return channel_layers(
         model,

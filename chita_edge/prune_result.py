@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from chita_edge.prune_config import PruneConfig
+    from chita_edge.pruning import Solution
+
 
 @dataclass(frozen=True)
 class LayerFigures:
@@ -66,3 +69,24 @@ class PruneResult:
     model: nn.Module
     masks: dict[str, torch.Tensor]
     figures: PruneFigures
+
+
+def figures_of(
+    config: PruneConfig, solution: Solution, masks: dict[str, torch.Tensor], samples: int, seconds: dict[str, float]
+) -> PruneFigures:
+    """Figures of a run that ended with this solution and these masks; the layers are in the order of the masks."""
+    layers = tuple(
+        LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
+        for name, mask in masks.items()
+    )
+    size = sum(mask.numel() for mask in masks.values())
+    return PruneFigures(
+        method=config.method,
+        structure=config.structure,
+        sparsity=1 - sum(layer.nnz for layer in layers) / size,
+        objective=solution.objective,
+        trace=solution.trace,
+        samples=samples,
+        seconds=seconds,
+        layers=layers,
+    )

@@ -10,6 +10,7 @@ import torch
 from chita_edge.calibration import GradientMatrix, LogitCurvature, cross_entropy, per_sample_gradients
 from chita_edge.calibration.checks import check_images
 from chita_edge.calibration.sharded_columns import lead, serve
+from chita_edge.errors import UsageError
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import curvature_kind, get_method, gradient_views
 from chita_edge.pruning import Layer, Problem, Solution
@@ -178,9 +179,15 @@ class Stages:
 
 
 def stage_images(calibration: LabelledImages, config: PruneConfig) -> int:
-    """Number of images whose gradients one stage takes."""
+    """Number of images whose gradients one stage takes.
+
+    Raises:
+        UsageError: they do not fill one row.
+    """
     total = len(calibration.images)
     count = min(config.gradient_samples or total, total)
+    if 0 < count < config.samples_per_row:
+        raise UsageError(f"{count} calibration images do not fill one row of {config.samples_per_row} samples.")
     return count - count % config.samples_per_row
 
 

@@ -9,21 +9,19 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-import torch
-
 from chita_edge.calibration.ranks import leading
 from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
-from chita_edge.layer_work import multiplications
+from chita_edge.layer_facts import layer_facts
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import get_method
-from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
+from chita_edge.prune_result import PruneResult, figures_of
 from chita_edge.prune_run import Run, known_augmentation, share
 from chita_edge.prune_stage import stage_gradients, stage_images
-from chita_edge.pruning import Constraint, LayerFacts, PruningError, get_allocation, get_pattern, get_solver
+from chita_edge.pruning import Constraint, PruningError, get_allocation, get_pattern, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.resume import StateFolder, fingerprint
 from chita_edge.stopwatch import Stopwatch
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from chita_edge.calibration import GradientMatrix
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
-    from chita_edge.pruning import Solution
 
 
 def prune(
@@ -131,13 +128,13 @@ def _prune(
         augmentation = known_augmentation(dense, calibration, config, ranks)
         run = Run(pruned, dense, calibration, names, config, solver, augmentation, stopwatch, state, ranks, progress)
         for stage, sparsity in enumerate(sparsities):
-            facts = _facts(dense, pruned, names, config, calibration.images[:1])
+            facts = layer_facts(dense, pruned, names, config, calibration.images[:1])
             constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
             solution, masks = run.stage(stage, constraint, None if stage else gradients)
             if stage + 1 < len(sparsities):
                 masks = run.between_stages(masks)
         masks = run.finish(constraint, masks)
-    return PruneResult(pruned, masks, _figures(config, solution, masks, len(calibration.images), stopwatch.seconds))
+    return PruneResult(pruned, masks, figures_of(config, solution, masks, len(calibration.images), stopwatch.seconds))
 
 
 def calibration_gradients(
@@ -177,40 +174,3 @@ def _opened(
     )
     with StateFolder(path, known_by) as state:
         yield state
-
-
-def _facts(
-    dense: nn.Module, pruned: nn.Module, names: Sequence[str], config: PruneConfig, image: torch.Tensor
-) -> LayerFacts:
-    """What allocations may ask about the layers."""
-    table = config.cost_table
-    if table is not None and set(table) != set(names):
-        unlike = ", ".join(sorted(set(table) ^ set(names))[:3])
-        raise UsageError(f"The cost table has to name exactly the prunable weights; it differs by {unlike}.")
-    parameters = dict(pruned.named_parameters())
-    return LayerFacts(
-        weights=tuple(parameters[name].detach() for name in names),
-        macs=tuple(multiplications(dense, names, image).values()),
-        cost_points=None if table is None else tuple(table[name] for name in names),
-        cost_sparsity=config.cost_sparsity,
-    )
-
-
-def _figures(
-    config: PruneConfig, solution: Solution, masks: dict[str, torch.Tensor], samples: int, seconds: dict[str, float]
-) -> PruneFigures:
-    layers = tuple(
-        LayerFigures(name, tuple(mask.shape), int(mask.sum()), 1 - float(mask.float().mean()))
-        for name, mask in masks.items()
-    )
-    size = sum(mask.numel() for mask in masks.values())
-    return PruneFigures(
-        method=config.method,
-        structure=config.structure,
-        sparsity=1 - sum(layer.nnz for layer in layers) / size,
-        objective=solution.objective,
-        trace=solution.trace,
-        samples=samples,
-        seconds=seconds,
-        layers=layers,
-    )

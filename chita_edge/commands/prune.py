@@ -68,19 +68,25 @@ def prune(
         values["distill_epochs"] = _DISTILL_EPOCHS
     config = validated(PruneConfig, values)
     with ranks_from_environment() as ranks, ProgressBars() if ranks is None or ranks.leads else nullcontext() as bars:
-        result = prune_to_file(
-            model,
-            out,
-            config,
-            weights=weights,
-            start=start,
-            data=data,
-            calibration_images=calibration_images,
-            force=force,
-            state_dir=resume,
-            ranks=ranks,
-            progress=bars or silent,
-        )
+        try:
+            result = prune_to_file(
+                model,
+                out,
+                config,
+                weights=weights,
+                start=start,
+                data=data,
+                calibration_images=calibration_images,
+                force=force,
+                state_dir=resume,
+                ranks=ranks,
+                progress=bars or silent,
+            )
+        except KeyboardInterrupt:
+            if resume is None:
+                raise
+            message = f"Interrupted; {out} was not written. The same command goes on from what is in {resume}."
+            raise KeyboardInterrupt(message) from None
     if result is None:
         return
     if as_json:

@@ -86,7 +86,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> NDArr
         array = npy.read_array(file, allow_pickle=False)
         with suppress(EOFError):
             file.read(1)  # reading on to the end is what checks the checksum
-    return np.asarray(array)
+    return np.asarray(array, array.dtype.newbyteorder("="))  # torch knows this machine's byte order only
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:

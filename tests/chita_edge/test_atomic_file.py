@@ -45,3 +45,6 @@ def test_places_that_cannot_be_written_are_told_beforehand(tmp_path: Path) -> No
         with pytest.raises(UsageError, match=sentence):
             check_free(path, force=True)
     check_free(tmp_path / "new", force=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+    with pytest.raises(FileWriteError, match="could not be written"):
+        check_free(Path("/proc/new"), force=False)  # a folder in which nobody can make a file

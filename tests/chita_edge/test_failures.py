@@ -26,6 +26,7 @@ def _raiser(error: BaseException) -> object:
         (NotOnnxError("It is empty."), 1, "It is empty."),
         (SessionError("ORT refused."), 1, "ORT refused."),
         (KeyboardInterrupt(), 130, "Interrupted"),
+        (KeyboardInterrupt("It goes on from there."), 130, "It goes on from there."),
         (click.Abort(), 130, "Interrupted"),
         (MemoryError(), 1, "not enough memory"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "The disk is full (/x/y)"),

@@ -148,6 +148,10 @@ def test_uniform_allocation_and_chosen_weights() -> None:
         ({"allocation": "fair"}, "no allocation 'fair'"),
         ({"schedule": "steep"}, "no schedule 'steep'"),
         ({"sparsity": 0.99999999}, "leaves none"),
+        ({"allocation": "latency"}, "needs a cost table: the option cost_table"),
+        ({"cost_sparsity": 0.5}, "cost_sparsity is for the allocation flops or latency; this one is global"),
+        ({"structure": "filter", "cost_table": {"a": ((1.0, 1.0),)}}, "cost_table is for the allocation latency"),
+        ({"samples_per_row": 13}, "12 calibration images do not fill one row of 13 samples"),
     ],
 )
 def test_wrong_names_are_sentences(options: dict[str, object], message: str) -> None:
@@ -200,4 +204,4 @@ def test_budgets_of_multiplications_and_of_a_cost_table() -> None:
     other = prune(net, data, options.model_copy(update={"allocation": "latency", "cost_table": table})).masks
     assert all(torch.equal(mask, other[name]) for name, mask in masks.items())
     with pytest.raises(UsageError, match="name exactly the prunable weights"):
-        prune(net, data, options.model_copy(update={"cost_table": {"fc.weight": ((1.0, 1.0),)}}))
+        prune(net, data, options.model_copy(update={"allocation": "latency", "cost_table": {"fc": ((1.0, 1.0),)}}))

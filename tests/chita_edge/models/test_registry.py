@@ -25,14 +25,15 @@ def test_unknown_model_names_the_known_ones() -> None:
         get_model("mobilnet")
 
 
-def test_the_embedded_network_is_as_accurate_as_it_is_said_to_be() -> None:
+def test_the_embedded_network_is_as_accurate_in_torch_as_it_is_said_to_be() -> None:
+    """On a tenth of the test images; test_pipeline.py judges the exported network on all of them."""
     entry = get_model("mobilenet")
     model = entry.architecture().eval()
     assert entry.embedded_weights is not None
     load_weights(model, entry.embedded_weights)
-    test = datasets.load("fashion_mnist").test()
+    test = datasets.load("fashion_mnist").test(1000)
     with torch.inference_mode():
-        predicted = torch.cat([model(batch).argmax(1) for batch in test.images.split(250)])
+        predicted = torch.cat([model(batch).argmax(1) for batch in test.images.split(20)])
     assert (predicted == test.labels).float().mean().item() >= 0.93
 
 
