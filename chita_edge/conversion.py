@@ -40,9 +40,9 @@ def convert(
     """Move a pruned network into the configuration's structure and sparsity, losing as little as it can.
 
     The quadratic stays the one around the dense network. Supports are searched for from the pruned network's own, see
-    `chita_edge.pruning.conversion`; layers are then refitted and batch norm recalibrated as the method says. Whatever is
-    not prunable is the dense network's. The trace begins with the objective of what projecting by magnitude would give. For whole filters and channels the pruned
-    network is pruned further instead, as any other.
+    `chita_edge.pruning.conversion`; layers are then refitted and batch norm recalibrated as the method says. Whatever
+    is not prunable is the dense network's. The trace begins with the objective of what projecting by magnitude would
+    give. For whole filters and channels the pruned network is pruned further instead, as any other.
 
     Args:
         model: the dense network; not changed.
