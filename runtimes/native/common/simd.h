@@ -32,6 +32,7 @@
 #define CE_INLINE static inline __attribute__((always_inline))
 #define CE_NOINLINE static __attribute__((noinline))
 #define CE_UNROLL _Pragma("clang loop unroll(full)")
+#define CE_ONE_BY_ONE _Pragma("clang loop unroll(disable)")
 
 /* Has the address computed once: on x86 a multiply-add whose memory operand has an index register counts as two
  * instructions (measured: 2.75 instead of 3.6 a nanosecond). */

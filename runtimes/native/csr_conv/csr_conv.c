@@ -25,14 +25,29 @@ CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int v
     CE_UNROLL for (int v = 0; v < vectors; v += 16 / CE_LANES) __builtin_prefetch(to + (vectors + v) * CE_LANES, 0, 2);
 }
 
-/* Each output row of the tile to its place, without the padding columns between them. */
+/* Each output row of the tile to its place, without what is between them. */
 CE_INLINE void finish_windows(const tile_t *tile, uint32_t row, const vf *sum, const int vectors) {
   const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
-  CE_UNROLL for (int v = 0; v < vectors; ++v) ce_store(tile->spread + v * CE_LANES, sum[v]);
-  const int64_t out_w = tile->cut->out_w;
+  const int64_t out_w = tile->cut->out_w, pitch = tile->cut->windows.row;
   int64_t at = row * tile->y_plane + tile->out_row * out_w + tile->first;
+  if (pitch % CE_LANES == 0) { /* a vector is within a row */
+    int64_t column = 0;
+    CE_UNROLL for (int v = 0; v < vectors; ++v) {
+      const int n = (int)ce_min(CE_LANES, tile->count - column);
+      if (n > 0) {
+        vf value = sum[v];
+        if (tile->residual) value += ce_load_part(tile->residual + at + column, n);
+        ce_store_part(tile->y + at + column, ce_clip(value, lowest, highest), n);
+        ce_activate_stored(tile->y + at + column, n, tile->plan->activation);
+      }
+      column += CE_LANES;
+      if (column == pitch) column = 0, at += out_w;
+    }
+    return;
+  }
+  CE_UNROLL for (int v = 0; v < vectors; ++v) ce_store(tile->spread + v * CE_LANES, sum[v]);
   const float *from = tile->spread;
-  for (int64_t r = 0; r < tile->rows; ++r, at += out_w, from += tile->cut->planes.row) {
+  for (int64_t r = 0; r < tile->rows; ++r, at += out_w, from += pitch) {
     for (int64_t i = 0; i < tile->count; i += CE_LANES) {
       const int n = (int)ce_min(CE_LANES, tile->count - i);
       vf value = ce_load(from + i);
@@ -67,7 +82,7 @@ CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, 
     vf whole[MOST_VECTORS];
     CE_UNROLL for (int v = 0; v < vectors; ++v)
       whole[v] = end_sum(sum[r][v], k_tile ? *(const vf *)(waiting + v * CE_LANES) : bias);
-    if (k_tile + 1 == tile->plan->k_tiles && windows) finish_windows(tile, out, whole, vectors);
+    if (k_tile + 1 == tile->plan->k_tiles && windows && !tile->contiguous) finish_windows(tile, out, whole, vectors);
     else if (k_tile + 1 == tile->plan->k_tiles) finish_row(tile, out, whole, vectors);
     else CE_UNROLL for (int v = 0; v < vectors; ++v) *(vf *)(waiting + v * CE_LANES) = whole[v];
   }
@@ -79,7 +94,9 @@ CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows, c
   const int32_t m = plan->csr_rows;
   for (int32_t t = 0; t < plan->k_tiles; ++t) {
     const int32_t first = t * plan->channel_tile, channels = (int32_t)ce_min(plan->channel_tile, plan->g.in_channels - first);
-    if (windows) fill_windows(tile, first, channels);
+    if (windows)
+      fill_windows(&plan->g, &tile->cut->windows, tile->panel, tile->staging, tile->x + first * tile->x_plane, tile->x_plane,
+                   tile->in, channels, tile->out_row, tile->rows);
     else pack(tile, first, channels, vectors);
     for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
       size_t at = plan->starts[t * plan->blocks + block];
@@ -169,12 +186,15 @@ static int place(tile_t *tile, int64_t number) {
     tile->inputs = tile->panel;
     return (int)ce_ceil_div(tile->count, CE_LANES);
   }
-  tile->out_row = number / cut->row_tiles * cut->planes.rows;
-  tile->rows = ce_min(cut->planes.rows, cut->out_h - tile->out_row);
+  tile->out_row = number / cut->row_tiles * cut->rows;
+  tile->rows = ce_min(cut->rows, cut->out_h - tile->out_row);
   tile->first = number % cut->row_tiles * width;
   tile->count = ce_min(cut->out_w - tile->first, width);
   tile->inputs = tile->panel + tile->first;
-  return (int)ce_ceil_div((tile->rows - 1) * cut->planes.row + tile->count, CE_LANES);
+  const int64_t all = (tile->rows - 1) * cut->windows.row + tile->count;
+  tile->contiguous = cut->windows.row == cut->out_w;
+  if (tile->contiguous) tile->first += tile->out_row * cut->out_w, tile->count = all;
+  return (int)ce_ceil_div(all, CE_LANES);
 }
 
 /* A band as an image of its own: rows of a 1×1 convolution do not see each other. */
@@ -212,7 +232,7 @@ static void run_task(const void *plan_, const ce_run *whole, int task) {
   };
   if (plan->taps > 1) {
     find_offsets(plan, &cut, tile.offset);
-    ce_zero(scratch, l.panel);
+    prepare_windows(scratch, l.panel);
     ce_zero(tile.staging, l.staging);
   }
   for (int64_t unit = units * task / all, end = units * (task + 1) / all; unit < end;) {

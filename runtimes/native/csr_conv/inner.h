@@ -14,13 +14,20 @@
 #define CE_UNROLL_NON_ZEROS
 #endif
 
+/* What the inner loop reads besides the inputs, in registers: it is not to look for them again at each non-zero. */
+typedef struct nonzeros_t {
+  const element *values, *panel;
+  const uint16_t *index;
+  const int64_t *offset;
+} nonzeros_t;
+
 /* The non-zero number `at`, of all output rows of its group: the inputs are loaded once for all of them. */
-CE_INLINE void multiply(const tile_t *tile, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
+CE_INLINE void multiply(const nonzeros_t *all, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
                         const int windows) {
-  const uint16_t index = tile->plan->index[at];
-  const element *from = tile->inputs + (windows ? (size_t)tile->offset[index] : (size_t)index * (vectors * CE_LANES));
+  const uint16_t index = all->index[at];
+  const element *from = all->panel + (windows ? (size_t)all->offset[index] : (size_t)index * (vectors * CE_LANES));
   CE_ONE_REGISTER(from);
-  const element *values = tile->plan->values + at * group;
+  const element *values = all->values + at * group;
   sum_t weight[MOST_GROUP];
   CE_UNROLL for (int r = 0; r < group; ++r) weight[r] = (sum_t)values[r];
   CE_UNROLL for (int v = 0; v < vectors; ++v) {
@@ -33,12 +40,13 @@ CE_INLINE void multiply(const tile_t *tile, size_t at, sum_t (*sum)[MOST_VECTORS
  * next[r] is where row r begins, sum[r * group] where its sums are; counts fall from row to row. */
 CE_INLINE void accumulate(const tile_t *tile, const row_t *row, size_t *next, sum_t (*sum)[MOST_VECTORS], const int vectors,
                           const int rows, const int group, const int windows) {
+  const nonzeros_t all = {tile->plan->values, tile->inputs, tile->plan->index, tile->offset};
   const uint32_t common = row[rows - 1].count;
   CE_UNROLL_NON_ZEROS for (uint32_t i = 0; i < common; ++i)
-    CE_UNROLL for (int r = 0; r < rows; ++r) multiply(tile, next[r]++, sum + r * group, vectors, group, windows);
+    CE_UNROLL for (int r = 0; r < rows; ++r) multiply(&all, next[r]++, sum + r * group, vectors, group, windows);
   CE_UNROLL for (int r = 0; r < rows - 1; ++r)
     for (uint32_t i = common; i < row[r].count; ++i)
-      multiply(tile, next[r]++, sum + r * group, vectors, group, windows);
+      multiply(&all, next[r]++, sum + r * group, vectors, group, windows);
 }
 
 #endif

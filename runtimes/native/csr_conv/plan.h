@@ -9,7 +9,13 @@
 
 /* Columns of a 1×1 convolution whose inputs are in L1 at a time; in L2 where several rows share each load. */
 #define K_TILE(group) (128 * (group))
-#define CHANNEL_TILE 32   /* input channels, with larger windows */
+/* Input channels, with larger windows. Where a channel is copied once for each column of the window (csr_conv/windows.h), few
+ * of them fit L1; layers of few channels have large images, of which a tile needs more. */
+#if defined(CE_MASKED_LOADS)
+#define CHANNEL_TILE(channels) ((channels) <= 32 ? 8 : 16)
+#else
+#define CHANNEL_TILE(channels) 32
+#endif
 #define MOST_COLUMNS 65536 /* of a K tile: an index is 16 bits */
 #define MAX_BLOCKS 8
 #define ROWS_A_BLOCK 128
@@ -50,7 +56,7 @@ typedef struct plan_t {
 static inline int32_t group_of(int32_t block) { return (int32_t)ce_min(block, MOST_GROUP); }
 
 static inline int32_t channel_tile(const ce_conv_geometry *g, int32_t group) {
-  return g->kernel_h * g->kernel_w == 1 ? K_TILE(group) : CHANNEL_TILE;
+  return g->kernel_h * g->kernel_w == 1 ? K_TILE(group) : CHANNEL_TILE(g->in_channels);
 }
 
 static inline int32_t k_tile_count(const ce_conv_geometry *g, int32_t group) {

@@ -7,8 +7,8 @@
 #ifndef CE_CSR_CONV_TILES_H
 #define CE_CSR_CONV_TILES_H
 
-#include "common/planes.h"
 #include "csr_conv/plan.h"
+#include "csr_conv/windows.h"
 
 /* In L1; where several rows share each load, L2 is fast enough. */
 #define PANEL_BYTES(group) (((group) == 4 ? 192 : 32 * (group)) * 1024)
@@ -24,22 +24,26 @@
 #define MOST_OF_GROUP(group) ((group) == 2 ? 6 : 8)
 #endif
 #define FEWEST_VECTORS (MOST_VECTORS / 2)
+#define WINDOW_BYTES (64 * 1024) /* of a panel with larger windows */
 
 /* The same for any number of threads. */
 typedef struct cut_t {
   int64_t pixels, out_h, out_w;
   int64_t tiles, row_tiles; /* of an image; of a strip of rows (larger windows) */
   int vectors;              /* of a full tile */
-  ce_planes planes;         /* of a channel (larger windows) */
+  int64_t rows;             /* of a strip */
+  windows_t windows;        /* larger windows */
 } cut_t;
 
 static void cut_windows(const plan_t *plan, ce_shape shape, cut_t *cut) {
-  const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = ce_cut_planes(&plan->g, shape, 1, 1).row;
+  const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = windows_of(&plan->g, shape, 1).row;
   int64_t rows = cut->out_w > most ? 1 : ce_min(cut->out_h, (most - cut->out_w) / row + 1);
+  const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile);
+  while (rows > 1 && windows_of(&plan->g, shape, rows).channel * channels * 4 > WINDOW_BYTES) --rows;
   const int64_t strips = ce_ceil_div(cut->out_h, ce_max(rows, 1));
-  rows = ce_ceil_div(cut->out_h, ce_max(strips, 1));
-  cut->planes = ce_cut_planes(&plan->g, shape, rows, 1);
-  const int64_t all = ce_ceil_div((rows - 1) * row + cut->out_w, CE_LANES);
+  cut->rows = ce_ceil_div(cut->out_h, ce_max(strips, 1));
+  cut->windows = windows_of(&plan->g, shape, cut->rows);
+  const int64_t all = ce_ceil_div((cut->rows - 1) * row + cut->out_w, CE_LANES);
   cut->vectors = (int)ce_ceil_div(all, ce_ceil_div(all, MOST_OF_GROUP(plan->group)));
   cut->row_tiles = ce_ceil_div(all, cut->vectors);
   cut->tiles = strips * cut->row_tiles;
@@ -70,10 +74,10 @@ typedef struct layout_t {
 static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
   const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile), width = (int64_t)cut->vectors * CE_LANES;
   layout_t l = {0};
-  l.panel = channels * (plan->taps > 1 ? cut->planes.total : width);
+  l.panel = channels * (plan->taps > 1 ? cut->windows.channel : width);
   if (plan->taps > 1) l.offsets = 2 * channels * plan->taps, l.spread = width + CE_LANES;
   if (plan->k_tiles > 1) l.sums = plan->g.out_channels * width;
-  if (plan->taps > 1 && sizeof(element) < 4) l.staging = (int64_t)ce_round_up((size_t)cut->planes.total, 16);
+  if (plan->taps > 1 && sizeof(element) < 4) l.staging = (int64_t)ce_round_up((size_t)cut->windows.channel, 16);
   l.panel = (int64_t)ce_round_up((size_t)l.panel * sizeof(element) / 4, 16);
   l.offsets = (int64_t)ce_round_up((size_t)l.offsets, 16);
   l.spread = (int64_t)ce_round_up((size_t)l.spread, 16);
@@ -98,6 +102,7 @@ typedef struct tile_t {
   int64_t out_row, rows; /* output rows of this tile (larger windows); `first` is then a column of theirs */
   int32_t block_begin, block_end;
   int fetch_ahead;
+  int contiguous; /* larger windows: the pixels are one run of floats in y, as with 1×1, and `first` is the first of them */
 } tile_t;
 
 CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels, const int vectors) {
@@ -127,24 +132,12 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
   }
 }
 
-CE_NOINLINE void fill_windows(const tile_t *tile, int32_t first_channel, int32_t channels) {
-  const ce_planes *p = &tile->cut->planes;
-  const int64_t x_plane = tile->x_plane;
-  for (int32_t c = 0; c < channels; ++c) {
-    element *to = tile->panel + c * p->total;
-    float *planes = sizeof(element) < 4 ? tile->staging : (float *)to;
-    ce_fill_planes(&tile->plan->g, p, planes, tile->x + (first_channel + c) * x_plane, tile->in, tile->out_row, tile->rows);
-    if (sizeof(element) < 4)
-      for (int64_t i = 0; i < p->total; i += CE_LANES) put_inputs(to + i, ce_load(planes + i));
-  }
-}
-
 static void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {
   const ce_conv_geometry *g = &plan->g;
   for (int64_t c = 0; c < ce_min(g->in_channels, plan->channel_tile); ++c)
     for (int32_t kh = 0; kh < g->kernel_h; ++kh)
       for (int32_t kw = 0; kw < g->kernel_w; ++kw)
-        *offset++ = c * cut->planes.total + ce_tap_offset(g, &cut->planes, kh, kw);
+        *offset++ = c * cut->windows.channel + window_offset(g, &cut->windows, kh, kw);
 }
 
 #endif

@@ -1,0 +1,155 @@
+/* The inputs of a tile for windows larger than 1×1: some output rows' worth of every channel, in which a tap of all of the
+ * tile's pixels is one run of floats at a fixed offset.
+ *
+ * A load that crosses a cache line costs twice one that does not. So, where a load of some lanes is cheap, a channel is copied
+ * once for each kw, shifted by it, with zeros for what is outside of the image and rows of a whole number of vectors: then
+ * every tap of every pixel is aligned. With the short vectors of other ISAs few loads cross a line, and all taps of a row
+ * share one copy (common/planes.h).
+ */
+#ifndef CE_CSR_CONV_WINDOWS_H
+#define CE_CSR_CONV_WINDOWS_H
+
+#include "common/planes.h"
+#include "csr_conv/element.h"
+
+#if defined(CE_MASKED_LOADS)
+
+typedef struct windows_t {
+  int64_t out_w;
+  int64_t rows;    /* most output rows of a tile */
+  int64_t row;     /* floats from one output row to the next */
+  int64_t copy;    /* floats of a copy; copies of a channel are [stride_h][kernel_w] */
+  int64_t channel; /* floats of a channel */
+} windows_t;
+
+/* Floats from one output row to the next: half a vector where a whole one would hardly be filled. */
+static inline int64_t window_row(int64_t out_w) {
+  const int64_t whole = (int64_t)ce_round_up((size_t)out_w, CE_LANES), half = (int64_t)ce_round_up((size_t)out_w, CE_LANES / 2);
+  return whole * 4 > out_w * 5 ? half : whole;
+}
+
+static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows) {
+  windows_t w = {.out_w = ce_out_w(g, in), .rows = rows};
+  w.row = window_row(w.out_w);
+  const int64_t all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h / g->stride_h;
+  w.copy = (int64_t)ce_round_up((size_t)(all * w.row + CE_LANES), CE_LANES);
+  w.channel = g->stride_h * g->kernel_w * w.copy;
+  return w;
+}
+
+static inline int64_t window_offset(const ce_conv_geometry *g, const windows_t *w, int64_t kh, int64_t kw) {
+  const int64_t u = kh * g->dilation_h;
+  return (u % g->stride_h * g->kernel_w + kw) * w->copy + u / g->stride_h * w->row;
+}
+
+/* Which lanes of a vector of output columns have an input inside of the image; with stride 2, of the two vectors whose even
+ * lanes they are. */
+typedef struct lanes_t {
+  ce_mask first, second;
+} lanes_t;
+
+CE_INLINE lanes_t lanes_of(int64_t begin, int64_t end, int64_t stride) {
+  if (stride == 1) return (lanes_t){.first = ce_lanes(begin, end)};
+  return (lanes_t){ce_lanes(2 * begin, 2 * end - 1), ce_lanes(2 * begin - CE_LANES, 2 * end - 1 - CE_LANES)};
+}
+
+CE_INLINE vf load_window(const float *from, const lanes_t *lanes, const int stride) {
+  const vf a = ce_load_lanes(from, lanes->first);
+  return stride == 1 ? a : __builtin_shufflevector(a, ce_load_lanes(from + CE_LANES, lanes->second), CE_EVEN);
+}
+
+typedef struct rows_t {
+  int64_t all, begin, end; /* rows; those outside of [begin, end) are padding */
+  int64_t to_step, from_step;
+} rows_t;
+
+/* `wide` vectors of each row of a channel. */
+CE_INLINE void fill_columns(float *to, const float *from, const rows_t *rows, const lanes_t *lanes, const int wide,
+                            const int stride) {
+  int64_t r = 0;
+  for (; r < rows->begin; ++r, to += rows->to_step)
+    CE_UNROLL for (int v = 0; v < wide; ++v) ce_store(to + v * CE_LANES, (vf)0.0f);
+  from += rows->begin * rows->from_step;
+  CE_ONE_BY_ONE for (; r < rows->end; ++r, to += rows->to_step, from += rows->from_step)
+    CE_UNROLL for (int v = 0; v < wide; ++v)
+      ce_store(to + v * CE_LANES, load_window(from + v * CE_LANES * stride, lanes + v, stride));
+  for (; r < rows->all; ++r, to += rows->to_step)
+    CE_UNROLL for (int v = 0; v < wide; ++v) ce_store(to + v * CE_LANES, (vf)0.0f);
+}
+
+/* The same for any stride: `wide` columns, of which [begin, end) have an input. */
+CE_INLINE void gather_columns(float *to, const float *from, const rows_t *rows, int64_t begin, int64_t end, int64_t wide,
+                              int64_t stride) {
+  for (int64_t r = 0; r < rows->all; ++r, to += rows->to_step, from += rows->from_step) {
+    const int inside = r >= rows->begin && r < rows->end;
+    for (int64_t i = 0; i < wide; ++i) to[i] = inside && i >= begin && i < end ? from[i * stride] : 0;
+  }
+}
+
+/* What `rows` output rows from out_row on read of some channels. A vector of a row may end in the next one: rows are written
+ * in ascending order. */
+CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, float *panel, float *staging, const float *x,
+                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
+  (void)staging;
+  const int64_t sh = g->stride_h, sw = g->stride_w;
+  rows_t r = {.all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h / sh, .to_step = w->row, .from_step = sh * in.w};
+  for (int64_t phase = 0; phase < ce_min(sh, ce_input_rows(g, 1)); ++phase) {
+    const int64_t first = out_row * sh + phase - g->pad_top; /* image row of row 0 of this phase */
+    r.end = ce_min(r.all, ce_steps(in.h - first, sh)), r.begin = ce_min(r.end, ce_steps(-first, sh));
+    for (int64_t kw = 0; kw < g->kernel_w; ++kw) {
+      const int64_t left = kw * g->dilation_w - g->pad_left; /* image column of output column 0 */
+      const int64_t low = ce_steps(-left, sw), high = ce_min(w->out_w, ce_steps(in.w - left, sw));
+      float *copy = panel + (phase * g->kernel_w + kw) * w->copy;
+      const float *image = x + first * in.w + left;
+      for (int64_t j = 0; j < w->row; j += 2 * CE_LANES) {
+        const int64_t second = j + CE_LANES;
+        const lanes_t lanes[2] = {lanes_of(low - j, high - j, sw), lanes_of(low - second, high - second, sw)};
+        float *to = copy + j;
+        const float *from = image + j * sw;
+        for (int64_t c = 0; c < channels; ++c, to += w->channel, from += x_plane)
+          if (sw > 2) gather_columns(to, from, &r, low - j, high - j, ce_min(w->row - j, 2 * CE_LANES), sw);
+          else if (second >= w->row && sw == 1) fill_columns(to, from, &r, lanes, 1, 1);
+          else if (second >= w->row) fill_columns(to, from, &r, lanes, 1, 2);
+          else if (sw == 1) fill_columns(to, from, &r, lanes, 2, 1);
+          else fill_columns(to, from, &r, lanes, 2, 2);
+      }
+    }
+  }
+}
+
+CE_INLINE void prepare_windows(float *panel, int64_t floats) { (void)panel, (void)floats; }
+
+#else
+
+typedef struct windows_t {
+  ce_planes planes;
+  int64_t row, channel;
+} windows_t;
+
+static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows) {
+  const ce_planes planes = ce_cut_planes(g, in, rows, 1);
+  return (windows_t){planes, planes.row, planes.total};
+}
+
+static inline int64_t window_offset(const ce_conv_geometry *g, const windows_t *w, int64_t kh, int64_t kw) {
+  return ce_tap_offset(g, &w->planes, kh, kw);
+}
+
+/* What `rows` output rows from out_row on read of some channels; staging is a channel in float32, where elements are not. */
+CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, element *panel, float *staging, const float *x,
+                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
+  for (int64_t c = 0; c < channels; ++c) {
+    element *to = panel + c * w->channel;
+    float *planes = sizeof(element) < 4 ? staging : (float *)to;
+    ce_fill_planes(g, &w->planes, planes, x + c * x_plane, in, out_row, rows);
+    if (sizeof(element) < 4)
+      for (int64_t i = 0; i < w->channel; i += CE_LANES) put_inputs(to + i, ce_load(planes + i));
+  }
+}
+
+/* The padding is written once. */
+CE_INLINE void prepare_windows(float *panel, int64_t floats) { ce_zero(panel, floats); }
+
+#endif
+
+#endif
