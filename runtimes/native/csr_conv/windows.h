@@ -86,8 +86,8 @@ CE_INLINE void gather_columns(float *to, const float *from, const rows_t *rows, 
   }
 }
 
-/* What `rows` output rows from out_row on read of some channels. A vector of a row may end in the next one: rows are written
- * in ascending order. */
+/* What `rows` output rows from out_row on read of some channels. A vector of a row may end in the next one, and is
+ * written before what belongs there: the last columns come first, and rows in ascending order. */
 CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, float *panel, float *staging, const float *x,
                               int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
   (void)staging;
@@ -101,7 +101,7 @@ CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, flo
       const int64_t low = ce_steps(-left, sw), high = ce_min(w->out_w, ce_steps(in.w - left, sw));
       float *copy = panel + (phase * g->kernel_w + kw) * w->copy;
       const float *image = x + first * in.w + left;
-      for (int64_t j = 0; j < w->row; j += 2 * CE_LANES) {
+      for (int64_t j = (w->row - 1) / (2 * CE_LANES) * (2 * CE_LANES); j >= 0; j -= 2 * CE_LANES) {
         const int64_t second = j + CE_LANES;
         const lanes_t lanes[2] = {lanes_of(low - j, high - j, sw), lanes_of(low - second, high - second, sw)};
         float *to = copy + j;
