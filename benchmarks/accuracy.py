@@ -27,7 +27,7 @@ from chita_edge.calibration import GradientMatrix
 from chita_edge.datasets import LabelledImages, load
 from chita_edge.models import get_model, load_weights
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind
+from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
 from chita_edge.pruning import ALLOCATIONS
 from chita_edge.pruning_api import calibration_gradients, prune
 
@@ -61,11 +61,11 @@ def measure(
     for seed in range(seeds):
         calibration = data.calibration(images, seed)
         config = PruneConfig(seed=seed)
-        gradients: dict[str, GradientMatrix] = {}
+        gradients: dict[tuple[str, int], GradientMatrix] = {}
         for sparsity, allocation, method in itertools.product(sparsities, allocations, methods):
             choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
             wanted = config.model_copy(update=choice)
-            kind = curvature_kind(wanted)
+            kind = curvature_kind(wanted), gradient_views(wanted)
             if METHODS[method].stages == 1 and kind not in gradients:
                 gradients[kind] = calibration_gradients(model, calibration, names, wanted)
             started = time.perf_counter()

@@ -2,7 +2,7 @@
 
     python benchmarks/pruning.py --weights resnet20_cifar10.pt --data cifar10.npz [--methods chita_bso default]
         [--sparsities 0.5 0.7 0.8 0.9] [--structures unstructured] [--seeds 5] [--first-seed 0]
-        [--curvature loss] [--json FILE]
+        [--allocation uniform] [--curvature loss] [--json FILE]
 
 ``--weights`` is a state dict of `ResNet20Cifar`; ``--data`` an npz with ``x_calib``, ``y_calib``, ``x_val``, ``y_val``
 (uint8 NHWC images, integer labels). A seed draws the calibration images; accuracy is that on ``x_val``, with no
@@ -33,8 +33,8 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind
-from chita_edge.pruning import PATTERNS
+from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
+from chita_edge.pruning import ALLOCATIONS, PATTERNS
 from chita_edge.pruning_api import calibration_gradients, prune
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465])[:, None, None]
@@ -93,19 +93,25 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         wanted = [
             key
             for key in itertools.product(arguments.methods, arguments.structures, arguments.sparsities, [seed])
-            if key not in done
+            if (_called(key[0], arguments), *key[1:]) not in done
         ]
         chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[: arguments.images]
         calibration = LabelledImages(source.images[chosen], source.labels[chosen])
         config = PruneConfig(seed=seed, gradient_samples=None, gradient_batch=50, recalibration_views=4)
-        gradients, kind = None, ""
+        gradients, kind = None, ("", 0)
         for method, structure, sparsity, _ in wanted:
             staged = METHODS[method].stages > 1
-            options = {"method": method, "sparsity": sparsity, "structure": structure}
+            options = {
+                "method": method,
+                "sparsity": sparsity,
+                "structure": structure,
+                "allocation": arguments.allocation,
+            }
             options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
             how = config.model_copy(update=options)
-            if not staged and (gradients is None or kind != curvature_kind(how)):
-                gradients, kind = None, curvature_kind(how)  # the old ones go first
+            wanted_kind = curvature_kind(how), gradient_views(how)
+            if not staged and (gradients is None or kind != wanted_kind):
+                gradients, kind = None, wanted_kind  # the old ones go first
                 gradients = calibration_gradients(model, calibration, names, how)
             result = prune(
                 model,
@@ -118,13 +124,20 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             figures = result.figures
             seconds = figures.seconds["solve"] + figures.seconds.get("reconstruct", 0.0)
             score = accuracy(result.model, validation)
-            rows.append(_row(method, structure, sparsity, seed, score, figures.objective, seconds))
+            called = _called(method, arguments)
+            rows.append(_row(called, structure, sparsity, seed, score, figures.objective, seconds))
             write_rows(arguments.json, rows)
             console.print(
-                f"seed {seed}, {structure} {sparsity:.0%}, {method}: {score:.2f} %, "
+                f"seed {seed}, {structure} {sparsity:.0%}, {called}: {score:.2f} %, "
                 f"objective {figures.objective:.1f}, {seconds:.1f} s"
             )
     return rows
+
+
+def _called(method: str, arguments: argparse.Namespace) -> str:
+    """What the rows call it: budgets other than the global one are named, and gradients other than its own."""
+    others = [arguments.allocation] * (arguments.allocation != "global") + [arguments.curvature or ""]
+    return ", ".join(filter(None, [method, *others]))
 
 
 def _row(
@@ -173,6 +186,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--allocation", choices=list(ALLOCATIONS), default="global")
     parser.add_argument(
         "--curvature", choices=["loss", "logits"], help="what gradients are of; by default the method's"
     )
