@@ -7,8 +7,8 @@
 ``--weights`` is a state dict of `ResNet20Cifar`; ``--data`` an npz with ``x_calib``, ``y_calib``, ``x_val``, ``y_val``
 (uint8 NHWC images, integer labels). A seed draws the calibration images; accuracy is that on ``x_val``, with no
 training. All weights but those of the shortcuts' convolutions are pruned; batch norm is recalibrated on four views
-where that brings the network closer to the dense one. ``solver_seconds`` are of the processor, and count solving and
-refitting. ``--curvature`` replaces what a method's gradients are of, see `PruneConfig`.
+where that brings the network closer to the dense one. ``solver_seconds`` are of the processor, and count solving, with
+every ridge that is tried, and refitting. ``--curvature`` replaces what a method's gradients are of, see `PruneConfig`.
 With ``--json`` each row is written as it is found, and a later run with the same file adds only those that are missing.
 """
 
