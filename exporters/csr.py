@@ -95,11 +95,17 @@ def from_dense(weight: Array, block_rows: int = 1) -> Csr:
 
 
 def find_blocks(weight: Array) -> int:
-    """Rows of the largest blocks in which the weight, if it has zeros, takes no more bytes than row by row; else 1."""
+    """Rows of the largest blocks that leave out at least half of the weight's zeros and take no more bytes; else 1.
+
+    Without the first rule a weight with a few scattered zeros would be in blocks that leave out none.
+    """
     plain = from_dense(weight)
-    for rows in BLOCKS if 0 < plain.nnz < weight.size else ():
-        if weight.shape[0] % rows == 0 and from_dense(weight, rows).nbytes <= plain.nbytes:
-            return rows
+    zeros = weight.size - plain.nnz
+    for rows in BLOCKS if plain.nnz and zeros else ():
+        if weight.shape[0] % rows == 0:
+            blocks = from_dense(weight, rows)
+            if 2 * (weight.size - blocks.values.size) >= zeros and blocks.nbytes <= plain.nbytes:
+                return rows
     return 1
 
 

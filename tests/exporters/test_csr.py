@@ -60,6 +60,10 @@ def test_blocks_are_only_found_where_they_save_bytes() -> None:
     weight[2:4, :100] = 0
     weight[4:6, 100:300] = 1
     assert csr.find_blocks(weight) == 2
+    scattered = np.ones((8, 64), np.float32)
+    scattered[np.arange(8), np.arange(8)] = 0
+    assert csr.from_dense(scattered, 4).nbytes < csr.from_dense(scattered).nbytes
+    assert csr.find_blocks(scattered) == 1  # smaller, but the blocks leave out none of the zeros
     assert csr.find_blocks(np.ones((7, 9), np.float32)) == 1  # no whole number of blocks
     assert csr.find_blocks(np.zeros((8, 9), np.float32)) == csr.find_blocks(np.ones((8, 9), np.float32)) == 1
 
