@@ -29,7 +29,8 @@ def reported(run: Callable[[], object]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        return _say(str(interrupt) or "Interrupted; nothing was written.", INTERRUPTED)
+        told = str(interrupt.__cause__ or interrupt)  # click turns the one into the other
+        return _say(told or "Interrupted; nothing was written.", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`| head`). Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

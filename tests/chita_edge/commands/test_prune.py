@@ -166,3 +166,15 @@ def test_an_end_before_the_end_leaves_no_file(
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_interrupted_with_a_state_folder_it_says_how_to_go_on(
+    files: list[str], chita_edge: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chita_edge.prune_to_file.prune_to_file", interrupt)
+    done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--resume", "state")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "sparse.pt was not written. The same command goes on from what is in state." in done.stderr

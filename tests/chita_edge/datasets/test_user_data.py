@@ -33,9 +33,10 @@ def test_bytes_are_normalised_and_put_in_the_networks_order(tmp_path: Path) -> N
     assert (len(data.validation), data.validation.labels.dtype) == (3, torch.int64)
 
 
-def test_floats_are_taken_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["<f4", ">f4"])
+def test_floats_are_taken_as_they_are(tmp_path: Path, dtype: str) -> None:
     x = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32)
-    data = _load(tmp_path, x=x)
+    data = _load(tmp_path, x=x.astype(dtype))
     assert torch.equal(data.images, torch.from_numpy(x))
     assert data.labels is None
     assert data.validation is None
