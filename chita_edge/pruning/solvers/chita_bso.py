@@ -11,7 +11,8 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import Work, each
 from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.block_search import LARGEST_HESSIAN, Found, search_block, search_blocks
+from chita_edge.pruning.solvers.block_group import Blocks, search_blocks
+from chita_edge.pruning.solvers.block_search import LARGEST_HESSIAN, search_block
 from chita_edge.pruning.solvers.blocks import block_bounds
 from chita_edge.pruning.solvers.solver import Solution
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
     from chita_edge.pruning.columns import Results
     from chita_edge.pruning.problem import Problem
+    from chita_edge.pruning.solvers.block_group import Found
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ChitaBso:
 
     block: int = 500
     rounds: int = 10
-    together: int = 8
+    together: int = 16
     name: str = "chita_bso"
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
@@ -80,16 +82,11 @@ class ChitaBso:
             Work(
                 group[0][0],
                 group[-1][1],
-                _Blocks(
-                    tuple(
-                        _Block(
-                            first - group[0][0],
-                            dense[first:last].clone(),
-                            mask[first:last].clone(),
-                            constraint.part(number, first, last, kept[first, last]),
-                        )
-                        for first, last in group
-                    ),
+                _Group(
+                    dense[group[0][0] : group[-1][1]].clone(),
+                    mask[group[0][0] : group[-1][1]].clone(),
+                    tuple((first - group[0][0], last - group[0][0]) for first, last in group),
+                    tuple(constraint.part(number, first, last, kept[first, last]) for first, last in group),
                     problem.first_order,
                     problem.damping,
                     self.rounds,
@@ -98,76 +95,61 @@ class ChitaBso:
             for group in groups
         )
         for group, found in zip(groups, each(layer.gradients, works), strict=True):
-            sizes = [last - first for first, last in group]
-            parts = torch.split(found["weights"], sizes), torch.split(found["mask"], sizes)
-            for (first, last), *part in zip(group, *parts, strict=True):
-                weights[first:last], mask[first:last] = part
+            first, last = group[0][0], group[-1][1]
+            weights[first:last], mask[first:last] = found["weights"], found["mask"]
             values += found["values"]
             moved += found["moved"]
-            if group[-1][1] < len(mask):
-                progress("solve", begin + group[-1][1], problem.dense.numel())
+            if last < len(mask):
+                progress("solve", begin + last, problem.dense.numel())
         return {"weights": weights, "mask": mask, "moved": moved, "values": values}
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Where a block begins in its group's columns, its w̄, a mask of its set, and the set."""
+class _Group:
+    """Solve some blocks: weights, masks, how far they move the residual, the sum of their values before and after.
 
-    first: int
+    Attributes:
+        dense: w̄ of the blocks, and of those between them that lose nothing, (m,).
+        mask: bool (m,), a mask of the blocks' sets.
+        bounds: where in those the blocks are.
+        parts: their sets.
+        first_order: φ.
+        damping: nλ.
+        rounds: most supports tried in a block.
+    """
+
     dense: torch.Tensor
     mask: torch.Tensor
-    part: Constraint
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Solve some blocks: weights, masks, how far they move the residual, the sum of their values before and after."""
-
-    blocks: tuple[_Block, ...]
+    bounds: tuple[tuple[int, int], ...]
+    parts: tuple[Constraint, ...]
     first_order: float
     damping: float
     rounds: int
 
     def __call__(self, columns: torch.Tensor) -> Results:
-        samples = columns.shape[1]
-        offset = torch.full((samples,), self.first_order)
-        quadratics = [
-            Quadratic(
-                columns[block.first : block.first + len(block.dense)],
-                block.dense,
-                offset,
-                self.damping,
-                constant=-0.5 * samples * self.first_order**2,
-            )
-            for block in self.blocks
-        ]
-        found = self._search(quadratics)
+        weights, mask = self.dense * self.mask, self.mask.clone()
+        solved = self._search(columns)
+        for (first, last), found in solved:
+            weights[first:last], mask[first:last] = found.weights, found.mask
         return {
-            "weights": torch.cat([point.weights for point in found]),
-            "mask": torch.cat([point.mask for point in found]),
-            "moved": torch.stack([point.residual for point in found]).sum(0) - len(found) * offset,
-            "values": torch.tensor([(point.before, point.objective) for point in found], dtype=torch.float64).sum(0),
+            "weights": weights,
+            "mask": mask,
+            "moved": torch.stack([found.moved for _, found in solved]).sum(0),
+            "values": torch.tensor([(found.before, found.objective) for _, found in solved], dtype=torch.float64).sum(
+                0
+            ),
         }
 
-    def _search(self, quadratics: list[Quadratic]) -> list[Found]:
-        """The blocks' solutions; unstructured ones are searched together."""
-        found: dict[int, Found] = {}
-        together = []
-        for number, (block, quadratic) in enumerate(zip(self.blocks, quadratics, strict=True)):
-            if not block.mask.any():
-                weights = torch.zeros_like(block.dense)
-                residual = quadratic.residual(weights)
-                value = quadratic.objective_at(weights, residual)
-                found[number] = Found(weights, block.mask, residual, value, value)
-            elif block.part.pattern.rows == 0 and len(block.mask) <= LARGEST_HESSIAN:
-                together.append(number)
-            else:
-                found[number] = search_block(quadratic, block.mask, block.part, self.rounds)
-        if together:
-            points = search_blocks(
-                [quadratics[number] for number in together],
-                [self.blocks[number].mask for number in together],
-                self.rounds,
-            )
-            found.update(zip(together, points, strict=True))
-        return [found[number] for number in range(len(quadratics))]
+    def _search(self, columns: torch.Tensor) -> list[tuple[tuple[int, int], Found]]:
+        """What is found where; unstructured blocks are searched together."""
+        offset = torch.full((columns.shape[1],), self.first_order)
+        constant = -0.5 * len(offset) * self.first_order**2
+        longest = max(last - first for first, last in self.bounds)
+        if self.parts[0].pattern.rows == 0 and longest <= LARGEST_HESSIAN:
+            blocks = Blocks(columns, self.dense, self.bounds, offset, self.damping, constant)
+            return [((0, len(self.dense)), search_blocks(blocks, self.mask, self.rounds))]
+        solved = []
+        for (first, last), part in zip(self.bounds, self.parts, strict=True):
+            quadratic = Quadratic(columns[first:last], self.dense[first:last], offset, self.damping, constant)
+            solved.append(((first, last), search_block(quadratic, self.mask[first:last], part, self.rounds)))
+        return solved

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     Project = Callable[[torch.Tensor], torch.Tensor]
 
 LEAST_SHARE = 0.1
+# LAPACK takes systems of up to 128 rows one row after another, at a quarter of the speed of larger ones: those of
+# nearly as many rows are filled up.
+_SLOW = 96
+_FAST = 129
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def splice(
     half = 0.5 * hessian.diagonal()
     gains = 0.25 / half
     pulled = torch.mv(hessian, dense) - slope
-    point = _minimum(hessian, pulled, mask)
+    point = minimum(hessian, pulled, mask)
     if point is None:
         return None
     share = 1.0
@@ -63,7 +67,7 @@ def splice(
         support = project(torch.add(worth, gain, alpha=share**2))
         if torch.equal(support, point.mask):
             break
-        found = _minimum(hessian, pulled, support)
+        found = minimum(hessian, pulled, support)
         fresh = found is not None and found.value < point.value
         if fresh:
             assert found is not None  # noqa: S101 (that is what fresh says)
@@ -72,24 +76,50 @@ def splice(
             share *= 0.5
             if share < LEAST_SHARE:
                 break
-    return Spliced(point.mask, point.weights, point.factor)
+    return point.spliced()
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
+    """The minimum on a support.
+
+    Attributes:
+        mask: the support, (m,).
+        inside: its indices, (k,).
+        weights: there, (k,).
+        factor: lower Cholesky factor of the Hessian on it, (k, k).
+        value: the minimum up to a constant.
+    """
+
     mask: torch.Tensor
     inside: torch.Tensor
     weights: torch.Tensor
     factor: torch.Tensor
     value: float
 
+    def spliced(self) -> Spliced:
+        """What `splice` hands out of it."""
+        return Spliced(self.mask, self.weights, self.factor)
 
-def _minimum(hessian: torch.Tensor, pulled: torch.Tensor, mask: torch.Tensor) -> _Point | None:
-    """The minimum on a support, and its value up to a constant."""
+
+def minimum(hessian: torch.Tensor, pulled: torch.Tensor, mask: torch.Tensor) -> Point | None:
+    """The minimum of ½wᵀHw − bᵀw on a support; None where H is not definite there.
+
+    Args:
+        hessian: H, (m, m).
+        pulled: b, (m,).
+        mask: bool (m,).
+    """
     inside = mask.nonzero()[:, 0]
-    factor, failed = torch.linalg.cholesky_ex(hessian.index_select(0, inside).index_select(1, inside))
+    count = len(inside)
+    system = hessian.index_select(0, inside).index_select(1, inside)
+    if _SLOW <= count < _FAST:
+        filled = torch.eye(_FAST)
+        filled[:count, :count] = system
+        system = filled
+    factor, failed = torch.linalg.cholesky_ex(system)
     if int(failed):
         return None
-    right = pulled.index_select(0, inside)
+    factor, right = factor[:count, :count], pulled.index_select(0, inside)
     solved = torch.cholesky_solve(right[:, None], factor)[:, 0]
-    return _Point(mask, inside, solved, factor, -0.5 * float(right.dot(solved)))
+    return Point(mask, inside, solved, factor, -0.5 * float(right.dot(solved)))
