@@ -54,7 +54,7 @@ class Run(ctypes.Structure):
         ("shape", Shape),
         *((name, ctypes.c_void_p) for name in ("x", "residual", "y", "scratch")),
         ("threads", ctypes.c_int32),
-        ("band", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("band", "feed")),
     ]
 
 

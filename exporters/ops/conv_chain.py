@@ -21,7 +21,7 @@ from exporters.ops.dense_conv import DENSE_CONV
 from exporters.ops.depthwise_conv import DEPTHWISE_CONV
 
 STAGES = {"S": DENSE_CONV, "D": DEPTHWISE_CONV, "P": CSR_CONV, "A": CSR_CONV_ADD}
-PATTERNS = ("DP", "DPDP", "SDP", "SDPDP", "SDPPDP", "PDP", "PDA")
+PATTERNS = ("DP", "DA", "DPDP", "SDP", "SDPDP", "SDPPDP", "PDP", "PDA")
 
 
 def _stage_nodes(part: Part, source: str, out: str) -> list[onnx.NodeProto]:

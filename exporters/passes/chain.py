@@ -1,8 +1,9 @@
 """DepthwiseConv → CsrConv and other runs of our convolutions → one ConvChain….
 
-Requires: Sparsify. Ensures: the same network, in which runs of nodes whose activations exceed the target's cache are
-one node each. A run ends where an activation has another reader or leaves the network. Which runs: those that together
-keep the most bytes out of memory, by dynamic programming over each maximal run.
+Requires: Sparsify. Ensures: the same network, in which runs of nodes are one node each: a depthwise convolution and the
+sparse one that reads it, as a kernel can compute the outputs of one where the other reads them, and runs whose
+activations exceed the target's cache. A run ends where an activation has another reader or leaves the network. Which
+runs: those that together keep the most bytes out of memory, by dynamic programming over each maximal run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from exporters.passes._graph import ints, static_shape
 _LETTERS = {stage.name: letter for letter, stage in STAGES.items()}
 _BAND_ROWS = 4
 """Output rows for which the cache must have room: with fewer, starting a stage costs as much as running it."""
+
+
+_FED_WIDTH = 17
+"""Planes from this width on go from a depthwise convolution to a sparse one without memory; with narrower ones nothing
+is gained (runtimes/native/conv_chain/steps.h)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,7 @@ class _Link:
 
 
 class Chain(ir.passes.InPlacePass):
-    """Runs of our convolutions → ConvChain…, where what is between them exceeds half of ``cache`` bytes."""
+    """Runs of our convolutions → ConvChain…, where what is between them exceeds half of ``cache`` bytes or is fed."""
 
     def __init__(self, cache: int) -> None:
         self._cache = cache
@@ -101,31 +107,35 @@ def _runs(graph: ir.Graph) -> list[list[_Link]]:
 
 
 def _best_cut(run: list[_Link], cache: int) -> list[tuple[int, int]]:
-    """The chains of a run: [begin, end) each, saving the most; of equal ones the fewest nodes."""
-    best: list[tuple[int, int, list[tuple[int, int]]]] = [(0, 0, [])]  # saved bytes, −nodes, chains
+    """The chains of a run: [begin, end) each, saving the most; of equal ones those of the fewest stages.
+
+    A stage more that saves nothing would only compute its rows at the seams of the bands twice.
+    """
+    best: list[tuple[int, int, list[tuple[int, int]]]] = [(0, 0, [])]  # saved bytes, −stages in chains, chains
     for end in range(1, len(run) + 1):
-        found = (best[end - 1][0], best[end - 1][1] - 1, best[end - 1][2])
+        found = best[end - 1]
         for pattern in CHAINS:
             begin = end - len(pattern)
             if begin < 0 or "".join(link.letter for link in run[begin:end]) != pattern:
                 continue
             saved = _saved(run[begin:end], cache)
             if saved:
-                candidate = (best[begin][0] + saved, best[begin][1] - 1, [*best[begin][2], (begin, end)])
+                candidate = (best[begin][0] + saved, best[begin][1] - len(pattern), [*best[begin][2], (begin, end)])
                 found = max(found, candidate, key=lambda entry: entry[:2])
         best.append(found)
     return best[-1][2]
 
 
 def _saved(stages: list[_Link], cache: int) -> int:
-    """Bytes between the stages that no cache would hold, 0 if a band of a few rows does not fit either."""
-    rows, held = _BAND_ROWS, 0
+    """Bytes between the stages that no cache would hold or that are fed; 0 if a band of a few rows does not fit."""
+    rows, held, saved = _BAND_ROWS, 0, 0
     for before, after in zip(stages[-2::-1], stages[:0:-1], strict=True):
+        fed = before.letter == "D" and after.letter in "PA" and before.width >= _FED_WIDTH
         needed = (rows - 1) * after.stride + after.reach
-        held += 4 * before.channels * before.width * min(needed, before.height)
+        held += 0 if fed else 4 * before.channels * before.width * min(needed, before.height)
+        saved += before.bytes if fed or 2 * before.bytes > cache else 0
         rows = rows * after.stride
-    between = [link.bytes for link in stages[:-1]]
-    return sum(size for size in between if 2 * size > cache) if held <= cache else 0
+    return saved if held <= cache else 0
 
 
 def _replace(graph: ir.Graph, stages: list[_Link]) -> None:

@@ -149,7 +149,15 @@ typedef struct ce_band {
   int64_t first, end;       /* output rows */
   int64_t x_plane, y_plane; /* floats from one channel to the next; the residual's are as y's */
   int64_t ahead;            /* floats of each plane of x, after those that are needed, that a later run is going to need */
+  int64_t channel, channels; /* depthwise_conv: which ones; all where `channels` is 0 */
 } ce_band;
+
+/* Who computes the inputs of a csr_conv where and when it needs them: `channels` channels from `channel` on, rows [first,
+ * end), to planes that are `plane` floats apart, the first row at the beginning of each. */
+typedef struct ce_feed ce_feed;
+struct ce_feed {
+  void (*fill)(const ce_feed *feed, int64_t channel, int64_t channels, int64_t first, int64_t end, float *to, int64_t plane);
+};
 
 typedef struct ce_run {
   ce_shape shape;
@@ -159,6 +167,7 @@ typedef struct ce_run {
   void *scratch;
   int32_t threads; /* the t that scratch_bytes and tasks were asked with */
   const ce_band *band; /* NULL: all of y; else n and threads are 1, and csr_conv is 1×1 of stride 1 without padding */
+  const ce_feed *feed; /* a csr_conv with a band: its inputs instead of x, or NULL */
 } ce_run;
 
 #define CE_DECLARE_OP(op)                                                                   \
@@ -178,6 +187,9 @@ CE_DECLARE_OP(depthwise_conv)
 CE_DECLARE_OP(dense_conv)
 CE_DECLARE_OP(global_average_pool)
 CE_DECLARE_OP(conv_chain)
+
+/* What a csr_conv needs to run with a feed; 0 where its kernel cannot. */
+CE_EXPORT size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape);
 
 /* Height and width of the output; not positive where the kernel does not fit into the padded input. */
 CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);

@@ -100,3 +100,8 @@ CE_DEFINE_OP(depthwise_conv)
 CE_DEFINE_OP(dense_conv)
 CE_DEFINE_OP(global_average_pool)
 CE_DEFINE_OP(conv_chain)
+
+size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape) {
+  const ce_kernel *kernel = kernel_of(plan);
+  return kernel->fed_scratch_bytes ? kernel->fed_scratch_bytes(plan, shape) : 0;
+}

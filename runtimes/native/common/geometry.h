@@ -24,7 +24,7 @@ static inline int64_t ce_out_w(const ce_conv_geometry *g, ce_shape shape) {
 static inline ce_band ce_band_of(const ce_conv_geometry *g, const ce_run *run) {
   if (run->band) return *run->band;
   const int64_t out_h = ce_out_h(g, run->shape), out_w = ce_out_w(g, run->shape);
-  return (ce_band){0, out_h, run->shape.h * run->shape.w, out_h * out_w, 0};
+  return (ce_band){0, out_h, run->shape.h * run->shape.w, out_h * out_w, 0, 0, 0};
 }
 
 #endif

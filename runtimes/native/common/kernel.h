@@ -11,6 +11,7 @@ typedef struct ce_kernel {
   size_t (*scratch_bytes)(const void *plan, ce_shape shape, int threads);
   int (*tasks)(const void *plan, ce_shape shape, int threads);
   void (*run)(const void *plan, const ce_run *run, int task);
+  size_t (*fed_scratch_bytes)(const void *plan, ce_shape shape); /* csr_conv; NULL: its inputs come from memory only */
 } ce_kernel;
 
 /* The first member of every plan; the dispatch sets it. */
@@ -23,7 +24,12 @@ typedef struct ce_plan_head {
 #define CE_DEFINE_KERNEL(op, isa) CE_DEFINE_KERNEL_EXPANDED(op, isa)
 #define CE_DEFINE_KERNEL_EXPANDED(op, isa)    \
   extern const ce_kernel ce_##op##_##isa;     \
-  const ce_kernel ce_##op##_##isa = {CE_ISA_##isa, plan_bytes, plan_init, scratch_bytes, tasks, run_task};
+  const ce_kernel ce_##op##_##isa = {CE_ISA_##isa, plan_bytes, plan_init, scratch_bytes, tasks, run_task, CE_FED};
+
+/* fed_scratch_bytes, where a source has it. */
+#ifndef CE_FED
+#define CE_FED 0
+#endif
 
 /* Outputs larger than this are not in a second-level cache: where a kernel writes next is fetched ahead. */
 #define CE_LARGE_OUTPUT_BYTES (768 * 1024)

@@ -41,6 +41,10 @@ static void stage_plan_init(void *plan, const ce_stage *stage) {
   }
 }
 
+static ce_shape next_shape(const stage_t *stage, ce_shape in) {
+  return (ce_shape){in.n, ce_out_h(&stage->g, in), ce_out_w(&stage->g, in)};
+}
+
 static size_t stage_scratch_bytes(const stage_t *stage, ce_shape shape) {
   switch (stage->op) {
     case CE_STAGE_csr_conv: return ce_csr_conv_scratch_bytes(stage->plan, shape, 1);
@@ -64,10 +68,6 @@ static void run_stage(const stage_t *stage, const ce_run *run) {
       case CE_STAGE_depthwise_conv: ce_depthwise_conv_run(stage->plan, run, task); break;
       default: ce_dense_conv_run(stage->plan, run, task);
     }
-}
-
-static ce_shape next_shape(const stage_t *stage, ce_shape in) {
-  return (ce_shape){in.n, ce_out_h(&stage->g, in), ce_out_w(&stage->g, in)};
 }
 
 static size_t plan_bytes(const void *desc_) {

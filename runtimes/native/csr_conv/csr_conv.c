@@ -89,31 +89,30 @@ CE_INLINE size_t run_rows(const tile_t *tile, int32_t k_tile, const row_t *row, 
   return at;
 }
 
-CE_INLINE void run_tile(const tile_t *tile, const int vectors, const int rows, const int group, const int windows) {
+/* The K tile t of a tile; its inputs are there already if the tile has no x. */
+CE_INLINE void run_tile(const tile_t *tile, int32_t t, const int vectors, const int rows, const int group, const int windows) {
   const plan_t *plan = tile->plan;
   const int32_t m = plan->csr_rows;
-  for (int32_t t = 0; t < plan->k_tiles; ++t) {
-    const int32_t first = t * plan->channel_tile, channels = (int32_t)ce_min(plan->channel_tile, plan->g.in_channels - first);
-    if (windows)
-      fill_windows(&plan->g, &tile->cut->windows, tile->panel, tile->staging, tile->x + first * tile->x_plane, tile->x_plane,
-                   tile->in, channels, tile->out_row, tile->rows);
-    else pack(tile, first, channels, vectors);
-    for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
-      size_t at = plan->starts[t * plan->blocks + block];
-      const row_t *row = plan->rows + (size_t)t * m + plan->block_start[block];
-      const row_t *end = plan->rows + (size_t)t * m + plan->block_start[block + 1];
-      for (; row + rows <= end; row += rows) at = run_rows(tile, t, row, at, vectors, rows, group, windows);
-      for (; row < end; ++row) at = run_rows(tile, t, row, at, vectors, 1, group, windows);
-    }
+  const int32_t first = t * plan->channel_tile, channels = (int32_t)ce_min(plan->channel_tile, plan->g.in_channels - first);
+  if (windows)
+    fill_windows(&plan->g, &tile->cut->windows, tile->panel, tile->staging, tile->x + first * tile->x_plane, tile->x_plane,
+                 tile->in, channels, tile->out_row, tile->rows);
+  else if (tile->x) pack(tile, first, channels, vectors);
+  for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
+    size_t at = plan->starts[t * plan->blocks + block];
+    const row_t *row = plan->rows + (size_t)t * m + plan->block_start[block];
+    const row_t *end = plan->rows + (size_t)t * m + plan->block_start[block + 1];
+    for (; row + rows <= end; row += rows) at = run_rows(tile, t, row, at, vectors, rows, group, windows);
+    for (; row < end; ++row) at = run_rows(tile, t, row, at, vectors, 1, group, windows);
   }
 }
 
 /* Rows side by side: 8 to 16 vectors of sums keep the multipliers busy and fit the registers. */
 #define ROWS(vectors) ((vectors) <= 2 ? 4 : (vectors) <= (CE_REGISTERS == 32 ? 8 : 6) ? 2 : 1)
 #define CE_VARIANT(name, vectors, group, windows)                                          \
-  static void name##_##vectors(const tile_t *tile) {                                       \
+  static void name##_##vectors(const tile_t *tile, int32_t t) {                            \
     if (vectors <= MOST_OF_GROUP(group))                                                   \
-      run_tile(tile, vectors, ROWS(vectors) > group ? ROWS(vectors) / group : 1, group, windows); \
+      run_tile(tile, t, vectors, ROWS(vectors) > group ? ROWS(vectors) / group : 1, group, windows); \
   }
 #define CE_NAMES_8(name) name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8
 #if MOST_GROUP == 1
@@ -153,9 +152,10 @@ CE_TILE(16)
 #define CE_NAMES(name) CE_NAMES_8(name)
 #endif
 
-static void run_vectors(const tile_t *tile, int vectors) {
-  static void (*const run[][MOST_VECTORS])(const tile_t *) = {CE_VARIANTS};
-  run[(tile->plan->group == 4 ? 2 : 0) + (tile->plan->taps > 1)][vectors - 1](tile);
+static void run_vectors(const tile_t *tile, int vectors, int32_t first_k, int32_t end_k) {
+  static void (*const run[][MOST_VECTORS])(const tile_t *, int32_t) = {CE_VARIANTS};
+  void (*const one)(const tile_t *, int32_t) = run[(tile->plan->group == 4 ? 2 : 0) + (tile->plan->taps > 1)][vectors - 1];
+  for (int32_t t = first_k; t < end_k; ++t) one(tile, t);
 }
 
 static int64_t unit_count(const plan_t *plan, const cut_t *cut, ce_shape shape) {
@@ -184,7 +184,8 @@ static int place(tile_t *tile, int64_t number) {
     tile->first = number * width;
     tile->count = ce_min(cut->pixels - tile->first, width);
     tile->inputs = tile->panel;
-    return (int)ce_ceil_div(tile->count, CE_LANES);
+    tile->column = ce_ceil_div(tile->count, CE_LANES) * CE_LANES;
+    return (int)(tile->column / CE_LANES);
   }
   tile->out_row = number / cut->row_tiles * cut->rows;
   tile->rows = ce_min(cut->rows, cut->out_h - tile->out_row);
@@ -209,8 +210,55 @@ static ce_run run_of_rows(const ce_run *run) {
   return rows;
 }
 
+#if defined(CE_FEEDS)
+/* With a feed a tile is a part of a strip of rows, whose inputs in a K tile are computed to the panel at once, as the
+ * windows of several rows share what they load. */
+static layout_t lay_out_strip(const plan_t *plan, const strip_t *strip) {
+  layout_t l = {.panel = ce_min(plan->g.in_channels, plan->channel_tile) * strip->column};
+  if (plan->k_tiles > 1) l.sums = plan->g.out_channels * strip->column;
+  l.all = l.panel + l.sums;
+  return l;
+}
+
+static size_t fed_scratch_bytes(const void *plan_, ce_shape shape) {
+  const plan_t *plan = plan_;
+  const strip_t strip = cut_strip(plan, shape.w, shape.h);
+  return (size_t)lay_out_strip(plan, &strip).all * sizeof(float);
+}
+
+static void run_strips(const plan_t *plan, const ce_run *run) {
+  const ce_band *band = run->band;
+  const int64_t w = run->shape.w, outs = plan->g.out_channels;
+  const strip_t strip = cut_strip(plan, w, band->end - band->first);
+  const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile), width = (int64_t)strip.vectors * CE_LANES;
+  float *panel = run->scratch, *sums = panel + channels * strip.column;
+  tile_t tile = {.plan = plan, .residual = run->residual, .y = run->y, .y_plane = band->y_plane, .column = strip.column,
+                 .block_end = plan->blocks, .fetch_ahead = outs * band->y_plane * 4 > CE_LARGE_OUTPUT_BYTES};
+  /* Beyond the pixels of a strip lie lanes whose sums nobody reads; what is in them is not to slow the others down. */
+  for (int64_t c = 0; c < channels; ++c) ce_zero(panel + c * strip.column + strip.rows * w, strip.column - strip.rows * w);
+  for (int64_t row = band->first; row < band->end; row += strip.rows) {
+    const int64_t end = ce_min(row + strip.rows, band->end), pixels = (end - row) * w;
+    for (int32_t t = 0; t < plan->k_tiles; ++t) {
+      const int64_t first = (int64_t)t * plan->channel_tile;
+      run->feed->fill(run->feed, first, ce_min(channels, plan->g.in_channels - first), row, end, panel, strip.column);
+      for (int64_t at = 0; at < pixels; at += width) {
+        tile.first = row * w + at, tile.count = ce_min(width, pixels - at);
+        tile.inputs = panel + at, tile.sums = sums + at * outs;
+        run_vectors(&tile, (int)ce_ceil_div(tile.count, CE_LANES), t, t + 1);
+      }
+    }
+  }
+}
+#endif
+
 static void run_task(const void *plan_, const ce_run *whole, int task) {
   const plan_t *plan = plan_;
+#if defined(CE_FEEDS)
+  if (whole->feed) {
+    run_strips(plan, whole);
+    return;
+  }
+#endif
   const ce_run rows = run_of_rows(whole), *run = &rows;
   const ce_band band = ce_band_of(&plan->g, run);
   const cut_t cut = cut_pixels(plan, run->shape);
@@ -242,11 +290,15 @@ static void run_task(const void *plan_, const ce_run *whole, int task) {
     tile.y = run->y + out_at;
     tile.block_begin = (int32_t)(unit % plan->blocks);
     tile.block_end = (int32_t)ce_min(plan->blocks, tile.block_begin + end - unit);
-    run_vectors(&tile, place(&tile, unit / plan->blocks % cut.tiles));
+    run_vectors(&tile, place(&tile, unit / plan->blocks % cut.tiles), 0, plan->k_tiles);
     unit += tile.block_end - tile.block_begin;
   }
 }
 
+#if defined(CE_FEEDS)
+#undef CE_FED
+#define CE_FED fed_scratch_bytes
+#endif
 #if defined(CE_BLOCKS)
 CE_DEFINE_KERNEL(block_csr_conv, CE_ISA)
 #else

@@ -19,13 +19,21 @@ typedef struct nonzeros_t {
   const element *values, *panel;
   const uint16_t *index;
   const int64_t *offset;
+  size_t column;
 } nonzeros_t;
+
+/* Elements from one column of the panel to the next: known to the compiler unless a strip has several tiles. */
+#if defined(CE_FEEDS)
+#define COLUMN(all, vectors) ((void)(vectors), (all)->column)
+#else
+#define COLUMN(all, vectors) ((size_t)(vectors) * CE_LANES)
+#endif
 
 /* The non-zero number `at`, of all output rows of its group: the inputs are loaded once for all of them. */
 CE_INLINE void multiply(const nonzeros_t *all, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
                         const int windows) {
   const uint16_t index = all->index[at];
-  const element *from = all->panel + (windows ? (size_t)all->offset[index] : (size_t)index * (vectors * CE_LANES));
+  const element *from = all->panel + (windows ? (size_t)all->offset[index] : index * COLUMN(all, vectors));
   CE_ONE_REGISTER(from);
   const element *values = all->values + at * group;
   sum_t weight[MOST_GROUP];
@@ -40,7 +48,8 @@ CE_INLINE void multiply(const nonzeros_t *all, size_t at, sum_t (*sum)[MOST_VECT
  * next[r] is where row r begins, sum[r * group] where its sums are; counts fall from row to row. */
 CE_INLINE void accumulate(const tile_t *tile, const row_t *row, size_t *next, sum_t (*sum)[MOST_VECTORS], const int vectors,
                           const int rows, const int group, const int windows) {
-  const nonzeros_t all = {tile->plan->values, tile->inputs, tile->plan->index, tile->offset};
+  const nonzeros_t all = {tile->plan->values, tile->inputs, tile->plan->index, tile->offset,
+                          (size_t)tile->column};
   const uint32_t common = row[rows - 1].count;
   CE_UNROLL_NON_ZEROS for (uint32_t i = 0; i < common; ++i)
     CE_UNROLL for (int r = 0; r < rows; ++r) multiply(&all, next[r]++, sum + r * group, vectors, group, windows);

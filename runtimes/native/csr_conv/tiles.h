@@ -66,6 +66,28 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
   return cut;
 }
 
+/* Measured: with the copies that AVX2's depthwise kernel makes, feeds gain nothing. */
+#if defined(CE_MASKED_LOADS) && CE_LANES == 16 && !defined(CE_BLOCKS)
+#define CE_FEEDS
+#define STRIP_BYTES (64 * 1024)
+#define STRIP_ROWS 4 /* for which the panel may take twice as much: a window of one row shares no loads */
+
+/* Rows whose inputs in a K tile are computed together (1×1 with a feed), cut into tiles of `vectors`. */
+typedef struct strip_t {
+  int64_t rows, column; /* floats from one column to the next */
+  int vectors;
+} strip_t;
+
+static strip_t cut_strip(const plan_t *plan, int64_t w, int64_t h) {
+  const int64_t row = ce_min(plan->g.in_channels, plan->channel_tile) * w * (int64_t)sizeof(float);
+  const int64_t most = ce_max(STRIP_BYTES / row, ce_min(STRIP_ROWS, 2 * STRIP_BYTES / row));
+  const int64_t rows = ce_ceil_div(h, ce_max(1, ce_ceil_div(h, ce_max(1, most))));
+  const int64_t all = ce_ceil_div(rows * w, CE_LANES), tiles = ce_max(1, ce_ceil_div(all, MOST_VECTORS));
+  const int64_t vectors = ce_ceil_div(all, tiles);
+  return (strip_t){rows, tiles * vectors * CE_LANES, (int)vectors};
+}
+#endif
+
 /* Scratch of a task, in floats, each part a multiple of 16. */
 typedef struct layout_t {
   int64_t panel, offsets, spread, staging, sums, all;
@@ -95,6 +117,7 @@ typedef struct tile_t {
   float *sums, *spread;
   float *staging; /* a channel's planes in float32, where the panel is not */
   const element *inputs; /* the panel at the tile's first pixel */
+  int64_t column; /* elements of the panel from one column to the next (1×1) */
   int64_t *offset; /* where each column of a K tile begins in the panel (larger windows) */
   ce_shape in;
   int64_t x_plane, y_plane; /* floats from channel to channel */

@@ -217,20 +217,22 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_planes p = cut(g, in);
   const layout_t l = lay_out(g, &p);
   const ce_band band = ce_band_of(g, run);
-  const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads), end = images * (task + 1) / all;
+  const int64_t images = in.n * g->out_channels, all = tasks(plan, in, run->threads);
+  const int64_t begin = band.channels ? band.channel : images * task / all;
+  const int64_t end = band.channels ? begin + band.channels : images * (task + 1) / all;
   int64_t *offset = (int64_t *)((char *)run->scratch + (size_t)task * l.bytes);
   if (is_direct(g, p.out_w)) {
     const planes_t all_planes = {.g = g, .weights = plan->weights, .bias = plan->bias, .clip_min = plan->clip_min,
                                  .clip_max = plan->clip_max, .activation = plan->activation, .in = in, .band = band,
                                  .x = run->x, .y = run->y};
-    run_direct(&all_planes, (float *)offset, images * task / all, end);
+    run_direct(&all_planes, (float *)offset, begin, end);
     return;
   }
   float *planes = (float *)((char *)offset + l.offset_bytes), *flat = planes + l.planes * l.group;
   ce_zero(planes, l.planes * l.group);
   for (int64_t kh = 0, tap = 0; kh < g->kernel_h; ++kh)
     for (int64_t kw = 0; kw < g->kernel_w; ++kw, ++tap) offset[tap] = ce_tap_offset(g, &p, kh, kw);
-  for (int64_t image = images * task / all, count; image < end; image += count) {
+  for (int64_t image = begin, count; image < end; image += count) {
     count = ce_min(l.group, end - image);
     for (int64_t oh = band.first; oh < band.end; oh += p.rows) {
       const int64_t rows = ce_min(p.rows, band.end - oh);

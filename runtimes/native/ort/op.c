@@ -329,6 +329,7 @@ const op ops[OP_COUNT] = {
     OPS("DenseConv", "S", 4, 3, 0, read_dense_conv, FUNCTIONS(dense_conv)),
     {"GlobalAveragePool", CE_CLIP, "", 4, 1, 0, read_global_average_pool, FUNCTIONS(global_average_pool)},
     CHAIN("DP", 8, 0),
+    CHAIN("DA", 9, 8),
     CHAIN("DPDP", 15, 0),
     CHAIN("SDP", 10, 0),
     CHAIN("SDPDP", 17, 0),

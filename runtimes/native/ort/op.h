@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 38 };
+enum { OP_COUNT = 39 };
 
 /* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */

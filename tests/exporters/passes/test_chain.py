@@ -95,8 +95,17 @@ def test_the_network_stays_what_it_was(
     assert inspect(paths[1]).layers == inspect(paths[0]).layers
 
 
-def test_a_cache_that_holds_everything_leaves_single_nodes(dense: onnx.ModelProto) -> None:
-    assert to_bytes(to_sparse(dense, always, cache=1 << 30).model) == to_bytes(to_sparse(dense, always).model)
+def test_a_cache_that_holds_everything_leaves_only_what_is_fed(dense: onnx.ModelProto) -> None:
+    """A depthwise layer and the sparse one that reads it are one node; all other layers stay alone."""
+    ops = [node.op_type for node in to_sparse(dense, always, cache=1 << 30).model.graph.node]
+    assert ops[:4] == ["DenseConv", "ConvChainDP", "CsrConv", "ConvChainDA"]
+    assert ops[4:] == ["CsrConv", "DepthwiseConv", "CsrConv", "CsrConv"]
+
+
+@pytest.mark.parametrize(("width", "saved"), [(17, 4 * 8 * 17 * 17), (16, 0)])
+def test_narrow_planes_are_not_fed(width: int, saved: int) -> None:
+    run = [_Link(None, letter, 8, width, width, 1, 3 if letter == "D" else 1) for letter in "DP"]  # type: ignore[arg-type]
+    assert _saved(run, 1 << 20) == saved
 
 
 def test_what_others_read_is_not_inside_a_chain(dense: onnx.ModelProto) -> None:

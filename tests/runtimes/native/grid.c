@@ -205,7 +205,7 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
     array plan = guarded((ce_##op##_plan_bytes(&desc) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
     ce_##op##_plan_init(plan.data, &desc);                                                                  \
     array scratch = guarded((ce_##op##_scratch_bytes(plan.data, shape, threads) + 3) / 4, at < 0 ? -1 : 0, 64); \
-    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL}; \
+    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL, NULL}; \
     for (int task = ce_##op##_tasks(plan.data, shape, threads) - 1; task >= 0; --task)                      \
       ce_##op##_run(plan.data, &run, task);                                                                 \
     found = ce_##op##_plan_isa(plan.data);                                                                  \
