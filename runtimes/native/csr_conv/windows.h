@@ -86,11 +86,62 @@ CE_INLINE void gather_columns(float *to, const float *from, const rows_t *rows, 
   }
 }
 
+/* Lanes one to the left and one to the right, across two vectors. */
+#if CE_LANES == 16
+#define CE_LAST_THEN_FIRST 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+#define CE_SECOND_ON 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+#else
+#define CE_LAST_THEN_FIRST 7, 8, 9, 10, 11, 12, 13, 14
+#define CE_SECOND_ON 1, 2, 3, 4, 5, 6, 7, 8
+#endif
+#define MOST_WIDE 4
+
+/* The three copies of a channel for a window three wide of stride 1 with a column of padding: each row is loaded once, and
+ * shifted in registers. */
+CE_INLINE void fill_three(float *to, int64_t copy, const float *from, const rows_t *rows, const ce_mask *lanes, const int wide) {
+  const vf zero = 0.0f;
+  for (int64_t r = 0; r < rows->all; ++r, to += rows->to_step, from += rows->from_step) {
+    vf x[MOST_WIDE + 2];
+    x[0] = x[wide + 1] = zero;
+    const int inside = r >= rows->begin && r < rows->end;
+    CE_UNROLL for (int v = 0; v < wide; ++v) x[v + 1] = inside ? ce_load_lanes(from + v * CE_LANES, lanes[v]) : zero;
+    CE_UNROLL for (int v = 0; v < wide; ++v) {
+      float *at = to + v * CE_LANES;
+      ce_store(at, __builtin_shufflevector(x[v], x[v + 1], CE_LAST_THEN_FIRST));
+      ce_store(at + copy, x[v + 1]);
+      ce_store(at + 2 * copy, __builtin_shufflevector(x[v + 1], x[v + 2], CE_SECOND_ON));
+    }
+  }
+}
+
+/* Whether that is the window, and rows are short enough; if so the channels are filled. */
+CE_INLINE int fill_threes(const ce_conv_geometry *g, const windows_t *w, float *panel, const float *x, int64_t x_plane,
+                          ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
+  const int64_t wide = ce_ceil_div(w->row, CE_LANES), first = out_row - g->pad_top;
+  if (g->kernel_w != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dilation_w != 1 || g->pad_left != 1 || wide > MOST_WIDE ||
+      in.w > w->row)
+    return 0;
+  rows_t r = {.all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h, .to_step = w->row, .from_step = in.w};
+  r.end = ce_min(r.all, ce_max(0, in.h - first)), r.begin = ce_min(r.end, ce_max(0, -first));
+  ce_mask lanes[MOST_WIDE];
+  CE_UNROLL for (int v = 0; v < MOST_WIDE; ++v) lanes[v] = ce_lanes(0, in.w - v * CE_LANES);
+  const float *from = x + first * in.w;
+  for (int64_t c = 0; c < channels; ++c, panel += w->channel, from += x_plane)
+    switch (wide) {
+      case 1: fill_three(panel, w->copy, from, &r, lanes, 1); break;
+      case 2: fill_three(panel, w->copy, from, &r, lanes, 2); break;
+      case 3: fill_three(panel, w->copy, from, &r, lanes, 3); break;
+      default: fill_three(panel, w->copy, from, &r, lanes, 4);
+    }
+  return 1;
+}
+
 /* What `rows` output rows from out_row on read of some channels. A vector of a row may end in the next one, and is
  * written before what belongs there: the last columns come first, and rows in ascending order. */
 CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, float *panel, float *staging, const float *x,
                               int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
   (void)staging;
+  if (fill_threes(g, w, panel, x, x_plane, in, channels, out_row, rows)) return;
   const int64_t sh = g->stride_h, sw = g->stride_w;
   rows_t r = {.all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h / sh, .to_step = w->row, .from_step = sh * in.w};
   for (int64_t phase = 0; phase < ce_min(sh, ce_input_rows(g, 1)); ++phase) {
