@@ -2,8 +2,8 @@
  * tile's pixels is one run of floats at a fixed offset.
  *
  * A load that crosses a cache line costs twice one that does not. So, where a load of some lanes is cheap, a channel is copied
- * once for each kw, shifted by it, with zeros for what is outside of the image and rows of a whole number of vectors: then
- * every tap of every pixel is aligned. With the short vectors of other ISAs few loads cross a line, and all taps of a row
+ * once for each kw, shifted by it (in registers, for the usual window), with zeros for what is outside of the image and rows
+ * of a whole number of vectors: then every tap of every pixel is aligned. With the short vectors of other ISAs few loads cross a line, and all taps of a row
  * share one copy (common/planes.h).
  */
 #ifndef CE_CSR_CONV_WINDOWS_H
