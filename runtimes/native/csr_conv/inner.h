@@ -14,13 +14,13 @@
 #define CE_UNROLL_NON_ZEROS
 #endif
 
-/* What the inner loop reads besides the inputs, in registers: it is not to look for them again at each non-zero. */
-typedef struct nonzeros_t {
-  const element *values, *panel;
-  const uint16_t *index;
+/* What the inner loop reads, in registers: it is not to look for it again at each non-zero. */
+typedef struct sources_t {
+  nonzeros_t nonzeros;
+  const element *panel;
   const int64_t *offset;
   size_t column;
-} nonzeros_t;
+} sources_t;
 
 /* Elements from one column of the panel to the next: known to the compiler unless a strip has several tiles. */
 #if defined(CE_FEEDS)
@@ -30,14 +30,12 @@ typedef struct nonzeros_t {
 #endif
 
 /* The non-zero number `at`, of all output rows of its group: the inputs are loaded once for all of them. */
-CE_INLINE void multiply(const nonzeros_t *all, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
+CE_INLINE void multiply(const sources_t *all, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
                         const int windows) {
-  const uint16_t index = all->index[at];
-  const element *from = all->panel + (windows ? (size_t)all->offset[index] : index * COLUMN(all, vectors));
-  CE_ONE_REGISTER(from);
-  const element *values = all->values + at * group;
   sum_t weight[MOST_GROUP];
-  CE_UNROLL for (int r = 0; r < group; ++r) weight[r] = (sum_t)values[r];
+  const size_t column = take_nonzero(&all->nonzeros, at, weight, group);
+  const element *from = all->panel + (windows ? (size_t)all->offset[column] : column * COLUMN(all, vectors));
+  CE_ONE_REGISTER(from);
   CE_UNROLL for (int v = 0; v < vectors; ++v) {
     const sum_t x = windows ? *(const unaligned_inputs *)(from + v * CE_LANES) : *(const sum_t *)(from + v * CE_LANES);
     CE_UNROLL for (int r = 0; r < group; ++r) sum[r][v] += weight[r] * x;
@@ -48,8 +46,7 @@ CE_INLINE void multiply(const nonzeros_t *all, size_t at, sum_t (*sum)[MOST_VECT
  * next[r] is where row r begins, sum[r * group] where its sums are; counts fall from row to row. */
 CE_INLINE void accumulate(const tile_t *tile, const row_t *row, size_t *next, sum_t (*sum)[MOST_VECTORS], const int vectors,
                           const int rows, const int group, const int windows) {
-  const nonzeros_t all = {tile->plan->values, tile->inputs, tile->plan->index, tile->offset,
-                          (size_t)tile->column};
+  const sources_t all = {tile->plan->nonzeros, tile->inputs, tile->offset, (size_t)tile->column};
   const uint32_t common = row[rows - 1].count;
   CE_UNROLL_NON_ZEROS for (uint32_t i = 0; i < common; ++i)
     CE_UNROLL for (int r = 0; r < rows; ++r) multiply(&all, next[r]++, sum + r * group, vectors, group, windows);

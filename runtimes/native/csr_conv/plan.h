@@ -5,7 +5,7 @@
 #include "common/geometry.h"
 #include "common/kernel.h"
 #include "common/simd.h"
-#include "csr_conv/element.h"
+#include "csr_conv/nonzeros.h"
 
 /* Columns of a 1×1 convolution whose inputs are in L1 at a time; in L2 where several rows share each load. */
 #define K_TILE(group) (128 * (group))
@@ -49,9 +49,23 @@ typedef struct plan_t {
   const float *bias;
   row_t *rows;      /* [k_tiles][csr_rows]: the rows of each block by falling count */
   uint32_t *starts; /* [k_tiles][blocks]: where a block's non-zeros begin */
-  element *values;  /* [nnz][group] in the order in which they are used */
-  uint16_t *index;  /* [nnz] column within its K tile */
+  nonzeros_t nonzeros;
 } plan_t;
+
+/* What follows plan_t: rows, starts, bias, non-zeros. */
+static inline size_t after_plan(size_t k_tiles, size_t csr_rows, size_t outs, size_t nnz, int32_t group) {
+  const size_t before = k_tiles * csr_rows * sizeof(row_t) + k_tiles * MAX_BLOCKS * sizeof(uint32_t);
+  return before + ce_round_up(outs * sizeof(float), 8) + nnz * NONZERO_BYTES(group);
+}
+
+static inline void place_after_plan(plan_t *plan, size_t nnz, const float *bias) {
+  plan->rows = (row_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
+  plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * (size_t)plan->csr_rows);
+  float *own = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
+  plan->bias = own;
+  for (int32_t i = 0; i < plan->g.out_channels; ++i) own[i] = bias[i];
+  plan->nonzeros = nonzeros_at((char *)own + ce_round_up((size_t)plan->g.out_channels * sizeof(float), 8), nnz, plan->group);
+}
 
 static inline int32_t group_of(int32_t block) { return (int32_t)ce_min(block, MOST_GROUP); }
 
@@ -86,8 +100,7 @@ static size_t plan_bytes(const void *desc_) {
   if (sizeof(element) < 4 && desc->arithmetic != CE_FLOAT16) return 0;
   const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
   const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
-  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + outs * 4 +
-         nnz * (sizeof(element) * (size_t)group + 2);
+  return ce_round_up(sizeof(plan_t), 64) + after_plan(k_tiles, m, outs, nnz, group);
 }
 
 /* First position in [from, end) of a row's ascending columns that is not below column. */
@@ -133,13 +146,7 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->k_tiles = k_tile_count(&plan->g, plan->group);
   const int64_t columns = (int64_t)plan->channel_tile * plan->taps; /* of a K tile */
   split_blocks(plan, desc, split);
-  plan->rows = (row_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
-  plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * m);
-  float *bias = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
-  plan->bias = bias;
-  plan->values = (element *)(bias + outs);
-  plan->index = (uint16_t *)(plan->values + nnz * (size_t)group);
-  for (int32_t i = 0; i < outs; ++i) bias[i] = desc->bias[i];
+  place_after_plan(plan, nnz, desc->bias);
 
   uint32_t used = 0;
   for (int32_t t = 0; t < plan->k_tiles; ++t)
@@ -159,8 +166,7 @@ static void plan_init(void *plan_, const void *desc_) {
         const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[own], desc->row_ptr[own + 1], t * columns);
         for (uint32_t j = 0; j < rows[i].count; ++j, ++used) {
           const float *from = desc->values + ((size_t)first + j) * (size_t)block + (size_t)(row % split * group);
-          for (int32_t r = 0; r < group; ++r) plan->values[(size_t)used * (size_t)group + (size_t)r] = (element)from[r];
-          plan->index[used] = (uint16_t)(desc->col_idx[first + (int32_t)j] - t * columns);
+          put_nonzero(&plan->nonzeros, used, from, group, desc->col_idx[first + (int32_t)j] - t * columns);
         }
       }
     }

@@ -4,9 +4,9 @@
 
 #include "common/nm.h"
 
-/* The non-zeros of a row in a K tile; their values and columns are written unless `values` is NULL. */
-static uint32_t take_row(const ce_nm_conv_desc *desc, int64_t row, int64_t first, int64_t end, float *values,
-                         uint16_t *index) {
+/* How many non-zeros a row has in a K tile; they become those from `at` on in `nonzeros`, unless that is NULL. */
+static uint32_t take_row(const ce_nm_conv_desc *desc, int64_t row, int64_t first, int64_t end, nonzeros_t *nonzeros,
+                         size_t at) {
   const ce_nm_weight *w = &desc->weight;
   const int bits = ce_nm_bits(w->m);
   const int64_t taps = (int64_t)desc->geometry.kernel_h * desc->geometry.kernel_w, of_group = taps * w->n;
@@ -18,7 +18,7 @@ static uint32_t take_row(const ce_nm_conv_desc *desc, int64_t row, int64_t first
       const float value = w->values[slot];
       const int64_t channel = group * w->m + ce_nm_channel(w->index, bits, slot);
       if (value == 0 || channel < first || channel >= end) continue;
-      if (values) values[count] = value, index[count] = (uint16_t)((channel - first) * taps + i / w->n);
+      if (nonzeros) put_nonzero(nonzeros, at + count, &value, 1, (channel - first) * taps + i / w->n);
       ++count;
     }
   return count;
@@ -31,7 +31,7 @@ static size_t plan_bytes(const void *desc_) {
   const size_t m = (size_t)g->out_channels, k_tiles = (size_t)k_tile_count(g, 1);
   size_t nnz = 0;
   for (int32_t row = 0; row < g->out_channels; ++row) nnz += take_row(desc, row, 0, g->in_channels, 0, 0);
-  return ce_round_up(sizeof(plan_t), 64) + k_tiles * m * sizeof(row_t) + k_tiles * MAX_BLOCKS * 4 + m * 4 + nnz * 6;
+  return ce_round_up(sizeof(plan_t), 64) + after_plan(k_tiles, m, m, nnz, 1);
 }
 
 static void plan_init(void *plan_, const void *desc_) {
@@ -47,14 +47,11 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->blocks = (int32_t)ce_min(MAX_BLOCKS, ce_ceil_div(m, ROWS_A_BLOCK));
   /* Rows have about the same number of non-zeros. */
   for (int32_t b = 0; b <= plan->blocks; ++b) plan->block_start[b] = (int32_t)((int64_t)m * b / plan->blocks);
-  plan->rows = (row_t *)((char *)plan + ce_round_up(sizeof(plan_t), 64));
-  plan->starts = (uint32_t *)(plan->rows + (size_t)plan->k_tiles * m);
-  float *bias = (float *)(plan->starts + plan->k_tiles * MAX_BLOCKS);
-  plan->bias = bias;
-  plan->values = bias + m;
-  for (int32_t i = 0; i < m; ++i) bias[i] = desc->bias[i];
-
   size_t nnz = 0;
+  for (int32_t row = 0; row < m; ++row) nnz += take_row(desc, row, 0, plan->g.in_channels, 0, 0);
+  place_after_plan(plan, nnz, desc->bias);
+
+  nnz = 0;
   for (int32_t t = 0; t < plan->k_tiles; ++t)
     for (int32_t b = 0; b < plan->blocks; ++b) {
       row_t *rows = plan->rows + (size_t)t * m;
@@ -66,13 +63,12 @@ static void plan_init(void *plan_, const void *desc_) {
       }
       sort_by_falling_count(rows + plan->block_start[b], plan->block_start[b + 1] - plan->block_start[b]);
     }
-  plan->index = (uint16_t *)(plan->values + nnz);
   size_t used = 0;
   for (int32_t t = 0; t < plan->k_tiles; ++t)
     for (int32_t i = 0; i < m; ++i) {
       const row_t *row = plan->rows + (size_t)t * m + i;
       const int64_t first = (int64_t)t * plan->channel_tile, end = ce_min(first + plan->channel_tile, plan->g.in_channels);
-      used += take_row(desc, row->row, first, end, plan->values + used, plan->index + used);
+      used += take_row(desc, row->row, first, end, &plan->nonzeros, used);
     }
 }
 
