@@ -21,7 +21,7 @@ _LEAST_ACTIVE = 192
 _NEARLY_ALL = 0.9
 # The matrix unit's tiles: a product of rows that fill them whole is faster than one of fewer rows that do not.
 _TILE = 32
-# A solution with an inexact H that leaves such a share of what there was to gain leaves about its square the next time.
+# Where the inexact H leaves such a share of the objective above the minimum, a second step with it leaves far less.
 _NEAR = 4e-3
 _TINY = 1e-30
 
@@ -165,19 +165,19 @@ class _Part:
         chosen = self.chosen.nonzero()[:, 0]
         if spliced is None:
             return self._solved(chosen)
-        weights = torch.zeros_like(self.dense)
-        weights[chosen] = spliced.weights
+        weights = torch.zeros_like(self.dense).index_copy_(0, chosen, spliced.weights)
         residual = torch.addmv(self.residual, self.columns.T, weights - self.start)
-        gained = self._twice(self.start, self.residual) - self._twice(weights, residual)
+        off = weights - self.dense
+        level = float(residual.dot(residual)) + self.damping * float(off.dot(off))
         # A step with the inexact H, as long as is best, makes up for nearly all of what it has missed.
-        slope = torch.mv(self.columns, residual).add_(weights - self.dense, alpha=self.damping)[chosen]
-        step = torch.zeros_like(weights)
-        step[chosen] = torch.cholesky_solve(slope[:, None], spliced.factor)[:, 0]
+        slope = torch.mv(self.columns, residual).add_(off, alpha=self.damping).index_select(0, chosen)
+        down = torch.cholesky_solve(slope[:, None], spliced.factor)[:, 0]
+        step = torch.zeros_like(weights).index_copy_(0, chosen, down)
         moved = torch.mv(self.columns.T, step)
-        excess = float(slope @ step[chosen])
-        length = excess / max(float(moved @ moved) + self.damping * float(step @ step), _TINY)
+        excess = float(slope.dot(down))
+        length = excess / max(float(moved.dot(moved)) + self.damping * float(down.dot(down)), _TINY)
         weights.sub_(step, alpha=length)
-        if excess <= _NEAR * gained:
+        if excess <= _NEAR * level:
             return weights, residual.sub_(moved, alpha=length)
         return self._solved(chosen, spliced.factor, weights[chosen])
 
@@ -189,8 +189,3 @@ class _Part:
         quadratic = Quadratic(columns, dense, offset, self.damping)
         solved = back_solve(quadratic, factor, guess=guess)
         return torch.zeros_like(self.dense).index_put_((chosen,), solved), quadratic.residual(solved)
-
-    def _twice(self, weights: torch.Tensor, residual: torch.Tensor) -> float:
-        """Twice q up to a constant."""
-        off = weights - self.dense
-        return float(residual @ residual) + self.damping * float(off @ off)
