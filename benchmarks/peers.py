@@ -59,6 +59,19 @@ compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_NUM_THRE
 request = compiled.create_infer_request()
 run = lambda x: request.infer({0: x})
 """
+_LITERT = """
+import subprocess
+from ai_edge_litert.interpreter import Interpreter
+subprocess.run([sys.executable, CONVERTER, path, path + ".tflite"], check=True)
+interpreter = Interpreter(path + ".tflite", num_threads=threads)  # with XNNPACK
+interpreter.allocate_tensors()
+entry, exit_ = (end[0]["index"] for end in (interpreter.get_input_details(), interpreter.get_output_details()))
+nhwc = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+def run(x):
+    interpreter.set_tensor(entry, nhwc)
+    interpreter.invoke()
+    return interpreter.get_tensor(exit_)
+""".replace("CONVERTER", repr(str(Path(__file__).with_name("to_tflite.py"))))
 PEERS = (
     Peer("ONNX Runtime dense", "dense", (), _ORT),
     Peer(
@@ -82,7 +95,7 @@ PEERS = (
         _OPENVINO.replace(', "INFERENCE_PRECISION_HINT": "f32"', ""),  # which forbids bfloat16 to the other
     ),
     Peer("mnn", "mnn", (), ""),
-    Peer("litert", "tflite", ("ai-edge-litert==1.4.0",), ""),
+    Peer("litert", "fixed", ("ai-edge-litert==1.4.0", "onnx==1.23.2"), _LITERT),
 )
 _WORKER = """
 import os, sys, time
@@ -156,9 +169,6 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
         quantize_static(folder / "fixed.onnx", folder / "int8.onnx", Images(), QuantFormat.QDQ, per_channel=True)
     except Exception as error:  # onnxruntime's tools raise whatever comes
         paths["int8"] = f"ONNX Runtime cannot quantise it: {error}"
-    paths["tflite"] = (
-        "its converter without TensorFlow reads torch networks only, and brings jax, transformers and a torch"
-    )
     paths["mnn"] = "its converter installs packages and reports its use when it is run"
     return paths
 
