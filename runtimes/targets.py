@@ -18,8 +18,8 @@ class Target:
     break_even_reason: str
     """Where the costs come from, in words for a report."""
     cache: int | None
-    """Bytes of a core's own cache: layers whose activations exceed it are run together, a few rows at a time, and
-    depthwise ones with the sparse ones that read them. None: each layer is run alone."""
+    """Bytes of a core's own cache: layers whose activations exceed it are run together, a few rows at a time.
+    None: each layer is run alone."""
 
     @property
     def table(self) -> CostTable:

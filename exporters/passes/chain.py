@@ -1,9 +1,9 @@
 """DepthwiseConv → CsrConv and other runs of our convolutions → one ConvChain….
 
-Requires: Sparsify. Ensures: the same network, in which runs of nodes are one node each: a depthwise convolution and the
-sparse one that reads it, as a kernel can compute the outputs of one where the other reads them, and runs whose
-activations exceed the target's cache. A run ends where an activation has another reader or leaves the network. Which
-runs: those that together keep the most bytes out of memory, by dynamic programming over each maximal run.
+Requires: Sparsify. Ensures: the same network, in which runs of nodes whose activations exceed the target's cache are
+one node each. What a sparse convolution reads from a depthwise one counts from half of that size on, as a kernel can
+compute it where it is read. A run ends where an activation has another reader or leaves the network. Which runs: those
+that together keep the most bytes out of memory, by dynamic programming over each maximal run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BAND_ROWS = 4
 
 _FED_WIDTH = 17
 """Planes from this width on go from a depthwise convolution to a sparse one without memory; with narrower ones nothing
-is gained (runtimes/native/conv_chain/steps.h)."""
+is gained (runtimes/native/conv_chain/steps.h), nor with those that the cache holds well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class _Link:
 
 
 class Chain(ir.passes.InPlacePass):
-    """Runs of our convolutions → ConvChain…, where what is between them exceeds half of ``cache`` bytes or is fed."""
+    """Runs of our convolutions → ConvChain…: what is between them exceeds half of ``cache`` bytes, a quarter if fed."""
 
     def __init__(self, cache: int) -> None:
         self._cache = cache
@@ -127,13 +127,13 @@ def _best_cut(run: list[_Link], cache: int) -> list[tuple[int, int]]:
 
 
 def _saved(stages: list[_Link], cache: int) -> int:
-    """Bytes between the stages that no cache would hold or that are fed; 0 if a band of a few rows does not fit."""
+    """Bytes between the stages that no cache would hold, 0 if a band of a few rows does not fit either."""
     rows, held, saved = _BAND_ROWS, 0, 0
     for before, after in zip(stages[-2::-1], stages[:0:-1], strict=True):
         fed = before.letter == "D" and after.letter in "PA" and before.width >= _FED_WIDTH
         needed = (rows - 1) * after.stride + after.reach
         held += 0 if fed else 4 * before.channels * before.width * min(needed, before.height)
-        saved += before.bytes if fed or 2 * before.bytes > cache else 0
+        saved += before.bytes if (4 if fed else 2) * before.bytes > cache else 0
         rows = rows * after.stride
     return saved if held <= cache else 0
 
