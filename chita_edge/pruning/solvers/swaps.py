@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.pruning.allocation.top import top_mask
-
 if TYPE_CHECKING:
     from chita_edge.pruning.quadratic import Quadratic
 
@@ -64,8 +62,7 @@ def local_search(quadratic: Quadratic, starts: list[torch.Tensor], groups: torch
     masks = torch.stack([*starts, _eliminate(normal, starts[0], group)])
     for wave in range(_WAVES):
         kept = 0.5 * masks[0] if wave else torch.zeros(len(linear))
-        kicked = [_random(starts[0], kept, group, rng) for _ in range(_RANDOM_STARTS)]
-        masks = _swap(normal, torch.cat([masks, torch.stack(kicked)]), group)
+        masks = _swap(normal, torch.cat([masks, _random(starts[0], kept, group, rng)]), group)
         masks = masks[normal.values(_inside(masks)).argmin()][None]
     return masks[0]
 
@@ -76,12 +73,13 @@ def _inside(masks: torch.Tensor) -> torch.Tensor:
 
 
 def _random(like: torch.Tensor, kept: torch.Tensor, group: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A random support with as many members of each group, those of a larger ``kept`` more likely."""
-    scores = torch.rand(len(like), generator=rng) + kept
-    chosen = torch.zeros_like(like)
+    """Random supports with as many members of each group, those of a larger ``kept`` more likely, (starts, m)."""
+    scores = torch.rand(_RANDOM_STARTS, len(like), generator=rng) + kept
+    chosen = torch.zeros(scores.shape, dtype=torch.bool)
     for number in range(int(group.max()) + 1):
         members = (group == number).nonzero()[:, 0]
-        chosen[members] = top_mask(scores[members], int(like[members].sum()))
+        largest = torch.topk(scores[:, members], int(like[members].sum()), dim=1).indices
+        chosen.scatter_(1, members[largest], True)
     return chosen
 
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from full_disk import write_beyond_limit
+from resumable_pruning import finish, in_own_process
 
 from chita_edge.calibration import ScratchSpaceError, StateError
 from chita_edge.calibration.sinks import AnonymousSink, FolderSink, GradientSink, MemorySink
@@ -87,29 +87,11 @@ def test_too_little_space_is_said_before_anything_is_computed(
             FolderSink(SIZES, BATCHES, tmp_path, torch.float32, "ours")
 
 
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-import torch
-from chita_edge.calibration import ScratchSpaceError
-from chita_edge.calibration.sinks import AnonymousSink, FolderSink
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-sizes, batches = {"a": 10_000}, [slice(0, 1), slice(1, 2)]
-folder = Path(sys.argv[1])
-for sink in (AnonymousSink(sizes, batches, folder, torch.float32),
-             FolderSink(sizes, batches, folder / "kept", torch.float32, "ours")):
-    try:
-        with sink.batch(0) as write:
-            write("a", torch.zeros(1, 10_000))
-    except ScratchSpaceError as error:
-        print(error)
-"""
-
-
 def test_a_write_that_fails_half_way_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     """The system refuses the second half of a write, as it does when the disk is full."""
-    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout.count("cannot hold the gradients (File too large). Free disk space") == 2
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    folder, said = tmp_path / "scratch", tmp_path / "said"
+    folder.mkdir()
+    assert finish([in_own_process(write_beyond_limit, folder, said)]) == [0]
+    assert said.read_text().count("cannot hold the gradients (File too large). Free disk space") == 2
+    assert not [path for path in folder.rglob("*") if path.is_file()]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000

@@ -2,47 +2,17 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from distillation import dense_network, distill_until, images, pruned, recipe
+from resumable_pruning import finish, in_own_process
 from torch import nn
 
-from chita_edge.tuning import CheckpointError, DivergedError, Recipe, distill, divergence, recalibrate_batch_norm
+from chita_edge.tuning import CheckpointError, DivergedError, distill, divergence
 from chita_edge.tuning.distill import soft_divergence
-
-
-def dense_network() -> nn.Sequential:
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Flatten(), nn.Linear(8 * 36, 4),
-    )  # fmt: skip
-    recalibrate_batch_norm(net, images())
-    return net.eval()
-
-
-def images() -> torch.Tensor:
-    return torch.randn(60, 2, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-def pruned(dense: nn.Sequential) -> tuple[nn.Sequential, dict[str, torch.Tensor]]:
-    net = copy.deepcopy(dense)
-    masks = {}
-    with torch.no_grad():
-        for name in ("0.weight", "3.weight", "7.weight"):
-            weight = net.get_parameter(name)
-            masks[name] = weight.abs() > weight.abs().quantile(0.7)
-            weight.mul_(masks[name])
-    return net, masks
-
-
-def recipe(**options: object) -> Recipe:
-    return Recipe(**{"epochs": 6, "batch_size": 16, "learning_rate": 3e-3, **options})  # type: ignore[arg-type]
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -104,29 +74,11 @@ def test_one_step_of_sgd_is_that_of_its_definition() -> None:
     torch.testing.assert_close(found.model[1].weight, (student[1].weight - 0.19 * gradient) * mask)
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, {folder!r})
-import torch
-torch.set_num_threads(1)
-from test_distill import *
-dense = dense_network()
-student, masks = pruned(dense)
-def progress(stage, done, total):
-    if done == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-distill(student, dense, images(), masks, recipe(optimiser={optimiser!r}), checkpoint=Path({path!r}), progress=progress)
-"""
-
-
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 def test_a_killed_run_goes_on_to_bit_identical_weights(tmp_path: Path, optimiser: str) -> None:
     path = tmp_path / "distill.safetensors"
     step = 10  # in the third epoch of four steps
-    script = _KILLED.format(folder=str(Path(__file__).parent), step=step, optimiser=optimiser, path=str(path))
-    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert finish([in_own_process(distill_until, step, optimiser, path)]) == [-signal.SIGKILL]
     assert path.exists()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
