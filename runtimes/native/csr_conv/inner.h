@@ -33,7 +33,7 @@ typedef struct sources_t {
 CE_INLINE void multiply(const sources_t *all, size_t at, sum_t (*sum)[MOST_VECTORS], const int vectors, const int group,
                         const int windows) {
   sum_t weight[MOST_GROUP];
-  const size_t column = take_nonzero(&all->nonzeros, at, weight, group);
+  const size_t column = take_nonzero(&all->nonzeros, at, weight, group, vectors);
   const element *from = all->panel + (windows ? (size_t)all->offset[column] : column * COLUMN(all, vectors));
   CE_ONE_REGISTER(from);
   CE_UNROLL for (int v = 0; v < vectors; ++v) {

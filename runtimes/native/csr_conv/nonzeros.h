@@ -30,7 +30,13 @@ static inline void put_nonzero(nonzeros_t *all, size_t at, const float *values, 
 }
 
 /* The column; the values of all rows of the group into `weight`. */
-CE_INLINE uint32_t take_nonzero(const nonzeros_t *all, size_t at, sum_t *weight, const int group) {
+CE_INLINE uint32_t take_nonzero(const nonzeros_t *all, size_t at, sum_t *weight, const int group, const int vectors) {
+  if (vectors <= 2) { /* few loads, but then as many instructions count that are not multiply-adds */
+    float value;
+    __builtin_memcpy(&value, (const char *)(all->words + at) + 4, sizeof value);
+    weight[0] = (sum_t)value;
+    return (uint32_t)all->words[at];
+  }
   uint64_t word = all->words[at];
   __asm__("" : "+r"(word)); /* else it becomes two loads */
   (void)group;
@@ -57,7 +63,8 @@ static inline void put_nonzero(nonzeros_t *all, size_t at, const float *values, 
   all->index[at] = (uint16_t)column;
 }
 
-CE_INLINE uint32_t take_nonzero(const nonzeros_t *all, size_t at, sum_t *weight, const int group) {
+CE_INLINE uint32_t take_nonzero(const nonzeros_t *all, size_t at, sum_t *weight, const int group, const int vectors) {
+  (void)vectors;
   const element *values = all->values + at * group;
   CE_UNROLL for (int r = 0; r < group; ++r) weight[r] = (sum_t)values[r];
   return all->index[at];
