@@ -82,7 +82,7 @@ static void run(const csr_arrays *c, const csr_dims *dims) {
     for (int32_t i = c->row_ptr[r]; i < c->row_ptr[r + 1]; ++i) sum += (double)c->values[i] * x[wide[i]], all += c->values[i];
     if (y[r] != (float)sum) abort();
   }
-  for (int64_t i = 0; i < c->n_values; ++i) all -= plan->values[i];
+  for (int64_t i = 0; i < c->n_values; ++i) all -= plan->nonzeros.values[i];
   if (all > 1e-3 || all < -1e-3) abort(); /* every value is packed, once */
   free(wide), free(bias), free(x), free(y), free(packed), free(slow);
 }
