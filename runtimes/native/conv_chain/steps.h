@@ -10,7 +10,7 @@ typedef struct step_t {
   const stage_t *first, *last;
 } step_t;
 
-/* Measured: at 14x14 and 80 % zeros, where tiles of whole rows are filled less well, a step takes 1.1 times its stages. */
+/* Narrow planes gain nothing: tiles of whole rows are filled less well there (14x14: 98 of 112 pixels). */
 static int feeds(const stage_t *stage, const stage_t *next, ce_shape out) {
   return stage->op == CE_STAGE_depthwise_conv && next->op == CE_STAGE_csr_conv && out.w > CE_LANES &&
          ce_depthwise_conv_plan_isa(stage->plan) == ce_csr_conv_plan_isa(next->plan) &&
