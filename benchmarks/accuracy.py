@@ -27,7 +27,7 @@ from chita_edge.calibration import GradientMatrix
 from chita_edge.datasets import LabelledImages, load
 from chita_edge.models import get_model, load_weights
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
+from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.pruning import ALLOCATIONS
 from chita_edge.pruning_api import calibration_gradients, prune
 
@@ -66,10 +66,11 @@ def measure(
             choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
             wanted = config.model_copy(update=choice)
             kind = curvature_kind(wanted), gradient_views(wanted)
-            if METHODS[method].stages == 1 and kind not in gradients:
+            staged = stage_count(wanted) > 1
+            if not staged and kind not in gradients:
                 gradients[kind] = calibration_gradients(model, calibration, names, wanted)
             started = time.perf_counter()
-            known = gradients.get(kind) if METHODS[method].stages == 1 else None
+            known = None if staged else gradients.get(kind)
             result = prune(model, calibration, wanted, prunable=names, gradients=known)
             seconds = time.perf_counter() - started
             score = accuracy(result.model, test)

@@ -33,7 +33,7 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
+from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.pruning import ALLOCATIONS, PATTERNS
 from chita_edge.pruning_api import calibration_gradients, prune
 
@@ -100,7 +100,6 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         config = PruneConfig(seed=seed, gradient_samples=None, gradient_batch=50, recalibration_views=4)
         gradients, kind = None, ("", 0)
         for method, structure, sparsity, _ in wanted:
-            staged = METHODS[method].stages > 1
             options = {
                 "method": method,
                 "sparsity": sparsity,
@@ -109,6 +108,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             }
             options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
             how = config.model_copy(update=options)
+            staged = stage_count(how) > 1
             wanted_kind = curvature_kind(how), gradient_views(how)
             if not staged and (gradients is None or kind != wanted_kind):
                 gradients, kind = None, wanted_kind  # the old ones go first

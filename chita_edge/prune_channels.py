@@ -12,7 +12,7 @@ from torch import nn
 from chita_edge.layer_facts import layer_facts
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_methods import get_method
+from chita_edge.prune_methods import get_method, stage_count
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.prune_stage import mean_curvature, stage_images
 from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
@@ -60,7 +60,7 @@ def prune_channels(
     """
     method, side = get_method(config.method), cast("Side", config.structure)
     solver, allocation = get_solver(method.solver), get_allocation(config.allocation)
-    sparsities = stage_sparsities(config.schedule, config.sparsity, config.stages or method.stages)
+    sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
     names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
     dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
     groups = channel_groups(pruned, calibration.images[:1])

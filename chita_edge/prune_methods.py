@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ class Method:
         solver: a name of `chita_edge.pruning.SOLVERS`; decides how much each layer keeps, and first which weights.
         summary: one line for ``--help``.
         reconstruct: refit each layer afterwards, and its support with it.
-        stages: times that gradients are taken and weights are chosen, along a schedule of rising sparsity.
+        stages: most times that gradients are taken and weights are chosen, along a schedule of rising sparsity; fewer
+            where they suffice for each to keep half of what the one before has left, see `stage_count`.
         tempering: exponent of the curvature by which a global budget is shared among layers, see `tempered`.
         ridges: multiples of `PruneConfig.ridge`; where there are several, each stage solves with each of them and keeps
             the solution whose network is closest to the dense one.
@@ -56,8 +58,9 @@ METHODS: dict[str, Method] = {
         "chita_bso",
         "CHITA++: chita_bso in stages, gradients taken anew in each",
         stages=4,
-        ridges=(0.03,),
+        ridges=(0.03, 1.0),
         curvature="logits",
+        gradient_views=2,
     ),
     "chita_pp_reconstruct": Method(
         "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=4, tempering=-0.3
@@ -76,6 +79,12 @@ def get_method(name: str) -> Method:
     if name not in METHODS:
         raise UnknownNameError(f"There is no pruning method {name!r}; there are: {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def stage_count(config: PruneConfig) -> int:
+    """How many stages a run has: as many as it says, otherwise no more of its method's than halve what is left."""
+    halvings = -math.log2(1 - config.sparsity)
+    return config.stages or min(get_method(config.method).stages, max(1, math.ceil(halvings - 1e-9)))
 
 
 def curvature_kind(config: PruneConfig) -> str:

@@ -17,7 +17,7 @@ from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import get_method
+from chita_edge.prune_methods import get_method, stage_count
 from chita_edge.prune_result import PruneResult, figures_of
 from chita_edge.prune_run import Run, known_augmentation, share
 from chita_edge.prune_stage import stage_gradients, stage_images
@@ -115,7 +115,7 @@ def _prune(
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)
-    sparsities = stage_sparsities(config.schedule, config.sparsity, config.stages or method.stages)
+    sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
     names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
     if not names:
         raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
