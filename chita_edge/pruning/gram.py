@@ -24,7 +24,7 @@ def bfloat16_pays() -> bool:
     return bool(torch.cpu._is_amx_tile_supported())
 
 
-def gram(rows: torch.Tensor, *, fast: bool | None = None) -> torch.Tensor:
+def gram(rows: torch.Tensor, *, fast: bool | None = None, out: torch.Tensor | None = None) -> torch.Tensor:
     """C Cᵀ of float32 rows C (m, n): float32 (m, m), symmetric.
 
     Args:
@@ -32,17 +32,19 @@ def gram(rows: torch.Tensor, *, fast: bool | None = None) -> torch.Tensor:
         fast: from C rounded to bfloat16, each entry then within about 2⁻⁸ of √(C Cᵀ)_ii (C Cᵀ)_jj, those of up to
             1,024 rows much closer; good for choosing and as a preconditioner, not as a result. By default where
             the processor gains by it and C is large enough.
+        out: where the result goes, contiguous; it is returned.
     """
     m, n = rows.shape
     if fast is None:
         fast = bfloat16_pays() and m >= _LEAST_ROWS and n >= _LEAST_LENGTH
     if not fast:
-        return rows @ rows.T
+        return torch.mm(rows, rows.T, out=out)
     if m <= _LARGEST_IMPLICIT:
         with _float32_through_bfloat16():
-            return rows @ rows.T
+            return torch.mm(rows, rows.T, out=out)
     converted = rows.bfloat16()
-    return (converted @ converted.T).float()
+    product = converted @ converted.T
+    return product.float() if out is None else out.copy_(product)
 
 
 @contextmanager

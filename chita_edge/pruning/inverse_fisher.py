@@ -34,6 +34,16 @@ class InverseFisher:
         """ρ, or where it is zero a trifle of the largest curvature, without which the inverse does not exist."""
         return max(self.damping, 1e-7 * float(self.columns.square().sum(1).max()), 1e-30)
 
+    def matrix(self) -> torch.Tensor:
+        """All of it, (m, m)."""
+        m, n = self.columns.shape
+        if m <= n:
+            inverse: torch.Tensor = torch.cholesky_inverse(self._factor)
+            return inverse.float()
+        solved: torch.Tensor = torch.linalg.solve_triangular(self._factor, self.columns.T.double(), upper=False)
+        whole = torch.eye(m, dtype=torch.float64) - solved.T @ solved
+        return (whole / self._ridge).float()
+
     def diagonal(self) -> torch.Tensor:
         """Its diagonal, (m,), positive."""
         m, n = self.columns.shape

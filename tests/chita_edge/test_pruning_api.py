@@ -16,7 +16,7 @@ from chita_edge.layer_work import multiplications
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.prunable import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS
+from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
 from chita_edge.prune_stage import stage_gradients
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning_api import calibration_gradients, prune
@@ -97,6 +97,12 @@ def test_curvature_is_the_methods_own_unless_named() -> None:
         assert all(torch.equal(first[name], second[name]) for name in names) == ignored
     with pytest.raises(UsageError, match="first-order term is that of the loss"):
         prune(net, data, PruneConfig(method="chita_bso", curvature="logits", first_order=True))
+
+
+def test_baselines_are_given_the_gradients_and_the_views_of_chita_bso() -> None:
+    for method in ("obd", "obs", "woodfisher", "mfac", "cbs"):
+        config = PruneConfig(method=method)
+        assert (curvature_kind(config), gradient_views(config)) == ("logits", METHODS["chita_bso"].gradient_views)
 
 
 def test_rows_are_means_over_the_views_of_an_image() -> None:

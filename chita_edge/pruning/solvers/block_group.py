@@ -91,7 +91,7 @@ def search_blocks(blocks: Blocks, start: torch.Tensor, rounds: int) -> Found:
         torch.addmv(blocks.offset, columns.T, away[first:last], out=residuals[0, number])
         active = columns.index_select(0, places[number] - first)
         torch.mv(active, residuals[0, number], out=slope[number])
-        hessian[number] = gram(active)
+        gram(active, out=hessian[number])
     slope.add_(near - dense, alpha=blocks.damping).mul_(real)
     hessian.diagonal(dim1=1, dim2=2).add_(blocks.damping)
     if not bool(real.all()):
@@ -101,17 +101,18 @@ def search_blocks(blocks: Blocks, start: torch.Tensor, rounds: int) -> Found:
     for number, spliced in enumerate(found):
         chosen = inside[number] if spliced is None else spliced.mask
         both = (chosen | inside[number]).nonzero()[:, 0]
-        where = places[number, both]
+        where = places[number].index_select(0, both)
         part = _Part(
             blocks.columns.index_select(0, where),
-            blocks.dense[where],
-            weights[where],
-            chosen[both],
+            blocks.dense.index_select(0, where),
+            weights.index_select(0, where),
+            chosen.index_select(0, both),
             residuals[0, number],
             blocks.damping,
         )
-        weights[where], residuals[1, number] = part.best(spliced)
-        mask[where] = part.chosen
+        best, residuals[1, number] = part.best(spliced)
+        weights.index_copy_(0, where, best)
+        mask.index_copy_(0, where, part.chosen)
     squares = residuals.double().square().sum((1, 2))
     ridges = torch.stack([away, weights - blocks.dense]).double().square().sum(1)
     before, after = (0.5 * (squares + blocks.damping * ridges) + len(places) * blocks.constant).tolist()

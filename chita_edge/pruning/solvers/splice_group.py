@@ -40,38 +40,51 @@ def splice_group(group: Group, start: torch.Tensor, rounds: int) -> list[Spliced
     """
     half = 0.5 * group.hessian.diagonal(dim1=1, dim2=2)
     gains = 0.25 / half
-    pulled = _times(group.hessian, group.dense) - group.slope
+    going = list(range(len(start)))
+    pulled = _times(group.hessian, group.dense, going) - group.slope
     counts, unreal = start.sum(1), ~group.real
     most = int(counts.max())
     first_ones = torch.arange(most) < counts[:, None]
     found: list[Point | None] = [None] * len(start)
     mask, weights, share = start.clone(), torch.zeros_like(pulled), torch.ones(len(start))
-    going, tried = list(range(len(start))), start
+    tried = start.clone()
+    # Rows of the tensors, taken once: to index them in each round would take longer than what is done with them.
+    hessians, right, masks, rows, trials = (each.unbind() for each in (group.hessian, pulled, mask, weights, tried))
     for number in range(rounds + 1):
+        if not going:
+            break
         if number:
-            # For all blocks: to pick out the Hessians of some would cost more.
-            gain = (pulled - _times(group.hessian, weights)).square_().mul_(gains).masked_fill_(mask, 0.0)
-            scores = torch.addcmul(gain.mul_(share.square()[:, None]), weights.square(), half)
-            largest = torch.topk(scores.masked_fill_(unreal, -1.0), most, dim=1).indices
-            tried = torch.zeros_like(mask).scatter_(1, largest, first_ones)
+            which = torch.tensor(going)
+            missing = pulled[which].sub_(_times(group.hessian, weights, going))
+            gain = missing.square_().mul_(gains[which]).masked_fill_(mask[which], 0.0).mul_(share[which, None].square())
+            scores = gain.addcmul_(weights[which].square(), half[which]).masked_fill_(unreal[which], -1.0)
+            largest = torch.topk(scores, most, dim=1).indices
+            tried[which] = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, largest, first_ones[which])
             changed = (tried != mask).any(1).tolist()
             going = [block for block in going if changed[block]]
         for block in list(going):
-            point, known = minimum(group.hessian[block], pulled[block], tried[block]), found[block]
+            point, known = minimum(hessians[block], right[block], trials[block]), found[block]
             if point is not None and (known is None or point.value < known.value):
+                masks[block].copy_(trials[block])
+                rows[block].zero_().index_copy_(0, point.inside, point.weights)
                 found[block] = point
-                mask[block], weights[block] = tried[block], 0.0
-                weights[block, point.inside] = point.weights
                 continue
             share[block] *= 0.5
             # A block whose start has no minimum is given up.
             if known is None or share[block] < LEAST_SHARE:
                 going.remove(block)
-        if not going:
-            break
-    return [None if point is None else point.spliced() for point in found]
+    # A point's own mask is that of the last trial.
+    return [
+        None if point is None else Spliced(kept, point.weights, point.factor)
+        for point, kept in zip(found, masks, strict=True)
+    ]
 
 
-def _times(matrices: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Products of symmetric matrices with vectors; rows times matrices are several times faster than the reverse."""
-    return torch.bmm(vectors[:, None], matrices)[:, 0]
+def _times(matrices: torch.Tensor, vectors: torch.Tensor, which: list[int]) -> torch.Tensor:
+    """Products of some of the symmetric matrices with their vectors, (len(which), m)."""
+    if 3 * len(which) < len(matrices):
+        return torch.stack([torch.mv(matrices[number], vectors[number]) for number in which])
+    # To pick out many of the matrices would cost more than it saves; rows times matrices are several times faster than
+    # the reverse.
+    products = torch.bmm(vectors[:, None], matrices)[:, 0]
+    return products if len(which) == len(matrices) else products[which]

@@ -14,6 +14,7 @@ def test_equals_the_explicit_inverse(m: int, n: int, damping: float) -> None:
     explicit = torch.linalg.inv(columns.double() @ columns.T.double() + damping * torch.eye(m, dtype=torch.float64))
     inverse = InverseFisher(columns, damping)
     torch.testing.assert_close(inverse.diagonal().double(), explicit.diagonal(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(inverse.matrix().double(), explicit, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(inverse.times(vector).double(), explicit @ vector.double(), rtol=1e-3, atol=1e-4)
 
 
