@@ -42,12 +42,16 @@ def measure_pair(
     device: str,
     progress: Progress,
     stage: str = "latency",
+    profiled: Path | None = None,
 ) -> device_bench.Measurement:
-    """Measure a dense and a sparse file in turns; `progress` is told samples of `plan.samples`."""
+    """Measure a dense and a sparse file in turns; `progress` is told samples of `plan.samples`.
+
+    `profiled` is the sparse network in a file in which more layers are nodes of their own, for their times.
+    """
     return device_bench.measure(
         {
             "dense": device_bench.ModelUnderTest(dense, sparse=False),
-            "sparse": device_bench.ModelUnderTest(sparse, sparse=True),
+            "sparse": device_bench.ModelUnderTest(sparse, sparse=True, profiled=profiled),
         },
         device=device,
         plan=plan,

@@ -27,7 +27,7 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
 from chita_edge.shrinking import shrink
 
-_SPARSE, _DENSE = "model.onnx", "model.dense.onnx"
+_SPARSE, _DENSE, _APART = "model.onnx", "model.dense.onnx", "model.apart.onnx"
 _BENCH = "bench/local.json"
 
 
@@ -74,14 +74,17 @@ def build(
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
-        dense, sparse = Path(scratch, _DENSE), Path(scratch, _SPARSE)
+        dense, sparse, apart = (Path(scratch, name) for name in (_DENSE, _SPARSE, _APART))
         progress("export", 0, 2)
         baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
         graph = exporters.to_onnx(network, test.images[:1])
-        exported = exporters.to_sparse(graph, decide_for(target, graph), config.values, target.cache, config.arithmetic)
+        how = decide_for(target, graph), config.values, target.cache, config.arithmetic
+        exported = exporters.to_sparse(graph, *how)
         exporters.save(exported.model, sparse)
+        # What small layers take is measured where each is a node of its own; the bundle has them in one.
+        exporters.save(exporters.to_sparse(graph, *how, sequences=False).model, apart)
         progress("export", 2, 2)
 
         # 5. Check: four ways to run the file have to agree with torch.
@@ -95,7 +98,7 @@ def build(
 
         # 7. Measure both on this machine, in turns.
         plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed, profile=True)
-        measurement = measure_pair(dense, sparse, plan, "local", progress)
+        measurement = measure_pair(dense, sparse, plan, "local", progress, profiled=apart)
 
         # 8. Bundle.
         result = BuildResult(

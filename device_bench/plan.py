@@ -18,11 +18,13 @@ class ModelUnderTest:
     """One ONNX file to measure; ``sparse`` runs it with the kernel library, otherwise it runs in stock ONNX Runtime.
 
     ``library`` names a kernel library other than the one of this installation, for devices of another kind.
+    ``profiled`` is a file of the same network that is profiled instead, if its nodes say more about the layers.
     """
 
     path: Path
     sparse: bool
     library: Path | None = None
+    profiled: Path | None = None
 
 
 @dataclass(frozen=True)

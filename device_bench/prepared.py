@@ -70,7 +70,8 @@ def _open(model: ModelUnderTest, plan: Plan, profile: str | bool = False) -> Inf
     # ONNX Runtime takes a while to import, and reading or comparing results does not need it.
     from runtimes import dense_session, session
 
-    return (session if model.sparse else dense_session)(model.path, threads=plan.threads, profile=profile)
+    path = model.profiled or model.path if profile else model.path
+    return (session if model.sparse else dense_session)(path, threads=plan.threads, profile=profile)
 
 
 class _Bound(partial[object]):

@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto
 
 from exporters.layers import Format
-from exporters.ops import DOMAIN, OPS
+from exporters.ops import DOMAIN
 from exporters.read import read
-from exporters.untrusted.csr_nodes import EdgeWeight, check_edge_weights
+from exporters.untrusted.csr_nodes import EdgeWeight, check_edge_weights, op_of
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, graphs, node_name
 
@@ -121,7 +121,7 @@ def inspect(path: str | Path) -> FileReport:
 def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
     """A row for each weight: of a chain, one a stage."""
     weights = check_edge_weights(node, constants)
-    inputs = dict(zip(OPS[node.op_type].inputs, node.input, strict=True))
+    inputs = dict(zip(op_of(node).inputs, node.input, strict=True))
     names = node_name(node).split("+")
     if len(names) != len(weights):
         names = [node_name(node) + weight.suffix for weight in weights]

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import DOMAIN, OPS, VERSION
+from exporters.ops import DOMAIN, VERSION, find_op
 from exporters.read import naming, read
 from exporters.untrusted.graph import check_graph
 from exporters.untrusted.limits import DEFAULT_LIMITS, Limits
@@ -72,17 +72,18 @@ def _check_onnx(model: onnx.ModelProto) -> None:
 
 def _check_functions(model: onnx.ModelProto) -> None:
     """Functions may be ours, to the letter, and nothing else: a body can ask for any amount of memory."""
-    names = [function.name for function in model.functions]
+    names = [(function.name, function.overload) for function in model.functions]
     if len(set(names)) != len(names):
         raise MalformedModelError("it defines a function twice; export it again.")
     for function in model.functions:
-        op = OPS.get(function.name)
+        op = find_op(function.name, function.overload)
         if op is None or function != op.function:
             raise UnsupportedOpError(
                 f"its function {function.domain}:{function.name} is not the one this version writes; export it again."
             )
-    missing = {node.op_type for node in model.graph.node if node.domain == DOMAIN} - set(names)
+    missing = {(node.op_type, node.overload) for node in model.graph.node if node.domain == DOMAIN} - set(names)
     if missing:
-        raise MalformedModelError(f"it lacks the function bodies of {', '.join(sorted(missing))}; export it again.")
+        lacking = ", ".join(sorted({name for name, _ in missing}))
+        raise MalformedModelError(f"it lacks the function bodies of {lacking}; export it again.")
     if model.training_info:
         raise UnsupportedOpError("it carries training information, which no exporter of ours writes.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from exporters.layers import Decide, SparseModel, Values
-from exporters.ops import DOMAIN, OPS
+from exporters.ops import DOMAIN, find_op
 from exporters.serialize import to_proto
 
 
@@ -15,6 +15,8 @@ def to_sparse(
     values: Values = "float32",
     cache: int | None = None,
     arithmetic: Values = "float32",
+    *,
+    sequences: bool = True,
 ) -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
@@ -22,14 +24,16 @@ def to_sparse(
     weight beyond float16's range keeps float32. arithmetic: with "float16", kernels may multiply and add in float16 in
     convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache: bytes of cache that a
     core of the target has; where activations exceed half of it, runs of layers become one node
-    (:mod:`exporters.passes.chain`); None: each layer stays a node. Every Conv and Gemm is
-    reported. When nothing is picked the model equals ``dense``.
+    (:mod:`exporters.passes.chain`), and, with ``sequences``, so do neighbouring small layers
+    (:mod:`exporters.passes.sequence`); None: each layer stays a node. Every Conv and Gemm is reported. When nothing is
+    picked the model equals ``dense``.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     import onnx_ir as ir
 
     from exporters.passes.chain import Chain
     from exporters.passes.keep_pools import KeepPools
+    from exporters.passes.sequence import Sequence
     from exporters.passes.sparsify import Sparsify
 
     model = ir.from_proto(dense)
@@ -40,7 +44,9 @@ def to_sparse(
     KeepPools()(model)
     if cache is not None:
         Chain(cache)(model)
+        if sequences:
+            Sequence()(model)
     proto = to_proto(model)
-    used = {node.op_type for node in proto.graph.node if node.domain == DOMAIN}
-    proto.functions.extend(op.function for op in OPS.values() if op.name in used)
+    used = {(node.op_type, node.overload) for node in proto.graph.node if node.domain == DOMAIN}
+    proto.functions.extend(op.function for name in sorted(used) if (op := find_op(*name)) is not None)
     return SparseModel(proto, sparsify.reports)

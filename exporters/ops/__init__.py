@@ -6,6 +6,8 @@ from exporters.ops._op import EdgeOp, Part, build_node, csr_constants, initializ
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
 from exporters.ops.block_csr_conv import BLOCK_CSR_CONV_ADDS, BLOCK_CSR_CONVS
 from exporters.ops.conv_chain import CHAINS
+from exporters.ops.conv_sequence import NAME as SEQUENCE
+from exporters.ops.conv_sequence import sequence_op
 from exporters.ops.csr_conv import CSR_CONV, CSR_CONVS
 from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
 from exporters.ops.csr_gemm import CSR_GEMM, CSR_GEMMS
@@ -33,6 +35,13 @@ OPS: dict[str, EdgeOp] = {
 }
 
 
+def find_op(name: str, overload: str = "") -> EdgeOp | None:
+    """The op of a node or a function in a file; None where there is none."""
+    if name == SEQUENCE:
+        return sequence_op(overload)
+    return OPS.get(name) if not overload else None
+
+
 def op_for(base: str, activation: Activation) -> EdgeOp:
     """The variant of an op."""
     return OPS[base + ACTIVATIONS[activation].suffix]
@@ -49,12 +58,14 @@ __all__ = [
     "GLOBAL_AVERAGE_POOL",
     "OPS",
     "OPSET",
+    "SEQUENCE",
     "VERSION",
     "Activation",
     "EdgeOp",
     "Part",
     "build_node",
     "csr_constants",
+    "find_op",
     "initializer",
     "nm_constants",
     "op_for",

@@ -11,9 +11,9 @@ import onnx_ir as ir
 
 from exporters.csr import Array, Csr
 from exporters.nm import Nm
-from exporters.ops._text import ACTIVATIONS, DOMAIN, Activation, function
+from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, Activation, function
 
-Attribute = int | float | Sequence[int]
+Attribute = int | float | str | Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class EdgeOp:
 
     base, activation: its name is that of the base and the activation's, which a clip has none of (None: the op takes
     none). inputs: names in order. constants: those that must be initializers. function: its meaning in standard ONNX.
-    stages: of a chain, in order; empty for an op with one weight or none.
+    stages: of a chain or a sequence, in order; empty for an op with one weight or none.
     """
 
     base: str
@@ -65,10 +65,51 @@ class EdgeOp:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A weight of a node: the op that says what it means, and how the names of its inputs and attributes end."""
+    """A weight of a node: the op that says what it means, and how the names of its inputs and attributes end.
+
+    source, residual: of a stage, which value it reads, and adds; value 0 is the node's X, value i + 1 what stage i
+    makes.
+    """
 
     op: EdgeOp
     suffix: str
+    source: int = 0
+    residual: int | None = None
+
+
+def stages_op(
+    name: str, overload: str, activation: Activation | None, parts: Sequence[Part], residual: bool = False
+) -> EdgeOp:
+    """An op of several stages: its inputs are X, their constants, and, if ``residual``, one that the last one adds.
+
+    Names that are a stage's alone end as its part says, its X and Y are the values between the stages.
+    """
+    constants = tuple(key + part.suffix for part in parts for key in part.op.constants)
+    inputs = ("X", *constants, *(["residual"] if residual else []))
+    body = onnx.FunctionProto(name=name, domain=DOMAIN, overload=overload, input=inputs, output=["Y"])
+    body.opset_import.add(domain="", version=OPSET)
+    values = ["X", *(f"Y{part.suffix}" for part in parts[:-1]), "Y"]
+    for index, part in enumerate(parts):
+        added = "residual" if part.residual is None else values[part.residual]
+        outer = {"X": values[part.source], "Y": values[index + 1], "residual": added, "": ""}
+        body.node.extend(_renamed(node, outer, part.suffix) for node in part.op.function.node)
+        body.attribute.extend(key + part.suffix for key in part.op.function.attribute)
+        for default in part.op.function.attribute_proto:
+            entry = body.attribute_proto.add()
+            entry.CopyFrom(default)
+            entry.name += part.suffix
+    return EdgeOp(name, activation, inputs, constants, body, tuple(parts))
+
+
+def _renamed(original: onnx.NodeProto, outer: Mapping[str, str], suffix: str) -> onnx.NodeProto:
+    node = onnx.NodeProto()
+    node.CopyFrom(original)
+    node.input[:] = [outer.get(name, name + suffix) for name in original.input]
+    node.output[:] = [outer.get(name, name + suffix) for name in original.output]
+    for attribute in node.attribute:
+        if attribute.ref_attr_name:
+            attribute.ref_attr_name += suffix
+    return node
 
 
 def with_each_activation(
@@ -127,5 +168,6 @@ def build_node(
     """
     initializers = {key: initializer(f"{name}.{key}", array) for key, array in constants.items()}
     ordered = [initializers[key] if key in initializers else inputs[key] for key in op.inputs]
-    node = ir.node(op.name, ordered, attributes=dict(attributes), domain=DOMAIN, name=name)
+    overload = op.function.overload
+    node = ir.node(op.name, ordered, attributes=dict(attributes), domain=DOMAIN, overload=overload, name=name)
     return node, list(initializers.values())

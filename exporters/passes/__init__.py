@@ -8,6 +8,7 @@ from exporters.passes.fold_constants import FoldConstants
 from exporters.passes.keep_pools import KeepPools
 from exporters.passes.mean_to_pool import MeanToPool
 from exporters.passes.name_layers import NameLayers
+from exporters.passes.sequence import Sequence
 from exporters.passes.shape_to_flatten import ShapeToFlatten
 from exporters.passes.sparsify import Sparsify
 from exporters.passes.strip import Strip
@@ -19,6 +20,7 @@ __all__ = [
     "KeepPools",
     "MeanToPool",
     "NameLayers",
+    "Sequence",
     "ShapeToFlatten",
     "Sparsify",
     "Strip",

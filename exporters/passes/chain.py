@@ -17,6 +17,7 @@ from exporters.ops import CHAINS, DOMAIN, build_node
 from exporters.ops._op import Attribute
 from exporters.ops.conv_chain import STAGES
 from exporters.passes._graph import ints, static_shape
+from exporters.passes._stage import add_stage
 
 _LETTERS = {stage.name: letter for letter, stage in STAGES.items()}
 _BAND_ROWS = 4
@@ -144,16 +145,9 @@ def _replace(graph: ir.Graph, stages: list[_Link]) -> None:
     inputs = {"X": cast("ir.Value", nodes[0].inputs[0])}
     attributes: dict[str, Attribute] = {}
     for part, node in zip(op.parts, nodes, strict=True):
-        given = dict(zip(part.op.inputs, node.inputs, strict=True))
-        inputs |= {key + part.suffix: cast("ir.Value", given[key]) for key in part.op.constants}
-        attributes |= {key + part.suffix: _plain(attribute) for key, attribute in node.attributes.items()}
+        add_stage(part, node, inputs, attributes)
     if op.inputs[-1] == "residual":
         inputs["residual"] = cast("ir.Value", nodes[-1].inputs[-1])
     name = "+".join(node.name or "" for node in nodes)
     chain, _ = build_node(op, name, inputs, {}, attributes)
     ir.convenience.replace_nodes_and_values(graph, nodes[-1], nodes, [chain], nodes[-1].outputs, chain.outputs)
-
-
-def _plain(attribute: ir.Attr) -> Attribute:
-    value = attribute.value
-    return tuple(value) if isinstance(value, list | tuple) else value

@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from exporters import csr, nm
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import OPS, EdgeOp, Part
+from exporters.ops import SEQUENCE, EdgeOp, Part, find_op
 from exporters.untrusted.node_view import NodeView, Shape, window
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
@@ -31,12 +31,20 @@ class EdgeWeight:
     format: str
 
 
+def op_of(node: onnx.NodeProto) -> EdgeOp:
+    """What a node of our domain is. Raises UnsupportedOpError, MalformedModelError."""
+    op = find_op(node.op_type, node.overload)
+    if op is None:
+        raise UnsupportedOpError(f"node {node_name(node)!r} is a {node.op_type}, which {node.domain} does not have.")
+    stages = [attribute.s for attribute in node.attribute if attribute.name == "stages"]
+    if op.name == SEQUENCE and stages != [node.overload.encode()]:
+        raise MalformedModelError(f"the stages of node {node_name(node)!r} are not its overload; export it again.")
+    return op
+
+
 def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> tuple[EdgeWeight, ...]:
     """The weights of a node of our domain. Raises MalformedModelError, UnsupportedOpError, TooLargeError."""
-    name = node_name(node)
-    op = OPS.get(node.op_type)
-    if op is None:
-        raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which {node.domain} does not have.")
+    name, op = node_name(node), op_of(node)
     if len(node.input) != len(op.inputs) or not all(node.input):
         raise MalformedModelError(
             f"node {name!r} ({op.name}) needs the inputs {', '.join(op.inputs)}; export it again."
@@ -59,16 +67,21 @@ def edge_output_shapes(
 
     Raises MalformedModelError.
     """
-    name, inputs = node_name(node), dict(zip(OPS[node.op_type].inputs, node.input, strict=True))
+    name, op = node_name(node), op_of(node)
+    inputs = dict(zip(op.inputs, node.input, strict=True))
     found = [shapes[inputs["X"]]]
     if not weights:
         if len(found[0]) != 4:
             raise MalformedModelError(f"node {name!r} pools an input of {len(found[0])} dimensions, not 4.")
         return ((*found[0][:2], 1, 1),)
-    for weight in weights:
-        if len(weights) > 1 and weight.op.is_sparse and weight.shape[2:] != (1, 1):
+    for weight, part in zip(weights, op.parts, strict=True):
+        if op.stages and op.name != SEQUENCE and weight.op.is_sparse and weight.shape[2:] != (1, 1):
             raise MalformedModelError(f"node {name!r} has a sparse stage that is not 1 by 1; export it again.")
-        found.append(_output_shape(weight, node, name, found[-1]))
+        found.append(_output_shape(weight, node, name, found[part.source]))
+        if part.residual is not None and found[part.residual] != found[-1]:
+            raise MalformedModelError(
+                f"what stage {part.suffix[1:]} of node {name!r} adds has not the shape {found[-1]}; export it again."
+            )
     if "residual" in inputs and shapes[inputs["residual"]] != found[-1]:
         raise MalformedModelError(f"the residual of node {name!r} has not the shape {found[-1]}; export it again.")
     return tuple(found[1:])

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto
 
 from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import DOMAIN, OPS
+from exporters.ops import DOMAIN, find_op
 from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.shape_values import VALUES, Numbers
@@ -92,7 +92,7 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
 
 def _values_inputs(node: onnx.NodeProto) -> list[str]:
     """The inputs of a node of ours that hold the values of a CSR weight."""
-    op = OPS.get(node.op_type)
+    op = find_op(node.op_type, node.overload)
     keys = {f"values{part.suffix}" for part in op.parts} if op else set()
     return [name for key, name in zip(op.inputs, node.input, strict=False) if key in keys] if op else []
 

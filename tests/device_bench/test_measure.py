@@ -113,6 +113,17 @@ def test_a_profile_and_memory_when_asked(model: Path) -> None:
     assert all(entry.ms >= 0 for entry in asked.profile)
 
 
+def test_another_file_of_the_network_is_profiled_in_its_place(model: Path, tmp_path: Path) -> None:
+    renamed = onnx.load(model)
+    for node in renamed.graph.node:
+        node.name = f"other.{node.name}"
+    onnx.save(renamed, tmp_path / "other.onnx")
+    subject = ModelUnderTest(model, sparse=True, profiled=tmp_path / "other.onnx")
+    found = measure({"m": subject}, plan=Plan(samples=5, profile=True)).results.benchmark("m")
+    assert found.profile
+    assert all(entry.node.startswith("other.") for entry in found.profile)
+
+
 def test_a_bound_run_keeps_its_arrays_and_runs_the_model(model: Path) -> None:
     session = dense_session(model)
     x = np.linspace(-1, 1, 64, dtype=np.float32)[None]

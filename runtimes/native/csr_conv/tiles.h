@@ -26,7 +26,7 @@
 #define FEWEST_VECTORS (MOST_VECTORS / 2)
 #define WINDOW_BYTES (64 * 1024) /* of a panel with larger windows */
 
-/* The same for any number of threads. */
+/* The bits are the same for any number of threads: what a pixel is summed from does not depend on its tile. */
 typedef struct cut_t {
   int64_t pixels, out_h, out_w;
   int64_t tiles, row_tiles; /* of an image; of a strip of rows (larger windows) */
@@ -35,9 +35,12 @@ typedef struct cut_t {
   windows_t windows;        /* larger windows */
 } cut_t;
 
-static void cut_windows(const plan_t *plan, ce_shape shape, cut_t *cut) {
+static void cut_windows(const plan_t *plan, ce_shape shape, int threads, cut_t *cut) {
   const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = windows_of(&plan->g, shape, 1).row;
-  int64_t rows = cut->out_w > most ? 1 : ce_min(cut->out_h, (most - cut->out_w) / row + 1);
+  /* A small image is shared by the threads, as long as each gets two vectors. */
+  const int64_t fewest = ce_ceil_div(2 * CE_LANES, row), share = ce_ceil_div(cut->out_h, ce_ceil_div(threads, ce_max(1, shape.n)));
+  int64_t rows = cut->out_w > most ? 1 : ce_min(ce_max(fewest, share), (most - cut->out_w) / row + 1);
+  rows = ce_min(rows, cut->out_h);
   const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile);
   while (rows > 1 && windows_of(&plan->g, shape, rows).channel * channels * 4 > WINDOW_BYTES) --rows;
   const int64_t strips = ce_ceil_div(cut->out_h, ce_max(rows, 1));
@@ -49,11 +52,11 @@ static void cut_windows(const plan_t *plan, ce_shape shape, cut_t *cut) {
   cut->tiles = strips * cut->row_tiles;
 }
 
-static cut_t cut_pixels(const plan_t *plan, ce_shape shape) {
+static cut_t cut_pixels(const plan_t *plan, ce_shape shape, int threads) {
   cut_t cut = {.out_h = ce_out_h(&plan->g, shape), .out_w = ce_out_w(&plan->g, shape), .row_tiles = 1};
   cut.pixels = cut.out_h * cut.out_w;
   if (plan->taps > 1) {
-    cut_windows(plan, shape, &cut);
+    cut_windows(plan, shape, threads, &cut);
     return cut;
   }
   const int64_t rows = ce_min(plan->g.in_channels, K_TILE(plan->group)), limit = MOST_OF_GROUP(plan->group);
@@ -128,18 +131,41 @@ typedef struct tile_t {
   int contiguous; /* larger windows: the pixels are one run of floats in y, as with 1×1, and `first` is the first of them */
 } tile_t;
 
+/* The tile's pixels of a plane of x, whose columns are read with a stride of 2. */
+CE_INLINE void pack_every_second(const tile_t *tile, const float *plane, float *to) {
+  const int64_t out_w = tile->cut->out_w, step = tile->plan->g.stride_h * tile->in.w;
+  int64_t row = tile->first / out_w, column = tile->first % out_w;
+  for (int64_t left = tile->count; left > 0; ++row, column = 0) {
+    const float *from = plane + row * step + 2 * column;
+    const int64_t count = ce_min(left, out_w - column);
+    for (int64_t i = 0; i < count; i += CE_LANES, from += 2 * CE_LANES) {
+      const int n = (int)ce_min(CE_LANES, count - i), second = 2 * n - 1 - CE_LANES;
+      const vf a = ce_load_part(from, (int)ce_min(CE_LANES, 2 * n - 1));
+      const vf b = second > 0 ? ce_load_part(from + CE_LANES, second) : (vf)0.0f;
+      ce_store_part(to + i, __builtin_shufflevector(a, b, CE_EVEN), n);
+    }
+    to += count, left -= count;
+  }
+  ce_store_part(to, (vf)0.0f, (int)((CE_LANES - tile->count % CE_LANES) % CE_LANES)); /* as in the padding */
+}
+
 CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels, const int vectors) {
   const ce_conv_geometry *g = &tile->plan->g;
   element *to = tile->panel;
   const int64_t x_plane = tile->x_plane;
-  const int plain = g->stride_h == 1 && g->stride_w == 1 && !(g->pad_top | g->pad_left | g->pad_bottom | g->pad_right);
-  if (plain) {
+  const int padded = g->pad_top | g->pad_left | g->pad_bottom | g->pad_right;
+  if (!padded && g->stride_h == 1 && g->stride_w == 1) {
     const float *from = tile->x + first_channel * x_plane + tile->first;
     const int tail = (int)(tile->count - (int64_t)(vectors - 1) * CE_LANES);
     for (int32_t k = 0; k < channels; ++k, from += x_plane, to += vectors * CE_LANES) {
       CE_UNROLL for (int v = 0; v < vectors - 1; ++v) put_inputs(to + v * CE_LANES, ce_load(from + v * CE_LANES));
       put_inputs(to + (vectors - 1) * CE_LANES, ce_load_part(from + (vectors - 1) * CE_LANES, tail));
     }
+    return;
+  }
+  if (!padded && g->stride_w == 2 && sizeof(element) == sizeof(float)) {
+    for (int32_t k = 0; k < channels; ++k, to += vectors * CE_LANES)
+      pack_every_second(tile, tile->x + (first_channel + k) * x_plane, (float *)to);
     return;
   }
   int64_t at[MOST_VECTORS * CE_LANES]; /* where each pixel is in a plane of x, -1 in the padding */

@@ -11,6 +11,8 @@
 
 #define MAX_FEATURES 65535 /* indices are 16 bits, and one is needed for the input of +0 */
 
+#define LEAST_WORK (16 * 1024) /* multiply-adds of a task: to wake a thread takes as long as these */
+
 typedef struct row_t {
   int32_t row, count;
 } row_t;
@@ -128,8 +130,8 @@ static void plan_init(void *plan_, const void *desc_) {
 
 static int tasks(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
-  (void)shape;
-  return (int)ce_max(1, ce_min(threads, plan->groups));
+  const int64_t most = ce_ceil_div(shape.n * plan->start[plan->groups] * CE_LANES, LEAST_WORK);
+  return (int)ce_max(1, ce_min(threads, ce_min(most, plan->groups)));
 }
 
 /* Each task has a row of X there, followed by the 0. */

@@ -48,16 +48,21 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->bias = bias;
 }
 
-static ce_planes cut(const ce_conv_geometry *g, ce_shape shape) {
-  int64_t rows = 1;
-  while (rows < shape.h && ce_cut_planes(g, shape, rows + 1, 0).total * g->in_channels * 4 <= STRIP_BYTES) ++rows;
+/* Strips of as many rows as fit, and as leave one for each thread: what a pixel is summed from does not depend on them. */
+static ce_planes cut(const ce_conv_geometry *g, ce_shape shape, int threads) {
+  int64_t rows = 1, too_many = ce_ceil_div(ce_out_h(g, shape), ce_ceil_div(threads, ce_max(1, shape.n))) + 1;
+  while (too_many - rows > 1) {
+    const int64_t middle = rows + (too_many - rows) / 2;
+    if (ce_cut_planes(g, shape, middle, 0).total * g->in_channels * 4 <= STRIP_BYTES) rows = middle;
+    else too_many = middle;
+  }
   return ce_cut_planes(g, shape, rows, 0);
 }
 
 static int64_t strips(const ce_planes *p) { return ce_ceil_div(p->out_h, p->rows); }
 
 static int tasks(const void *plan_, ce_shape shape, int threads) {
-  const ce_planes p = cut(&((const plan_t *)plan_)->g, shape);
+  const ce_planes p = cut(&((const plan_t *)plan_)->g, shape, threads);
   return (int)ce_max(1, ce_min(threads, shape.n * strips(&p)));
 }
 
@@ -70,7 +75,7 @@ static size_t task_scratch_bytes(const ce_conv_geometry *g, const ce_planes *p) 
 
 static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
-  const ce_planes p = cut(&plan->g, shape);
+  const ce_planes p = cut(&plan->g, shape, threads);
   return task_scratch_bytes(&plan->g, &p) * (size_t)tasks(plan, shape, threads);
 }
 
@@ -141,7 +146,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const plan_t *plan = plan_;
   const ce_conv_geometry *g = &plan->g;
   const ce_shape in = run->shape;
-  const ce_planes p = cut(g, in);
+  const ce_planes p = cut(g, in, run->threads);
   const ce_band band = ce_band_of(g, run);
   const int64_t a_image = ce_ceil_div(band.end - band.first, p.rows), units = in.n * a_image;
   const int64_t all = run->band ? 1 : tasks(plan, in, run->threads);

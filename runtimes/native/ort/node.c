@@ -170,6 +170,17 @@ int node_int(node* n, const char* short_name, int64_t* out) {
                      full.chars);
 }
 
+int node_text(node* n, const char* name, char* out, size_t size) {
+  size_t length = 0;
+  OrtStatus* missing = ORT(n->api, KernelInfoGetAttribute_string)(n->info, name, NULL, &length);
+  if (missing) {
+    discard(n, missing);
+    return node_refuse(n, is_present(n, name) ? "its attribute %s must be a string" : "it lacks the attribute %s", name);
+  }
+  if (length > size) return node_refuse(n, "its attribute %s has more than %d characters", name, (int64_t)size - 1);
+  return node_take_status(n, ORT(n->api, KernelInfoGetAttribute_string)(n->info, name, out, &length));
+}
+
 int node_flag(node* n, const char* short_name, int* out) {
   const text full = in_file(n, short_name);
   int64_t value = 0;

@@ -46,6 +46,8 @@ int node_window(node* n, window* out);
 int node_clip(node* n, clip* out);
 /* An integer attribute that has to be there. */
 int node_int(node* n, const char* name, int64_t* out);
+/* A string attribute that has to be there, with the zero byte at its end. */
+int node_text(node* n, const char* name, char* out, size_t size);
 /* 1 or 0; 0 where there is no such attribute. */
 int node_flag(node* n, const char* name, int* out);
 

@@ -336,4 +336,5 @@ const op ops[OP_COUNT] = {
     CHAIN("SDPPDP", 22, 0),
     CHAIN("PDP", 13, 0),
     CHAIN("PDA", 14, 13),
+    {.name = "ConvSequence", .rank = 4},
 };

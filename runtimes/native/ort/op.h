@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 39 };
+enum { OP_COUNT = 40 };
 
 /* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
@@ -37,11 +37,11 @@ typedef struct op_source {
 typedef struct op {
   const char* name;
   int activation;     /* a CE_ activation */
-  const char* stages; /* S a dense convolution, D a depthwise one, P a sparse layer, A one with a residual */
+  const char* stages; /* S a dense convolution, D a depthwise one, P a sparse layer, A one with a residual; NULL: a sequence */
   int rank;           /* of X and Y */
-  int inputs;
+  int inputs;   /* of a sequence: as many as its stages need */
   int residual; /* index of the input that is added before the activation, 0: none; shaped as Y */
-  int (*read)(node*, layer_source*); /* NULL: a chain, whose stages are read one by one */
+  int (*read)(node*, layer_source*); /* NULL: a chain, whose stages are read one by one, or a sequence */
   size_t (*plan_bytes)(const op_source*);
   void (*plan_init)(void* plan, const op_source*);
   size_t (*scratch_bytes)(const void* plan, ce_shape, int threads);
@@ -51,6 +51,8 @@ typedef struct op {
 
 extern const op ops[OP_COUNT];
 
+/* Its inputs besides X and the residual. */
+static inline int op_constants(const op* op) { return op->inputs - 1 - !!op->residual; }
 
 /* Fills in `source`, whose allocator is set, from the node's attributes and constants. */
 int op_read(node*, const op*, op_source* source);

@@ -30,7 +30,7 @@ static const char* get_name(const OrtCustomOp* self) { return op_of(self)->name;
 static const char* get_provider(const OrtCustomOp* self) { return (void)self, "CPUExecutionProvider"; }
 /* X, and all others as one variadic input of any types. Each input that may have several types makes every session that
  * registers the op slower to create, and what is wrong with one is said in better words where it is read. */
-static size_t input_count(const OrtCustomOp* self) { return op_of(self)->inputs > 1 ? 2 : 1; }
+static size_t input_count(const OrtCustomOp* self) { return op_of(self)->inputs == 1 ? 1 : 2; }
 static int input_type(const OrtCustomOp* self, size_t i) { return (void)self, i ? ORT_UNDEFINED : ORT_FLOAT; }
 static int input_characteristic(const OrtCustomOp* self, size_t i) { return (void)self, i ? ORT_VARIADIC : 0; }
 static int output_type(const OrtCustomOp* self, size_t i) { return (void)self, (void)i, ORT_FLOAT; }

@@ -9,12 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from exporters import (
-    MalformedModelError,
-    TooLargeError,
-    to_bytes,
-)
-from exporters.ops import CSR_GEMM
+from exporters import Decision, MalformedModelError, TooLargeError, UnsupportedOpError, to_bytes, to_sparse
+from exporters.ops import CSR_GEMM, find_op
 
 
 def test_a_weight_that_densifies_to_gigabytes_is_refused(
@@ -71,3 +67,39 @@ def test_odd_geometry_is_refused(refuse: Callable, sparse: onnx.ModelProto, name
 def test_weights_must_be_constant(refuse: Callable, sparse: onnx.ModelProto) -> None:
     sparse.graph.node[2].input[1] = "relu"
     assert "values of node 'pw'" in refuse(sparse, MalformedModelError)
+
+
+STAGES = "DenseConv:0 DepthwiseConv:1 CsrConv:2"
+
+
+def merged(tiny: onnx.ModelProto) -> onnx.ModelProto:
+    model = to_sparse(tiny, lambda _: Decision(sparse=True, reason="test"), cache=1 << 20).model
+    assert [node.overload for node in model.graph.node if node.op_type == "ConvSequence"] == [STAGES]
+    return model
+
+
+@pytest.mark.parametrize("text", ["", "CsrConv:1", f"{STAGES} CsrConv:3", STAGES.replace(":2", ":1")])
+def test_a_sequence_whose_stages_are_not_its_functions(tiny: onnx.ModelProto, refuse: Callable, text: str) -> None:
+    """What the kernel reads is the attribute, what other runtimes read is the function."""
+    model = merged(tiny)
+    for attribute in (one for node in model.graph.node for one in node.attribute if one.name == "stages"):
+        attribute.s = text.encode()
+    assert "stages of node" in refuse(model, MalformedModelError)
+
+
+def test_a_sequence_of_a_meaningless_text(tiny: onnx.ModelProto, refuse: Callable) -> None:
+    model = merged(tiny)
+    for holder in (*model.graph.node, *model.functions):
+        holder.overload = "CsrConv:7" if holder.overload else ""
+    assert "which chita.edge does not have" in refuse(model, UnsupportedOpError)
+
+
+def test_a_stage_whose_input_has_other_channels(tiny: onnx.ModelProto, refuse: Callable) -> None:
+    model = merged(tiny)
+    text = STAGES.replace("CsrConv:2", "CsrConv:0")
+    for node in model.graph.node:
+        if node.overload:
+            node.overload = text
+            next(one for one in node.attribute if one.name == "stages").s = text.encode()
+    model.functions.append(find_op("ConvSequence", text).function)  # type: ignore[union-attr]
+    assert "and an input of shape" in refuse(model, MalformedModelError)

@@ -1,0 +1,171 @@
+#include "sequence.h"
+
+#define LINE 64 /* bytes of a cache line */
+/* Looks at the others' progress, some microseconds, before their tasks are taken from them: what a thread has made is in its
+ * own core's cache, so that each is to do the same part of every stage if it comes at all. */
+#define PATIENCE 64
+
+/* What the threads share, at the beginning of the scratch; a byte for each task follows, set by who takes it. */
+typedef struct meeting {
+  int finished; /* tasks; those of a stage begin when all before it are */
+  char rest_of_line[LINE - sizeof(int)];
+} meeting;
+
+static const op* find_op(const char* name, size_t length) {
+  for (int i = 0; i < OP_COUNT; i++) {
+    size_t at = 0;
+    while (at < length && ops[i].name[at] == name[at]) at++;
+    if (at == length && !ops[i].name[at]) return ops[i].read && ops[i].rank == 4 ? &ops[i] : NULL;
+  }
+  return NULL;
+}
+
+/* A number of a value that is there, 0 to `most`. */
+static int read_value(const char** at, int most, int* out) {
+  if (**at < '0' || **at > '9') return 0;
+  for (*out = 0; **at >= '0' && **at <= '9'; ++*at)
+    if ((*out = *out * 10 + (**at - '0')) > most) return 0;
+  return 1;
+}
+
+static int read_part(const char** at, int index, sequence_part* out) {
+  const char* name = *at;
+  while (**at && **at != ':' && **at != ' ') ++*at;
+  out->op = find_op(name, (size_t)(*at - name));
+  out->residual = NO_VALUE;
+  if (!out->op || *(*at)++ != ':' || !read_value(at, index, &out->source)) return 0;
+  if (!out->op->residual) return 1;
+  return *(*at)++ == '+' && read_value(at, index, &out->residual);
+}
+
+int sequence_read(node* n, sequence_parts* out) {
+  char described[MOST_SEQUENCE_TEXT];
+  if (!node_text(n, "stages", described, sizeof described)) return 0;
+  const char* at = described;
+  for (out->count = 0; out->count < MOST_IN_SEQUENCE; at++) {
+    if (!read_part(&at, out->count, &out->parts[out->count]))
+      return node_refuse(n, "stage %d of its attribute stages is not an op, a colon, the value it reads and, where it has a "
+                            "residual, a plus and that value", (int64_t)out->count);
+    out->count++;
+    if (!*at) return 1;
+    if (*at != ' ') return node_refuse(n, "something follows stage %d of its attribute stages", (int64_t)out->count - 1);
+  }
+  return node_refuse(n, "it has more than %d stages", (int64_t)MOST_IN_SEQUENCE);
+}
+
+size_t sequence_inputs(const sequence_parts* parts) {
+  size_t count = 1;
+  for (int i = 0; i < parts->count; i++) count += (size_t)op_constants(parts->parts[i].op);
+  return count;
+}
+
+static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+
+/* The lowest place where a value overlaps none that is still needed when stage `made` runs. */
+static size_t find_place(const sequence_run* run, int made, size_t bytes) {
+  size_t at = run->first_value;
+  for (int again = 1; again;) {
+    again = 0;
+    for (int i = 0; i < made; i++) {
+      const sequence_step* other = &run->steps[i];
+      if (other->last_use < made || at >= other->at + other->bytes || other->at >= at + bytes) continue;
+      at = other->at + other->bytes;
+      again = 1;
+    }
+  }
+  return at;
+}
+
+static void place_values(sequence_run* run) {
+  for (int i = 0; i < run->count; i++) run->steps[i].last_use = i;
+  for (int i = 0; i < run->count; i++) {
+    const stage* s = &run->stages[i];
+    if (s->source) run->steps[s->source - 1].last_use = i;
+    if (s->residual > 0) run->steps[s->residual - 1].last_use = i;
+  }
+  run->first_value = sizeof(meeting) + whole_lines((size_t)run->tasks);
+  run->stage_scratch = run->first_value;
+  for (int i = 0; i < run->count - 1; i++) {
+    sequence_step* step = &run->steps[i];
+    const int64_t* dims = run->dims[i + 1];
+    step->bytes = whole_lines((size_t)(dims[0] * dims[1] * dims[2] * dims[3]) * sizeof(float));
+    step->at = find_place(run, i, step->bytes);
+    if (run->stage_scratch < step->at + step->bytes) run->stage_scratch = step->at + step->bytes;
+  }
+}
+
+OrtStatus* sequence_schedule(const label* who, sequence_run* run) {
+  size_t most = 0;
+  run->tasks = run->workers = 0;
+  for (int i = 0; i < run->count; i++) {
+    const stage* s = &run->stages[i];
+    sequence_step* step = &run->steps[i];
+    OrtStatus* status = stage_dims(who, s, run->dims[s->source], &step->shape, run->dims[i + 1]);
+    if (!status && s->residual != NO_VALUE) status = check_residual(who, s, run->dims[s->residual], run->dims[i + 1]);
+    if (status) return status;
+    step->tasks = s->op->tasks(s->plan, step->shape, run->threads);
+    step->first_task = run->tasks;
+    run->tasks += step->tasks;
+    if (run->workers < step->tasks) run->workers = step->tasks;
+    const size_t bytes = s->op->scratch_bytes(s->plan, step->shape, run->threads);
+    if (most < bytes) most = bytes;
+  }
+  place_values(run);
+  run->scratch_bytes = run->stage_scratch + most;
+  return NULL;
+}
+
+void sequence_begin(sequence_run* run) {
+  for (size_t i = 0; i < run->first_value; i += sizeof(uint64_t)) *(uint64_t*)(run->scratch + i) = 0;
+}
+
+static const float* value(const sequence_run* run, int index) {
+  if (index == NO_VALUE) return NULL;
+  return index ? (const float*)(run->scratch + run->steps[index - 1].at) : run->x;
+}
+
+static void run_task(const sequence_run* run, int index, int task) {
+  const stage* s = &run->stages[index];
+  const ce_run one = {
+      .shape = run->steps[index].shape,
+      .x = value(run, s->source),
+      .residual = value(run, s->residual),
+      .y = index == run->count - 1 ? run->y : (float*)(run->scratch + run->steps[index].at),
+      .scratch = run->scratch + run->stage_scratch,
+      .threads = run->threads,
+  };
+  s->op->run(s->plan, &one, task);
+}
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Runs a task unless somebody has taken it. */
+static void try_task(const sequence_run* run, int index, int task) {
+  char* taken = run->scratch + sizeof(meeting) + run->steps[index].first_task + task;
+  if (__atomic_load_n(taken, __ATOMIC_RELAXED) || __atomic_exchange_n(taken, 1, __ATOMIC_RELAXED)) return;
+  run_task(run, index, task);
+  __atomic_fetch_add(&((meeting*)run->scratch)->finished, 1, __ATOMIC_RELEASE);
+}
+
+void sequence_work(void* user, size_t worker) {
+  const sequence_run* run = user;
+  const int *finished = &((const meeting*)run->scratch)->finished;
+  for (int i = 0; i < run->count; i++) {
+    const sequence_step* step = &run->steps[i];
+    if (run->workers == 1) {
+      run_task(run, i, 0);
+      continue;
+    }
+    if ((int)worker < step->tasks) try_task(run, i, (int)worker);
+    for (int looks = 0; __atomic_load_n(finished, __ATOMIC_ACQUIRE) < step->first_task + step->tasks; looks++) {
+      if (looks < PATIENCE) pause_briefly();
+      else for (int task = 0; task < step->tasks; task++) try_task(run, i, task);
+    }
+  }
+}

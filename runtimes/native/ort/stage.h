@@ -1,0 +1,47 @@
+/* A stage of a node: a layer, or a chain of them, as a plan made from validated weights, and the shapes that it takes. */
+#ifndef CHITA_EDGE_ORT_STAGE_H
+#define CHITA_EDGE_ORT_STAGE_H
+
+#include "op.h"
+
+/* What a session's options say to the kernels. */
+typedef struct settings {
+  int threads; /* size of the intra-op pool, as far as it is known */
+  int isa;     /* a CE_ISA_: none above it is used */
+  int shape_references; /* whether this ONNX Runtime has GetTensorElementTypeAndShapeDataReference */
+} settings;
+
+/* Whose sentences they are. */
+typedef struct label {
+  const OrtApi* api;
+  const char* op;
+  char name[257];
+} label;
+
+enum { NO_VALUE = -1 };
+
+typedef struct stage {
+  const op* op;
+  void* memory; /* the allocation that holds the plan */
+  void* plan;
+  int layers; /* 1, or those of a chain */
+  ce_conv_geometry geometries[CE_MOST_STAGES];
+  int source, residual; /* in a sequence: which value it reads, and adds (NO_VALUE: none) */
+} stage;
+
+/* The refusal `chita.edge op "name": sentence`. */
+OrtStatus* refuse(const label*, const char* format, ...);
+
+/* Memory of at least one byte, aligned to 64 in `aligned`; `memory` is what release takes back. */
+OrtStatus* allocate(const OrtApi*, OrtAllocator*, size_t bytes, void** memory, void** aligned);
+void release(const OrtApi*, OrtAllocator*, void* memory);
+
+/* Reads the constants of `op` from the node and packs them; node->status holds the refusal where it answers 0. */
+int stage_create(node*, const op*, const settings*, OrtAllocator*, stage* out);
+
+/* From the dimensions of a stage's input to those of its output; refuses what is not possible or whose offsets do not fit
+ * int32. Dimensions beyond the op's rank are not touched. */
+OrtStatus* stage_dims(const label*, const stage*, const int64_t in[4], ce_shape* shape, int64_t out[4]);
+OrtStatus* check_residual(const label*, const stage*, const int64_t residual[4], const int64_t out[4]);
+
+#endif
