@@ -142,10 +142,14 @@ def _interrupt_at(wanted: str) -> Progress:
 
 
 @pytest.mark.parametrize("stage", ["gradients", "batch norm", "export", "accuracy of sparse", "latency"])
-def test_an_interrupt_leaves_nothing(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_nothing(
+    stage: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    # torch keeps a cache of its own beside temporary files, where it first happens to look for one.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("torch")))
     monkeypatch.setattr(Dataset, "test", partialmethod(Dataset.test, 100))  # so that the later stages are soon reached
     config = CONFIG.model_copy(update={"method": "magnitude"})
     with pytest.raises(KeyboardInterrupt):
