@@ -1,0 +1,237 @@
+#include "layers.h"
+
+#include "validate_nm.h"
+
+static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
+  window w;
+  if (!node_window(n, &w)) return 0;
+  *out = (ce_conv_geometry){
+      .out_channels = (int32_t)dims->rows,
+      .in_channels = (int32_t)in_channels,
+      .kernel_h = (int32_t)dims->shape[2],
+      .kernel_w = (int32_t)dims->shape[3],
+      .stride_h = (int32_t)w.strides[0],
+      .stride_w = (int32_t)w.strides[1],
+      .pad_top = (int32_t)w.pads[0],
+      .pad_left = (int32_t)w.pads[1],
+      .pad_bottom = (int32_t)w.pads[2],
+      .pad_right = (int32_t)w.pads[3],
+      .dilation_h = (int32_t)w.dilations[0],
+      .dilation_w = (int32_t)w.dilations[1],
+  };
+  return 1;
+}
+
+/* Only ops that clip have bounds. */
+static int read_clip(node* n, const layer_source* source, clip* out) {
+  *out = (clip){-__builtin_inff(), __builtin_inff()};
+  return source->activation != CE_CLIP || node_clip(n, out);
+}
+
+/* The kernels read int32 columns; the file has the narrowest type that holds them. */
+static int widen_columns(node* n, layer_source* source, const csr_arrays* csr) {
+  void* memory = NULL;
+  const size_t bytes = (size_t)(csr->n_col_idx + 1) * sizeof(int32_t);
+  if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, bytes, &memory))) return 0;
+  if (!memory) return node_refuse(n, "there is no memory for its %d column numbers", csr->n_col_idx);
+  source->columns = memory;
+  for (int64_t i = 0; i < csr->n_col_idx; i++) source->columns[i] = (int32_t)csr_column(csr, i);
+  return 1;
+}
+
+/* 2^(e - 15) (1 + m / 1024), and 2^-14 (m / 1024) where e is 0; infinities and NaN where it is 31. */
+static float widen_half(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, mantissa = half & 1023;
+  if (exponent == 0) {
+    const float small = (float)mantissa * 0x1p-24f;
+    return sign ? -small : small;
+  }
+  const uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | mantissa << 13;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* The file may hold values in half precision: the kernels read float32. */
+static int widen_values(node* n, layer_source* source, const void* halves, int64_t count) {
+  void* memory = NULL;
+  if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, (size_t)(count + 1) * sizeof(float), &memory)))
+    return 0;
+  if (!memory) return node_refuse(n, "there is no memory for its %d values", count);
+  source->values = memory;
+  for (int64_t i = 0; i < count; i++) source->values[i] = widen_half(((const uint16_t*)halves)[i]);
+  return 1;
+}
+
+/* Inputs 1 to 5 of the sparse ops. On success the arrays hold every rule of validate_csr.h. values_rank is 2 where the
+ * rows of values are blocks of output channels. */
+static int read_csr(node* n, int rank, int values_rank, layer_source* source, csr_arrays* csr, csr_dims* dims,
+                    const float** bias) {
+  constant values, col_idx, row_ptr, shape, offsets;
+  if (!node_constant(n, 1, "values", &values) ||
+      !node_constant(n, 2, "col_idx", &col_idx) || !node_constant_of(n, 3, "row_ptr", ORT_INT32, 1, &row_ptr) ||
+      !node_constant_of(n, 4, "weight_shape", ORT_INT64, 1, &shape) ||
+      !node_constant_of(n, 5, "bias", ORT_FLOAT, 1, &offsets))
+    return 0;
+  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
+    return node_refuse(n, "its input values must be float32 or float16");
+  if (values.rank != values_rank)
+    return node_refuse(n, "its input values has %d dimensions, %d are needed", (int64_t)values.rank, (int64_t)values_rank);
+  if (values_rank == 2 && values.dims[1] != 2 && values.dims[1] != 4)
+    return node_refuse(n, "the rows of values have %d entries, blocks of 2 or 4 output channels are needed", values.dims[1]);
+  if (col_idx.type != ORT_UINT8 && col_idx.type != ORT_UINT16 && col_idx.type != ORT_INT32)
+    return node_refuse(n, "its input col_idx must be uint8, uint16 or int32");
+  if (col_idx.rank != 1) return node_refuse(n, "its input col_idx must have one dimension");
+  *csr = (csr_arrays){
+      .values = values.data,
+      .col_idx = col_idx.data,
+      .col_idx_bytes = col_idx.type == ORT_UINT8 ? 1 : col_idx.type == ORT_UINT16 ? 2 : 4,
+      .row_ptr = row_ptr.data,
+      .weight_shape = shape.data,
+      .block_rows = values_rank == 2 ? values.dims[1] : 1,
+      .n_values = values_rank == 2 ? values.dims[0] : values.elements,
+      .n_col_idx = col_idx.elements,
+      .n_row_ptr = row_ptr.elements,
+      .n_weight_shape = shape.elements,
+      .n_bias = offsets.elements,
+  };
+  text why = {.length = 0};
+  if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
+  *bias = offsets.data;
+  if (values.type == ORT_FLOAT16) {
+    if (!widen_values(n, source, values.data, values.elements)) return 0;
+    csr->values = source->values;
+  }
+  return widen_columns(n, source, csr);
+}
+
+static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays* csr, ce_csr_conv_desc* desc) {
+  csr_dims dims;
+  const float* bias;
+  clip c;
+  if (!read_csr(n, 4, values_rank, source, csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  *desc = (ce_csr_conv_desc){source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
+                             source->activation, CE_FLOAT32};
+  return 1;
+}
+
+int read_csr_conv(node* n, layer_source* source) {
+  csr_arrays csr;
+  int half;
+  if (!read_conv(n, 1, source, &csr, &source->desc.csr_conv) || !node_flag(n, "float16_arithmetic", &half)) return 0;
+  if (half && !source->values) return node_refuse(n, "float16_arithmetic needs values of float16");
+  source->desc.csr_conv.arithmetic = half ? CE_FLOAT16 : CE_FLOAT32;
+  return 1;
+}
+
+int read_block_csr_conv(node* n, layer_source* source) {
+  csr_arrays csr;
+  if (!read_conv(n, 2, source, &csr, &source->desc.block_csr_conv.csr)) return 0;
+  source->desc.block_csr_conv.block_rows = (int32_t)csr.block_rows;
+  return 1;
+}
+
+int read_csr_gemm(node* n, layer_source* source) {
+  csr_arrays csr;
+  csr_dims dims;
+  const float* bias;
+  clip c;
+  if (!read_csr(n, 2, 1, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  source->desc.csr_gemm = (ce_csr_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
+                                             source->columns,    csr.row_ptr,           bias,  source->activation};
+  return 1;
+}
+
+/* Inputs 1 to 4 of the ops with N:M weights. On success they hold every rule of validate_nm.h. */
+static int read_nm(node* n, int rank, layer_source* source, ce_nm_weight* weight, csr_dims* dims, const float** bias) {
+  constant values, index, shape, offsets;
+  nm_arrays nm;
+  if (!node_int(n, "m", &nm.m) || !node_constant(n, 1, "values", &values) ||
+      !node_constant_of(n, 2, "index", ORT_UINT8, 1, &index) ||
+      !node_constant_of(n, 3, "weight_shape", ORT_INT64, 1, &shape) ||
+      !node_constant_of(n, 4, "bias", ORT_FLOAT, 1, &offsets))
+    return 0;
+  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
+    return node_refuse(n, "its input values must be float32 or float16");
+  if (values.rank != 4) return node_refuse(n, "its input values has %d dimensions, 4 are needed", (int64_t)values.rank);
+  nm.values = values.data, nm.value_bytes = values.type == ORT_FLOAT16 ? 2 : 4;
+  nm.index = index.data, nm.n_index = index.elements;
+  nm.weight_shape = shape.data, nm.n_weight_shape = shape.elements, nm.n_bias = offsets.elements;
+  for (int i = 0; i < 4; i++) nm.value_dims[i] = values.dims[i];
+  text why = {.length = 0};
+  if (!nm_validate(&nm, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
+  *bias = offsets.data;
+  *weight = (ce_nm_weight){(int32_t)values.dims[3], (int32_t)nm.m, values.data, index.data};
+  if (values.type != ORT_FLOAT16) return 1;
+  if (!widen_values(n, source, values.data, values.elements)) return 0;
+  weight->values = source->values;
+  return 1;
+}
+
+int read_nm_conv(node* n, layer_source* source) {
+  csr_dims dims;
+  ce_nm_weight weight;
+  const float* bias;
+  clip c;
+  if (!read_nm(n, 4, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  source->desc.nm_conv = (ce_nm_conv_desc){source->geometry, c.low, c.high, weight, bias, source->activation};
+  return 1;
+}
+
+int read_nm_gemm(node* n, layer_source* source) {
+  csr_dims dims;
+  ce_nm_weight weight;
+  const float* bias;
+  clip c;
+  if (!read_nm(n, 2, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
+  source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  source->desc.nm_gemm = (ce_nm_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, weight, bias,
+                                           source->activation};
+  return 1;
+}
+
+/* Inputs 1 and 2 of DepthwiseConv and DenseConv. */
+static int read_dense(node* n, csr_dims* dims, constant* weights, constant* bias) {
+  text why = {.length = 0};
+  if (!node_constant_of(n, 1, "W", ORT_FLOAT, 4, weights) ||
+      !node_constant_of(n, 2, "bias", ORT_FLOAT, 1, bias))
+    return 0;
+  if (!weight_shape_validate(weights->dims, 4, 4, dims, &why)) return node_refuse(n, "%s", why.chars);
+  if (bias->elements != dims->rows)
+    return node_refuse(n, "bias has %d elements, a weight of %d rows needs as many", bias->elements, dims->rows);
+  return 1;
+}
+
+int read_depthwise_conv(node* n, layer_source* source) {
+  csr_dims dims;
+  constant weights, bias;
+  clip c;
+  if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
+  if (dims.shape[1] != 1)
+    return node_refuse(n, "dimension 1 of its weight is %d, a depthwise weight has 1", dims.shape[1]);
+  if (!set_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
+  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->geometry, c.low,     c.high,
+                                                       weights.data,     bias.data, source->activation};
+  return 1;
+}
+
+int read_dense_conv(node* n, layer_source* source) {
+  csr_dims dims;
+  constant weights, bias;
+  clip c;
+  if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
+  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  source->desc.dense_conv = (ce_dense_conv_desc){source->geometry, c.low,     c.high,
+                                                       weights.data,     bias.data, source->activation};
+  return 1;
+}
+
+int read_global_average_pool(node* n, layer_source* source) {
+  (void)n;
+  source->geometry = (ce_conv_geometry){0};
+  source->desc.global_average_pool = (ce_global_average_pool_desc){0};
+  return 1;
+}
