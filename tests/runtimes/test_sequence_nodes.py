@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_its_bits_are_those_of_its_stages(side: tuple[int, int], batch: int) -> 
     want = runtimes.session(one_by_one(), threads=1).run(None, {"X": x})[0]
     for threads in (1, 2, 5):
         np.testing.assert_array_equal(runtimes.session(sequence(), threads=threads).run(None, {"X": x})[0], want)
+
+
+def test_inputs_of_changing_sizes_from_several_threads() -> None:
+    merged, single = runtimes.session(sequence(), threads=2), runtimes.session(one_by_one(), threads=1)
+    inputs = [RNG.normal(size=(1 + i % 2, 3, 5 + i, 9)).astype(np.float32) for i in range(4)]
+    wanted = [single.run(None, {"X": x})[0] for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for got, want in zip(pool.map(lambda x: merged.run(None, {"X": x})[0], inputs), wanted, strict=True):
+                np.testing.assert_array_equal(got, want)
 
 
 def test_one_thread_does_the_work_of_many_that_do_not_come() -> None:

@@ -12,15 +12,19 @@ static int64_t unit_count(const plan_t *plan, const cut_t *cut, ce_shape shape) 
   return shape.n * cut->tiles * plan->blocks;
 }
 
+static int tasks_of(const plan_t *plan, const cut_t *cut, ce_shape shape, int threads) {
+  return (int)ce_max(1, ce_min(threads, unit_count(plan, cut, shape)));
+}
+
 static int tasks(const void *plan, ce_shape shape, int threads) {
   const cut_t cut = cut_pixels(plan, shape, threads);
-  return (int)ce_max(1, ce_min(threads, unit_count(plan, &cut, shape)));
+  return tasks_of(plan, &cut, shape, threads);
 }
 
 static size_t scratch_bytes(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
-  const int all = tasks(plan, shape, threads);
   cut_t cut = cut_pixels(plan, shape, threads);
+  const int all = tasks_of(plan, &cut, shape, threads);
   /* Fewer rows may be cut into longer tiles, but not into tiles of more pixels than there are. */
   if (plan->taps == 1) cut.vectors = (int)ce_min(MOST_OF_GROUP(plan->group), ce_ceil_div(cut.pixels, CE_LANES));
   return (size_t)lay_out(plan, &cut).all * 4 * (size_t)all;
@@ -72,7 +76,7 @@ static void run_task(const void *plan_, const ce_run *whole, int task) {
   const ce_band band = ce_band_of(&plan->g, run);
   const cut_t cut = cut_pixels(plan, run->shape, run->threads);
   const layout_t l = lay_out(plan, &cut);
-  const int64_t units = unit_count(plan, &cut, run->shape), all = tasks(plan, run->shape, run->threads);
+  const int64_t units = unit_count(plan, &cut, run->shape), all = tasks_of(plan, &cut, run->shape, run->threads);
   float *scratch = (float *)run->scratch + task * l.all;
   tile_t tile = {
       .plan = plan,

@@ -183,10 +183,10 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
 
 static void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {
   const ce_conv_geometry *g = &plan->g;
-  for (int64_t c = 0; c < ce_min(g->in_channels, plan->channel_tile); ++c)
-    for (int32_t kh = 0; kh < g->kernel_h; ++kh)
-      for (int32_t kw = 0; kw < g->kernel_w; ++kw)
-        *offset++ = c * cut->windows.channel + window_offset(g, &cut->windows, kh, kw);
+  for (int32_t tap = 0; tap < plan->taps; ++tap)
+    offset[tap] = window_offset(g, &cut->windows, tap / g->kernel_w, tap % g->kernel_w);
+  const int64_t columns = ce_min(g->in_channels, plan->channel_tile) * plan->taps;
+  for (int64_t i = plan->taps; i < columns; ++i) offset[i] = offset[i - plan->taps] + cut->windows.channel;
 }
 
 #endif
