@@ -14,7 +14,7 @@ from chita_edge.datasets import DataError
 from chita_edge.models import WeightsError, get_model
 from chita_edge.prune_to_file import prune_to_file
 
-CONFIG = PruneConfig(sparsity=0.75, method="obs", recalibration_views=0)
+CONFIG = PruneConfig(sparsity=0.75, method="chita", recalibration_views=0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_without_validation_images_accuracy_is_not_told(tmp_path: Path, weights:
 def test_labels_are_asked_for_where_they_are_needed(tmp_path: Path, weights: Path) -> None:
     images = data(tmp_path, "y_calib")
     out = tmp_path / "sparse.pt"
-    with pytest.raises(UsageError, match="'obs' takes gradients of the loss, so it needs labels"):
+    with pytest.raises(UsageError, match="'chita' takes gradients of the loss, so it needs labels"):
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images)
     assert not out.exists()
     unlabelled = CONFIG.model_copy(update={"method": "magnitude"})

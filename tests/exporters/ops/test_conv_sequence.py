@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporters.ops import find_op
@@ -13,13 +13,14 @@ from exporters.ops.conv_sequence import MOST_STAGES, STAGES, sequence_op, sequen
 @st.composite
 def stages(draw: st.DrawFn) -> list[tuple[str, int, int | None]]:
     found: list[tuple[str, int, int | None]] = []
-    for index in range(draw(st.integers(1, MOST_STAGES))):
+    for index in range(draw(st.integers(1, 8))):
         op = draw(st.sampled_from(sorted(STAGES)))
         added = draw(st.integers(0, index)) if "residual" in STAGES[op].inputs else None
         found.append((op, draw(st.integers(0, index)), added))
     return found
 
 
+@settings(max_examples=30)
 @given(stages())
 def test_a_text_means_its_stages(given_stages: list[tuple[str, int, int | None]]) -> None:
     text = sequence_text(given_stages)

@@ -161,7 +161,7 @@ def networks(draw: st.DrawFn) -> list[Layer]:
     return layers
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(networks())
 def test_any_network_keeps_its_bits(layers: list[Layer]) -> None:
     check_same(network(layers))
