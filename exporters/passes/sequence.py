@@ -1,8 +1,8 @@
 """Neighbouring small layers → one ConvSequence.
 
 Requires: Sparsify; Chain before it. Ensures: the same network, in which runs of nodes of ours of few multiply-adds are
-one node each, which reads one value and makes one. ONNX Runtime spends a microsecond or two on a node, and ten on
-handing half of one to another thread, so that a network of small layers spends a good part of its time between them.
+one node each, which reads one value and makes one. What ONNX Runtime does for a
+node, and above all the handing of a part of it to another thread, takes as long as a small layer itself.
 Larger layers stay nodes of their own, whose time a profile can tell.
 """
 
@@ -21,7 +21,7 @@ from exporters.passes._graph import static_shape
 from exporters.passes._stage import add_stage
 
 MOST_WORK = 2 << 20
-"""Multiply-adds with weights that are not 0, for one image, of a layer that is small: some 30 to 80 microseconds."""
+"""Multiply-adds with weights that are not 0, for one image, of a layer that is small."""
 
 
 class Sequence(ir.passes.InPlacePass):

@@ -3,12 +3,16 @@
 import gc
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx_models
+import pytest
 import sparse_models
 
 import runtimes
+from exporters import Decision, to_bytes, to_sparse
 
 SESSIONS = 1000
 # A leak of one plan, name or domain a session would be seen: the smallest plan of the network takes 1.5 kB.
@@ -18,7 +22,7 @@ _MANY = """
 import gc, resource, sys
 import numpy as np, runtimes
 model = open(sys.argv[1], "rb").read()
-x = np.zeros((1, 3, 32, 32), np.float32)
+x = np.zeros([1, *map(int, sys.argv[3].split("x"))], np.float32)
 
 def resident():
     gc.collect()
@@ -27,17 +31,34 @@ def resident():
 
 settled = 0
 for count in range(int(sys.argv[2])):
-    runtimes.session(model, threads=1 + count % 2).run(None, {"X": x})
+    runtimes.session(model, threads=1 + count % 2).run(None, {sys.argv[4]: x})
     if count == int(sys.argv[2]) // 4:
         settled = resident()
 print(resident() - settled)
 """
 
 
-def test_a_thousand_sessions_leave_nothing_behind(tmp_path: Path) -> None:
+def merged() -> bytes:
+    """A network whose layers are one node, a sequence."""
+    model = to_sparse(onnx_models.tiny(), lambda _: Decision(sparse=True, reason="test"), cache=1 << 20).model
+    assert "ConvSequence" in {node.op_type for node in model.graph.node}
+    return to_bytes(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "sessions", "shape", "name"),
+    [
+        (lambda: sparse_models.small_network(np.random.default_rng(0)), SESSIONS, "3x32x32", "X"),
+        (merged, SESSIONS, "1x8x8", "input"),
+    ],
+    ids=["nodes", "sequence"],
+)
+def test_a_thousand_sessions_leave_nothing_behind(
+    tmp_path: Path, model: Callable[[], bytes], sessions: int, shape: str, name: str
+) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(sparse_models.small_network(np.random.default_rng(0)))
-    command = [sys.executable, "-c", _MANY, str(path), str(SESSIONS)]
+    path.write_bytes(model())
+    command = [sys.executable, "-c", _MANY, str(path), str(sessions), shape, name]
     # Not in the source tree: its packages would be found before the installed ones.
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
