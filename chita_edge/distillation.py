@@ -13,7 +13,7 @@ from torch import nn
 from chita_edge.errors import UsageError
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_result import PruneResult
+from chita_edge.prune_result import DistillationStep, PruneResult
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.tuning import Recipe, distill, divergence
 
@@ -48,7 +48,7 @@ def prune_and_distill(
     """
     if state_dir is not None:
         _make(state_dir)
-    network, seconds, epochs = model, dict[str, float](), 0
+    network, seconds, judged = model, dict[str, float](), list[DistillationStep]()
     steps = config.gradual_steps
     for step, sparsity in enumerate(stage_sparsities(config.schedule, config.sparsity, steps), start=1):
         options = {"sparsity": sparsity, "distill_epochs": 0, "gradual_steps": 1}
@@ -69,11 +69,19 @@ def prune_and_distill(
         )
         network = result.model
         # A learning rate that is too large for a network shows here, and then nothing is better than that.
-        if tuned.epochs and divergence(tuned.model, model, images) < divergence(network, model, images):
-            network, epochs = tuned.model, epochs + tuned.epochs
+        if tuned.epochs:
+            distances = (divergence(candidate, model, images) for candidate in (network, tuned.model))
+            judged.append(DistillationStep.of(result.figures.sparsity, tuned.epochs, *distances))
+            network = tuned.model if judged[-1].kept else network
         for stage, spent in (*result.figures.seconds.items(), ("distill", time.perf_counter() - started)):
             seconds[stage] = seconds.get(stage, 0.0) + spent
-    return PruneResult(network, result.masks, replace(result.figures, seconds=seconds, distilled_epochs=epochs))
+    figures = replace(
+        result.figures,
+        seconds=seconds,
+        distilled_epochs=sum(step.epochs for step in judged if step.kept),
+        distillation=tuple(judged),
+    )
+    return PruneResult(network, result.masks, figures)
 
 
 def _recipe(config: PruneConfig, step: int) -> Recipe:

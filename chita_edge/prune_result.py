@@ -24,6 +24,40 @@ class LayerFigures:
 
 
 @dataclass(frozen=True)
+class DistillationStep:
+    """One fine-tuning of a pruned network, and whether its result was kept.
+
+    Attributes:
+        sparsity: of the pruned network.
+        epochs: passes over the images.
+        divergence_before: of the pruned network from the dense one on the calibration images.
+        divergence_after: of the fine-tuned one.
+        kept: True where `divergence_after` is the smaller one.
+        reason: the decision as a sentence.
+
+    """
+
+    sparsity: float
+    epochs: int
+    divergence_before: float
+    divergence_after: float
+    kept: bool
+    reason: str
+
+    @classmethod
+    def of(cls, sparsity: float, epochs: int, before: float, after: float) -> DistillationStep:
+        """The step, judged: the network that is closer to the dense one is kept."""
+        kept = after < before
+        verdict = "was kept" if kept else "was not kept; a smaller learning rate or more calibration images may help"
+        change = f"from {before:.4g} before it to {after:.4g} after it"
+        reason = (
+            f"Distillation of {epochs} epoch{'' if epochs == 1 else 's'} at a sparsity of {sparsity:.2%} {verdict}: "
+            f"the divergence from the dense network went {change}."
+        )
+        return cls(sparsity, epochs, before, after, kept, reason)
+
+
+@dataclass(frozen=True)
 class PruneFigures:
     """What happened, in numbers.
 
@@ -36,7 +70,8 @@ class PruneFigures:
         samples: calibration images used.
         seconds: time of each stage by name, by the wall's clock unless another one was given.
         layers: in the order of the network.
-        distilled_epochs: of the fine-tuning that followed; 0 too if its result was no better and so not kept.
+        distilled_epochs: epochs of the fine-tuning whose result was kept.
+        distillation: each fine-tuning, with the reason why its result was kept or not.
 
     """
 
@@ -49,6 +84,7 @@ class PruneFigures:
     seconds: dict[str, float]
     layers: tuple[LayerFigures, ...]
     distilled_epochs: int = 0
+    distillation: tuple[DistillationStep, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""

@@ -29,6 +29,7 @@ def _remarks(result: PrunedFile) -> list[str]:
     return [
         f"Sparsity: {figures.sparsity:.2%} of the prunable weights are zero.",
         f"Objective: {figures.objective:.6g}, from {result.calibration_images} calibration images.",
+        *(step.reason for step in figures.distillation),
         f"Time: {spent}.",
         "Accuracy: not measured, the data hold no x_val and y_val."
         if accuracy is None

@@ -36,7 +36,7 @@ def _program() -> tuple[str, ...]:
     if found := shutil.which("adb"):
         return (found,)
     try:
-        from adbutils import adb_path  # type: ignore[import-not-found,unused-ignore]
+        from adbutils import adb_path  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         raise DeviceUnavailableError("There is no adb here; `pip install adbutils` brings one.") from None
     return (str(adb_path()),)

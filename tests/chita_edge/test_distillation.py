@@ -45,6 +45,10 @@ def test_a_distilled_network_is_closer_and_as_sparse() -> None:
         assert torch.equal(mask, plain.masks[name])
         assert not tuned.model.get_parameter(name).detach()[~mask].any()
     assert (tuned.figures.distilled_epochs, plain.figures.distilled_epochs) == (6, 0)
+    (step,) = tuned.figures.distillation
+    assert step.kept
+    assert step.divergence_after == divergence(tuned.model, net, images)
+    assert step.divergence_before == divergence(plain.model, net, images)
     assert "distill" in tuned.figures.seconds
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -56,7 +60,8 @@ def test_gradual_steps_share_the_epochs_and_end_at_the_sparsity() -> None:
         net, calibration(), config(distill_epochs=7, gradual_steps=3, schedule="linear"),
         progress=lambda *said: told.append(said),
     )  # fmt: skip
-    assert result.figures.distilled_epochs == 7
+    assert [step.epochs for step in result.figures.distillation] == [2, 2, 3]
+    assert result.figures.distilled_epochs == sum(step.epochs for step in result.figures.distillation if step.kept)
     assert result.figures.sparsity == pytest.approx(0.7, abs=0.01)
     kept = sum(int(mask.sum()) for mask in result.masks.values())
     assert sum(int((result.model.get_parameter(name) != 0).sum()) for name in result.masks) <= kept
@@ -94,6 +99,11 @@ def test_a_network_that_did_not_learn_is_not_kept() -> None:
     options = {"distill_optimiser": "adam", "distill_rate": 10.0}
     plain, spoilt = (prune(net, calibration(), config(distill_epochs=epochs, **options)) for epochs in (0, 2))
     assert spoilt.figures.distilled_epochs == 0
+    (step,) = spoilt.figures.distillation
+    assert (step.kept, step.epochs) == (False, 2)
+    assert not step.divergence_after < step.divergence_before
+    assert "was not kept; a smaller learning rate" in step.reason
+    assert plain.figures.distillation == ()
     state = plain.model.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in spoilt.model.state_dict().items())
 

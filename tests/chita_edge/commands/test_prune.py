@@ -34,7 +34,11 @@ def test_json_tells_all_there_is(tmp_path: Path, files: list[str], chita_edge: R
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["sparsity"] == pytest.approx(0.5, abs=0.001)
-    assert (told["method"], told["structure"], told["distilled_epochs"]) == ("chita_bso", "1x4", 1)
+    assert (told["method"], told["structure"]) == ("chita_bso", "1x4")
+    # Which of two nearly equal networks is closer is the processor's rounding; that the closer one is kept is not.
+    (step,) = told["distillation"]
+    assert step["kept"] == (step["divergence_after"] < step["divergence_before"])
+    assert told["distilled_epochs"] == step["epochs"] * step["kept"] == int(step["kept"])
     assert {"gradients", "solve", "distill"} <= told["seconds"].keys()
     assert set(told["accuracy"]) == {"dense", "pruned"}
     assert isinstance(told["objective"], float)
