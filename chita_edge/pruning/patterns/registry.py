@@ -21,6 +21,7 @@ PATTERNS: dict[str, Callable[[], Pattern]] = {
     "1:4": partial(NOfM, 1, 4),
     "4:8": partial(NOfM, 4, 8),
     "1x4": partial(Grouped, "1x4", 1, 4, 1),
+    "2x4": partial(Grouped, "2x4", 2, 4, 2),
     "4x1": partial(Grouped, "4x1", 4, 1, 4),
     "2x1": partial(Grouped, "2x1", 2, 1, 2),
     "filter": partial(Grouped, "filter", 1, None, 1),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chita_edge.pruning import Constraint, get_pattern
 
-NAMES = ("1x4", "4x1", "2x1", "filter", "channel")
+NAMES = ("1x4", "2x4", "4x1", "2x1", "filter", "channel")
 
 
 def test_small_matrix() -> None:
@@ -20,6 +20,7 @@ def test_small_matrix() -> None:
     ("name", "same"),
     [
         ("1x4", lambda o, i, h: (o, i // 4, h)),
+        ("2x4", lambda o, i, h: (o // 2, i // 4, h)),
         ("4x1", lambda o, i, h: (o // 4, i, h)),
         ("2x1", lambda o, i, h: (o // 2, i, h)),
         ("filter", lambda o, i, h: o),
