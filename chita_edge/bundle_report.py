@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from chita_edge.bundle import add_measurements, verify_bundle
+from chita_edge.bundle import FileEntry, Manifest, change_measurements
+from chita_edge.bundle.paths import INDEX
 from chita_edge.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.html_report import ReportRun, render_report
+from chita_edge.report.run_names import run_path
 from device_bench import Measurement, Results, load
 from device_bench.results import NANOSECONDS
 from device_bench.subjects import DENSE_FILE
@@ -57,26 +60,58 @@ def report_page(manifest: Mapping[str, object], runs: Mapping[str, Results], den
     return render_report(manifest, [report_run(label, run, names, aliases) for label, run in newest_first])
 
 
-def write_report(folder: Path, runs: Sequence[Path] = ()) -> Path:
-    """Take results files into a verified bundle's history and write its report anew; returns the report's path.
+@dataclass(frozen=True)
+class TakenRun:
+    """A results file that was given, the bundle's file that holds its run, and whether that was there before."""
 
-    A file keeps its name in ``bench/``, and one of the same name is replaced. Raises what verifying, reading and
-    writing raise; the bundle then stays as it was.
+    given: Path
+    kept_as: str
+    was_there: bool
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """The page that was written, what became of each file that was given, and the names of all runs of the bundle."""
+
+    page: Path
+    taken: tuple[TakenRun, ...]
+    runs: tuple[str, ...]
+
+
+def write_report(folder: Path, runs: Sequence[Path] = ()) -> WrittenReport:
+    """Take results files into a verified bundle's history and write its report anew.
+
+    A run keeps its file's name in ``bench/`` where that is free (:func:`chita_edge.report.run_names.run_path`); one
+    that is there already, sample for sample, is not taken twice. Raises what verifying, reading and writing raise; the
+    bundle then stays as it was.
     """
-    manifest = verify_bundle(folder)
-    taken = {f"bench/{path.name}": load(path) for path in runs}
-    kept = {f"bench/{path.name}": load(path) for path in history(folder)}
-    runs_by_label = {Path(name).stem: results for name, results in {**kept, **taken}.items()}
-    page = report_page(manifest.content, runs_by_label, folder / DENSE_FILE)
-    added = {name: results.to_json().encode() for name, results in taken.items()}
-    add_measurements(folder, {**added, REPORT: page.encode()})
-    return folder / REPORT
+    given = [(path, load(path)) for path in runs]
+    taken: list[TakenRun] = []
+    kept: dict[str, Results] = {}
+
+    def change(manifest: Manifest, listed: Mapping[str, FileEntry]) -> dict[str, bytes | Path]:
+        kept.update({path: load(folder / path) for path in listed if _is_run(path)})
+        by_sha256 = {entry.sha256: path for path, entry in listed.items() if _is_run(path)}
+        added: dict[str, bytes | Path] = {}
+        for file, results in given:
+            content = results.to_json().encode()
+            digest = hashlib.sha256(content).hexdigest()
+            known = by_sha256.get(digest)
+            path = known or run_path(file.stem, [INDEX, *manifest.files, *listed, *added])
+            if known is None:
+                by_sha256[digest], kept[path], added[path] = path, results, content
+            taken.append(TakenRun(file, path, known is not None))
+        labelled = {_label(path): results for path, results in kept.items()}
+        return {**added, REPORT: report_page(manifest.content, labelled, folder / DENSE_FILE).encode()}
+
+    change_measurements(folder, change)
+    return WrittenReport(folder / REPORT, tuple(taken), tuple(sorted(map(_label, kept))))
 
 
-def history(folder: Path) -> list[Path]:
-    """The results files that the bundle lists (it was verified: there are no others)."""
-    index = folder / "bench" / "index.json"
-    if not index.is_file():
-        return []
-    listed = json.loads(index.read_text(encoding="utf-8"))["files"]
-    return [folder / name for name in sorted(listed) if name.startswith("bench/") and name.endswith(".json")]
+def _is_run(path: str) -> bool:
+    return path.startswith("bench/") and path.endswith(".json")
+
+
+def _label(path: str) -> str:
+    """Name of a run as the page has it."""
+    return path.removeprefix("bench/").removesuffix(".json")

@@ -3,62 +3,60 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import tempfile
-import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chita_edge.bundle.errors import BundleExistsError, BundleWriteError
-from chita_edge.bundle.verify import listed_paths
+from chita_edge.bundle.exchange import exchange
+from chita_edge.bundle.lock import remove
+from chita_edge.bundle.uninterrupted import uninterrupted
+from chita_edge.bundle.verify import first_unlisted
 from chita_edge.errors import BundleTamperedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
+
+    from chita_edge.bundle.lock import Siblings
 
 
 @contextmanager
-def staged(folder: str | Path, force: bool = False) -> Iterator[Path]:
-    """Give a fresh folder to fill; when the block ends well it becomes ``folder``, else it vanishes.
-
-    An existing ``folder`` is refused unless ``force``; with ``force`` it must be empty or a bundle with nothing else in
-    it, and it is moved aside only once the new one is complete and on disk, and moved back if the last step fails.
-    Ctrl-C at any moment ends in one of the two states. (A process that is killed outright can leave the hidden
-    sibling ``.<name>.*.partial``, never half a bundle.)
-
-    Raises BundleExistsError, or BundleWriteError for what the operating system refuses (disk full, permissions).
-    """
-    folder = Path(folder).absolute()
-    check_target(folder, force)
-    made: list[Path] = []
-    staging: Path | None = None
-    done = False
+def refusals_told(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses (disk full, permissions) into BundleWriteError."""
     try:
-        with uninterrupted():
-            made = _make_parents(folder.parent)
-            staging = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", suffix=".partial", dir=folder.parent))
-        yield staging
-        _make_public_and_durable(staging)
-        check_target(folder, force)
-        with uninterrupted():
-            _swap(staging, folder)
-            done = True
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise BundleWriteError(
             f"The bundle {folder} could not be written ({reason}); nothing was left behind and nothing was replaced."
         ) from error
+
+
+@contextmanager
+def staged(folder: Path, siblings: Siblings, force: bool = False) -> Iterator[Path]:
+    """Give a fresh folder to fill; when the block ends well it becomes ``folder``, else it vanishes.
+
+    The caller holds the bundle's lock (:func:`chita_edge.bundle.lock.only_writer`). An existing ``folder`` is refused
+    unless ``force``; with ``force`` it must be empty or a bundle with nothing else in it. It is replaced only once the
+    new one is complete and on disk, by an exchange of names: whoever looks sees the old one or the new one. Where the
+    disk cannot exchange names, the old one is moved aside first and a kill between the two moves is undone by whoever
+    comes next.
+
+    Raises BundleExistsError, and OSError for what the operating system refuses.
+    """
+    check_target(folder, force)
+    try:
+        siblings.partial.mkdir()
+        yield siblings.partial
+        _make_durable(siblings.partial)
+        check_target(folder, force)
+        with uninterrupted():
+            _put_in_place(folder, siblings)
+            with suppress(OSError):
+                _fsync(folder.parent)
     finally:
-        if not done:
-            with uninterrupted():
-                if staging is not None:
-                    shutil.rmtree(staging, ignore_errors=True)
-                for parent in reversed(made):
-                    with suppress(OSError):
-                        parent.rmdir()
+        with uninterrupted(), suppress(OSError):
+            remove(siblings.partial)  # the new bundle, or the old one once they were exchanged
 
 
 def check_target(folder: Path, force: bool) -> None:
@@ -77,51 +75,39 @@ def check_target(folder: Path, force: bool) -> None:
     home = Path("~").expanduser()
     if folder == home or folder in home.parents or folder in Path.cwd().parents:
         raise BundleExistsError(f"{folder} is or holds your home or working folder, and is not replaced.")
-    if not any(folder.iterdir()):
+    if _is_empty(folder):
         return
     try:
-        listed = listed_paths(folder)
+        name = first_unlisted(folder)
     except BundleTamperedError as error:
         raise BundleExistsError(f"{folder} is not a bundle, so --force does not replace it: {error}") from error
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if (path.is_symlink() or not path.is_dir()) and name not in listed:
-            raise BundleExistsError(
-                f"{folder} holds {name!r}, which is no part of the bundle in it; move it away, then use --force."
-            )
+    if name is not None:
+        raise BundleExistsError(
+            f"{folder} holds {name!r}, which is no part of the bundle in it; move it away, then use --force."
+        )
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the block runs, and deliver it afterwards.
-
-    The handler is exchanged rather than the signal masked: a mask would not bind the other threads of the process.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-        if came and callable(before):
-            before(*came[0])
+def _put_in_place(folder: Path, siblings: Siblings) -> None:
+    """Move the new bundle to ``folder``, and what stood there to where the new one was."""
+    if not folder.exists() or _is_empty(folder):
+        siblings.partial.rename(folder)
+    elif not exchange(siblings.partial, folder):
+        folder.rename(siblings.replaced)
+        try:
+            siblings.partial.rename(folder)
+        except BaseException:
+            siblings.replaced.rename(folder)
+            raise
+        with suppress(OSError):  # the new one is in its place; the next writer removes what stays here
+            siblings.replaced.rename(siblings.partial)
 
 
-def _make_parents(parent: Path) -> list[Path]:
-    """Create ``parent`` and return the folders that had to be created, outermost first."""
-    missing = [path for path in (parent, *parent.parents) if not path.exists()]
-    parent.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
 
 
-def _make_public_and_durable(staging: Path) -> None:
-    umask = os.umask(0)
-    os.umask(umask)
-    staging.chmod(0o777 & ~umask)  # mkdtemp makes it private
-    for parent, _, names in os.walk(staging):
+def _make_durable(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
         for path in [*(os.path.join(parent, name) for name in names), parent]:  # noqa: PTH118
             _fsync(path)
 
@@ -132,20 +118,3 @@ def _fsync(path: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _swap(staging: Path, folder: Path) -> None:
-    """Move ``staging`` to ``folder``; what stood there is moved back if that fails, and removed if it does not."""
-    aside = staging.with_suffix(".replaced")
-    if not folder.exists() or not any(folder.iterdir()):
-        staging.rename(folder)
-    else:
-        folder.rename(aside)
-        try:
-            staging.rename(folder)
-        except BaseException:
-            aside.rename(folder)
-            raise
-    with suppress(OSError):
-        _fsync(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
+from chita_edge.bundle.lock import Siblings, only_writer
 from chita_edge.bundle.manifest import (
     MAX_LIST_BYTES,
     FileEntry,
@@ -18,7 +22,10 @@ from chita_edge.bundle.manifest import (
 from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision
 from chita_edge.errors import BundleTamperedError, UsageError
 
+Read = TypeVar("Read")
+
 _CHUNK = 1 << 20
+_MOST_REPLACEMENTS = 100
 # O_NONBLOCK: opening a FIFO that somebody put in a file's place must not hang.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -26,42 +33,85 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 def verify_bundle(folder: str | Path) -> Manifest:
     """Return the manifest of the bundle in ``folder`` if every file is exactly as listed.
 
+    A bundle that is replaced meanwhile is read again: what is verified is the old one or the new one, never parts of
+    both.
+
     Raises :class:`~chita_edge.errors.BundleTamperedError` naming the first file that is changed, added, missing,
     linked (symbolically, or by a second name on the same disk), not a regular file, or listed under a path that leaves
     the bundle; :class:`~chita_edge.errors.UsageError` if there is no such folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; name the folder that holds the bundle's {MANIFEST}.")
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        manifest_data = _read_list(root, MANIFEST)
-        manifest = parse_manifest(manifest_data)
-        index = parse_index(_read_list(root, INDEX)) if manifest.has_measurements else None
-        _check_lists(manifest, index, hashlib.sha256(manifest_data).hexdigest())
-        listed = {**manifest.files, **(index.files if index else {})}
-        _check_tree(root, set(listed) | {MANIFEST} | ({INDEX} if index else set()))
-        for path in sorted(listed):
-            _check_file(root, path, listed[path])
-    finally:
-        os.close(root)
-    return manifest
+    return _read_steadily(Path(folder), _verify)
 
 
-def listed_paths(folder: Path) -> set[str]:
-    """Every path that the lists of the bundle in ``folder`` name, and the lists; contents are not checked.
+def first_unlisted(folder: Path) -> str | None:
+    """The first link or file in ``folder`` that the lists of its bundle do not name; contents are not checked.
 
     Raises BundleTamperedError when ``folder`` does not hold the lists of a bundle.
     """
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return _read_steadily(folder, _unlisted)
+
+
+def _read_steadily(folder: Path, read: Callable[[int], Read]) -> Read:
+    """Read a folder through one descriptor; read again if another folder was given its name meanwhile."""
+    for _ in range(_MOST_REPLACEMENTS):
+        root = _open(folder)
+        if root is None:
+            continue
+        try:
+            return read(root)
+        except BundleTamperedError:
+            if _is_still(root, folder):
+                raise
+        finally:
+            os.close(root)
+    raise BundleTamperedError(f"{folder} is replaced again and again while it is read; try it when that has ended.")
+
+
+def _open(folder: Path) -> int | None:
+    """The open folder; None where a writer has moved the bundle aside, and may have put another there by now.
+
+    A disk that cannot exchange names is without the bundle for a moment, and until here if the writer was killed then.
+    """
     try:
-        manifest = parse_manifest(_read_list(root, MANIFEST))
-        paths = {MANIFEST, *manifest.files}
-        if manifest.has_measurements:
-            paths |= {INDEX, *parse_index(_read_list(root, INDEX)).files}
-        return paths
-    finally:
-        os.close(root)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        folder = folder.absolute()
+        if Siblings.of(folder).replaced.is_dir():
+            with suppress(OSError), only_writer(folder):
+                pass
+        elif not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder; name the folder that holds the bundle's {MANIFEST}.") from None
+        return None
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be opened ({error.strerror}).") from error
+
+
+def _is_still(root: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(root), folder.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _verify(root: int) -> Manifest:
+    manifest_data = _read_list(root, MANIFEST)
+    manifest = parse_manifest(manifest_data)
+    index = parse_index(_read_list(root, INDEX)) if manifest.has_measurements else None
+    _check_lists(manifest, index, hashlib.sha256(manifest_data).hexdigest())
+    listed = {**manifest.files, **(index.files if index else {})}
+    _check_tree(root, set(listed) | {MANIFEST} | ({INDEX} if index else set()))
+    for path in sorted(listed):
+        _check_file(root, path, listed[path])
+    return manifest
+
+
+def _unlisted(root: int) -> str | None:
+    manifest = parse_manifest(_read_list(root, MANIFEST))
+    listed = {MANIFEST, *manifest.files}
+    if manifest.has_measurements:
+        listed |= {INDEX, *parse_index(_read_list(root, INDEX)).files}
+    others = (path for path, mode in _tree(root) if not stat.S_ISDIR(mode) and path not in listed)
+    return min(others, default=None)
 
 
 def _check_lists(manifest: Manifest, index: MeasurementIndex | None, manifest_sha256: str) -> None:
@@ -75,23 +125,31 @@ def _check_lists(manifest: Manifest, index: MeasurementIndex | None, manifest_sh
 
 
 def _check_tree(root: int, listed: set[str]) -> None:
-    """Walk the folder without following anything; every entry must be listed, or be a folder of something listed."""
+    """Every entry must be listed, or be a folder of something listed."""
     folders = {"/".join(path.split("/")[:depth]) for path in listed for depth in range(1, path.count("/") + 1)}
     found: set[str] = set()
+    for path, mode in _tree(root):
+        if stat.S_ISLNK(mode):
+            raise BundleTamperedError(f"{path!r} is a link; a bundle holds only regular files.")
+        if path not in (folders if stat.S_ISDIR(mode) else listed):
+            raise BundleTamperedError(f"{path!r} was added: the bundle's lists do not name it.")
+        found.add(path)
+        if len(found) > 4 * MAX_FILES:
+            raise BundleTamperedError("The folder holds far more entries than a bundle may list.")
+    if missing := sorted(listed - found):
+        raise BundleTamperedError(f"{missing[0]!r} is missing from the bundle.")
+
+
+def _tree(root: int) -> Iterator[tuple[str, int]]:
+    """Path and mode of everything in the folder; no link is followed."""
     for parent, subfolders, names, descriptor in os.fwalk(".", dir_fd=root, follow_symlinks=False, onerror=_unreadable):
         prefix = "" if parent == "." else parent.removeprefix("./") + "/"
         for name in subfolders + names:
-            path = prefix + name
-            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-            if stat.S_ISLNK(mode):
-                raise BundleTamperedError(f"{path!r} is a link; a bundle holds only regular files.")
-            if path not in (folders if stat.S_ISDIR(mode) else listed):
-                raise BundleTamperedError(f"{path!r} was added: the bundle's lists do not name it.")
-            found.add(path)
-            if len(found) > 4 * MAX_FILES:
-                raise BundleTamperedError("The folder holds far more entries than a bundle may list.")
-    if missing := sorted(listed - found):
-        raise BundleTamperedError(f"{missing[0]!r} is missing from the bundle.")
+            try:
+                mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            except OSError as error:
+                _unreadable(error)
+            yield prefix + name, mode
 
 
 def _check_file(root: int, path: str, entry: FileEntry) -> None:
@@ -150,5 +208,5 @@ def _read_list(root: int, path: str) -> bytes:
             raise BundleTamperedError(f"{path!r} cannot be read ({error.strerror}).") from error
 
 
-def _unreadable(error: OSError) -> None:
+def _unreadable(error: OSError) -> NoReturn:
     raise BundleTamperedError(f"{error.filename!r} cannot be read ({error.strerror}).") from error

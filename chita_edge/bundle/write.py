@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from chita_edge.bundle.errors import BundleWriteError
-from chita_edge.bundle.manifest import FileEntry, index_bytes, manifest_bytes, parse_index
-from chita_edge.bundle.paths import INDEX, MANIFEST, first_collision, path_problem
-from chita_edge.bundle.staging import staged
-from chita_edge.bundle.verify import verify_bundle
+from chita_edge.bundle.lock import only_writer
+from chita_edge.bundle.manifest import (
+    MAX_LIST_BYTES,
+    FileEntry,
+    Manifest,
+    index_bytes,
+    manifest_bytes,
+    parse_index,
+)
+from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision, path_problem
+from chita_edge.bundle.staging import check_target, refusals_told, staged
+from chita_edge.bundle.verify import first_unlisted, verify_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Change = Callable[[Manifest, Mapping[str, FileEntry]], Mapping[str, bytes | Path]]
 
 _CHUNK = 1 << 20
 
@@ -40,43 +50,69 @@ def write_bundle(
     BundleWriteError if it cannot be written, ValueError for a path that may not stand in a bundle.
     """
     _check_paths([MANIFEST, *files, *((INDEX, *measurements) if measurements is not None else ())])
-    with staged(folder, force) as staging:
+    folder = Path(folder).absolute()
+    check_target(folder, force)
+    with (
+        refusals_told(folder),
+        only_writer(folder, make_parents=True) as siblings,
+        staged(folder, siblings, force) as staging,
+    ):
         entries = {path: _put(staging, path, files[path]) for path in sorted(files)}
         listing = manifest_bytes(entries, measurements is not None, content)
-        manifest = _put(staging, MANIFEST, listing)
+        manifest = _put(staging, MANIFEST, _bounded(listing, MANIFEST))
         if measurements is not None:
             measured = {path: _put(staging, path, measurements[path]) for path in sorted(measurements)}
-            _put(staging, INDEX, index_bytes(measured, manifest.sha256))
-    return Path(folder).absolute()
+            _put(staging, INDEX, _bounded(index_bytes(measured, manifest.sha256), INDEX))
+    return folder
 
 
 def add_measurements(folder: str | Path, measurements: Mapping[str, bytes | Path]) -> None:
-    """Add measured files to a bundle, or replace them; ``manifest.json`` and every file that it lists stay as they are.
+    """Add measured files to a bundle, or replace them; see :func:`change_measurements`."""
+    change_measurements(folder, lambda *_: measurements)
 
-    The bundle must have been written with measurements. It is verified first, and replaced as a whole, so that an
-    interruption leaves the old one. Raises what :func:`verify_bundle` and :func:`write_bundle` raise.
+
+def change_measurements(folder: str | Path, change: Change) -> None:
+    """Give ``change`` the manifest and the listed measured files of a bundle; add the files that it returns.
+
+    Files of the same path are replaced; ``manifest.json`` and every file that it lists stay as they are. The bundle
+    must have been written with measurements. It is verified, and replaced as a whole, so that an interruption leaves
+    the old one; other writers wait from before ``change`` reads until then, so that nothing they add is lost.
+
+    Raises what :func:`verify_bundle`, ``change`` and :func:`write_bundle` raise.
     """
     folder = Path(folder).absolute()
-    manifest = verify_bundle(folder)
-    if not manifest.has_measurements:
-        raise BundleWriteError(f"The bundle {folder} was built without measurements; build it again to have them.")
-    index = parse_index((folder / INDEX).read_bytes())
-    _check_paths([MANIFEST, INDEX, *manifest.files, *(index.files.keys() | measurements.keys())])
-    with staged(folder, force=True) as staging:
-        for path in sorted({MANIFEST, *manifest.files}):
-            _put(staging, path, folder / path)
-        sources: dict[str, bytes | Path] = {path: folder / path for path in index.files}
-        sources.update(measurements)
-        entries = {path: _put(staging, path, sources[path]) for path in sorted(sources)}
-        _put(staging, INDEX, index_bytes(entries, index.manifest_sha256))
+    first_unlisted(folder)  # what is no bundle is told before a lock is made beside it
+    with refusals_told(folder), only_writer(folder) as siblings:
+        manifest = verify_bundle(folder)
+        if not manifest.has_measurements:
+            raise BundleWriteError(f"The bundle {folder} was built without measurements; build it again to have them.")
+        index = parse_index((folder / INDEX).read_bytes())
+        added = change(manifest, index.files)
+        _check_paths([MANIFEST, INDEX, *manifest.files, *(index.files.keys() | added.keys())])
+        with staged(folder, siblings, force=True) as staging:
+            for path in sorted({MANIFEST, *manifest.files}):
+                _put(staging, path, folder / path)
+            sources: dict[str, bytes | Path] = {path: folder / path for path in index.files}
+            sources.update(added)
+            entries = {path: _put(staging, path, sources[path]) for path in sorted(sources)}
+            _put(staging, INDEX, _bounded(index_bytes(entries, index.manifest_sha256), INDEX))
 
 
 def _check_paths(paths: list[str]) -> None:
+    if len(paths) > MAX_FILES:
+        raise BundleWriteError(f"A bundle holds at most {MAX_FILES} files; this one would have {len(paths)}.")
     for path in paths:
         if problem := path_problem(path):
             raise ValueError(f"the path {path!r:.80} may not stand in a bundle: it {problem}")
     if pair := first_collision(paths):
         raise ValueError(f"the paths {pair[0]!r} and {pair[1]!r} collide in a bundle")
+
+
+def _bounded(listing: bytes, name: str) -> bytes:
+    """A list that readers will take."""
+    if len(listing) > MAX_LIST_BYTES:
+        raise BundleWriteError(f"{name} would be larger than {MAX_LIST_BYTES >> 20} MiB, which no reader takes.")
+    return listing
 
 
 def _put(staging: Path, path: str, source: bytes | Path) -> FileEntry:

@@ -14,11 +14,18 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @json_option
 def report(bundle: Path, runs: tuple[Path, ...], as_json: bool) -> None:
-    """Take results files into BUNDLE's history and write its report.html anew."""
-    from chita_edge.bundle_report import history, write_report
+    """Take results files (RUNS) into BUNDLE's history and write its report.html anew.
 
-    page = write_report(bundle, runs)
+    Each run is kept under its file's name, with a number behind it where the bundle has another run of that name; a run
+    that is there already is not taken twice.
+    """
+    from chita_edge.bundle_report import write_report
+
+    written = write_report(bundle, runs)
     if as_json:
-        print_json({"bundle": str(bundle), "report": str(page), "runs": [path.stem for path in history(bundle)]})
+        taken = [{"file": str(run.given), "kept_as": run.kept_as, "was_there": run.was_there} for run in written.taken]
+        print_json({"bundle": str(bundle), "report": str(written.page), "taken": taken, "runs": list(written.runs)})
     else:
-        click.echo(str(page))
+        for run in written.taken:
+            click.echo(f"{run.given}: {'was there already' if run.was_there else 'taken'} as {run.kept_as}")
+        click.echo(str(written.page))

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_report_takes_runs_in_and_leaves_the_product_alone(bundle: Path, tmp_pat
     manifest = (bundle / "manifest.json").read_bytes()
     save(results("2026-02-02T00:00:00+00:00", "ssh:phone"), tmp_path / "phone.json")
     save(results("2026-02-03T00:00:00+00:00", "emulated:x", "instructions", "instructions"), tmp_path / "count.json")
-    page = write_report(bundle, [tmp_path / "phone.json", tmp_path / "count.json"])
+    page = write_report(bundle, [tmp_path / "phone.json", tmp_path / "count.json"]).page
     assert page == bundle / "report.html"
     verify_bundle(bundle)
     assert (bundle / "manifest.json").read_bytes() == manifest
@@ -54,8 +55,51 @@ def test_report_takes_runs_in_and_leaves_the_product_alone(bundle: Path, tmp_pat
     # The glance shows the newest time, not the newer count.
     assert "p50 on ssh:phone" in text
     assert "p50 on emulated" not in text
-    again = write_report(bundle).read_text()
+    again = write_report(bundle).page.read_text()
     assert again == text
+
+
+def test_runs_of_one_name_are_all_kept_and_none_twice(bundle: Path, tmp_path: Path) -> None:
+    local = (bundle / "bench/local.json").read_bytes()
+    files = [tmp_path / name for name in ("a/run.json", "b/run.json", "b/RUN.json", "copy.json", "local.json")]
+    devices = ["ssh:a", "ssh:b", "ssh:c", "ssh:a", "adb:d"]
+    for file, device in zip(files, devices, strict=True):
+        save(results("2026-02-02T00:00:00+00:00", device), file)
+    written = write_report(bundle, files)
+    kept = [("bench/run.json", False), ("bench/run-2.json", False), ("bench/RUN-3.json", False)]
+    kept += [("bench/run.json", True), ("bench/local-2.json", False)]
+    assert [(run.kept_as, run.was_there) for run in written.taken] == kept
+    assert [run.given for run in written.taken] == files
+    assert written.runs == ("RUN-3", "local", "local-2", "run", "run-2")
+    text = written.page.read_text()
+    assert all(f"<h3>{device}" in text for device in ("ssh:a", "ssh:b", "ssh:c", "adb:d", "local"))
+    assert (bundle / "bench/local.json").read_bytes() == local
+    again = write_report(bundle, files[1:2])
+    assert [(run.kept_as, run.was_there) for run in again.taken] == [("bench/run-2.json", True)]
+    assert again.runs == written.runs
+    verify_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["index.json", "Index.json", "ssh:pi@board.json", "a\\b?.json", "….json", ". .json"])
+def test_a_run_may_come_in_a_file_of_any_name(bundle: Path, tmp_path: Path, name: str) -> None:
+    save(results("2026-02-02T00:00:00+00:00", "ssh:pi@board"), tmp_path / name)
+    (taken,) = write_report(bundle, [tmp_path / name]).taken
+    assert "ssh:pi@board" in (bundle / taken.kept_as).read_text()
+    verify_bundle(bundle)
+
+
+def test_writers_of_reports_at_once_lose_no_run(bundle: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}" / "run.json" for number in range(3)]
+    for number, file in enumerate(files):
+        save(results("2026-02-02T00:00:00+00:00", f"ssh:{number}"), file)
+    threads = [threading.Thread(target=write_report, args=(bundle, [file])) for file in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    verify_bundle(bundle)
+    text = (bundle / "report.html").read_text()
+    assert all(f"<h3>ssh:{number}" in text for number in range(3))
 
 
 def test_an_estimate_alone_is_never_called_a_latency(tmp_path: Path) -> None:
@@ -98,7 +142,7 @@ Opened = Callable[[Path], subprocess.CompletedProcess[str]]
 
 
 def test_headless_chromium_shows_it_without_a_complaint(bundle: Path, tmp_path: Path, browser: Opened) -> None:
-    page = write_report(bundle)
+    page = write_report(bundle).page
     done = browser(page)
     assert "<h1>mobilenet for arm64</h1>" in done.stdout
     assert "<svg" in done.stdout

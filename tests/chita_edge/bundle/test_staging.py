@@ -12,26 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.bundle import BundleWriteError, verify_bundle, write_bundle
+from chita_edge.bundle import BundleWriteError, staging, verify_bundle, write_bundle
 
 from .conftest import FILES, MEASURED, tree
 
-# Sends itself Ctrl-C at the given call of the given function of os.
+# Sends itself Ctrl-C at the given call of the given function.
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 name, at, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-from chita_edge.bundle import write_bundle
+from chita_edge.bundle import staging, write_bundle
 import tempfile, shutil, hashlib
-real, calls = getattr(os, name), 0
+home = staging if name == "exchange" else os
+real, calls = getattr(home, name), 0
 def counted(*args, **kwargs):
     global calls
     calls += 1
     if calls == at:
         os.kill(os.getpid(), signal.SIGINT)
     return real(*args, **kwargs)
-setattr(os, name, counted)
+setattr(home, name, counted)
 try:
     files = {"model.onnx": b"new" * 1000, "lib/a.so": b"lib"}
     write_bundle(folder, files, {}, measurements={"bench/l.json": b"{}"}, force=True)
@@ -56,8 +57,11 @@ def _run(code: str, *args: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("step", ["open", "fsync", "rename", "mkdir"])
-@pytest.mark.parametrize("exists", [False, True], ids=["fresh", "replacing"])
+@pytest.mark.parametrize(
+    ("step", "exists"),
+    [(step, exists) for exists in (False, True) for step in ("open", "fsync", "mkdir")]
+    + [("rename", False), ("exchange", True)],
+)
 def test_ctrl_c_at_every_step_leaves_old_or_new(tmp_path: Path, step: str, exists: bool) -> None:
     folder = tmp_path / "sub" / "bundle"
     interrupted = 0
@@ -78,8 +82,21 @@ def test_ctrl_c_at_every_step_leaves_old_or_new(tmp_path: Path, step: str, exist
     assert interrupted
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3])
-def test_a_failed_swap_restores_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+def test_a_failed_exchange_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(a: Path, b: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    before = tree(bundle)
+    monkeypatch.setattr(staging, "exchange", broken)
+    with pytest.raises(BundleWriteError, match="Input/output error"):
+        write_bundle(bundle, {"model.onnx": b"new"}, {}, force=True)
+    assert tree(bundle) == before
+    assert list(bundle.parent.iterdir()) == [bundle]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_a_failed_rename_restores_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """On a disk that cannot exchange names."""
     before, calls, rename = tree(bundle), 0, os.rename
 
     def broken(source: str, target: str) -> None:
@@ -89,6 +106,7 @@ def test_a_failed_swap_restores_the_old_bundle(bundle: Path, monkeypatch: pytest
             raise OSError(errno.EIO, "Input/output error")
         rename(source, target)
 
+    monkeypatch.setattr(staging, "exchange", lambda a, b: False)
     monkeypatch.setattr(os, "rename", broken)
     if failing <= 2:
         with pytest.raises(BundleWriteError, match="Input/output error"):
@@ -97,6 +115,9 @@ def test_a_failed_swap_restores_the_old_bundle(bundle: Path, monkeypatch: pytest
     else:
         write_bundle(bundle, {"model.onnx": b"new"}, {}, force=True)
         verify_bundle(bundle)
+        assert (bundle / "model.onnx").read_bytes() == b"new"
+    monkeypatch.undo()
+    write_bundle(bundle, {"model.onnx": b"next"}, {}, force=True)
     assert list(bundle.parent.iterdir()) == [bundle]
 
 

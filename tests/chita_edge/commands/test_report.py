@@ -11,13 +11,22 @@ def test_runs_become_history(bundle: Path, saved: Callable[..., str], chita_edge
     first, second = saved("phone.json", 1, dense=9.0, sparse=4.0), saved("board.json", 2, dense=9.0, sparse=3.0)
     done = chita_edge("report", "bundle", first, second)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "bundle/report.html\n"
+    told = "phone.json: taken as bench/phone.json\nboard.json: taken as bench/board.json\nbundle/report.html\n"
+    assert done.stdout == told
     page = (bundle / "report.html").read_text()
     assert "phone" in page
     assert "board" in page
     verify_bundle(bundle)
-    as_json = json.loads(chita_edge("report", "bundle", "--json").stdout)
-    assert as_json == {"bundle": "bundle", "report": "bundle/report.html", "runs": ["board", "phone"]}
+    again = chita_edge("report", "bundle", first).stdout
+    assert again == "phone.json: was there already as bench/phone.json\nbundle/report.html\n"
+    taken = {"file": "phone.json", "kept_as": "bench/phone.json", "was_there": True}
+    as_json = json.loads(chita_edge("report", "bundle", first, "--json").stdout)
+    assert as_json == {
+        "bundle": "bundle",
+        "report": "bundle/report.html",
+        "taken": [taken],
+        "runs": ["board", "phone"],
+    }
 
 
 def test_what_is_no_bundle_and_what_is_no_run(bundle: Path, tmp_path: Path, chita_edge: Run) -> None:
