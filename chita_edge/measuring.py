@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import device_bench
-from chita_edge.bundle import verify_bundle
+from chita_edge.bundle import Manifest, verify_bundle
+from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
 from device_bench.subjects import DENSE_FILE, SPARSE_FILE
+
+
+class BundleReplacedError(ChitaEdgeError):
+    """A bundle was replaced while it was measured: the samples may be of either."""
 
 
 def measure_bundle(
@@ -21,18 +26,26 @@ def measure_bundle(
 ) -> device_bench.Measurement:
     """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
 
-    What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
+    What was measured before a device failed is kept as well. Raises BundleTamperedError, BundleReplacedError and what
+    device_bench raises.
     """
-    verify_bundle(bundle)
+    before = verify_bundle(bundle)
     try:
         measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage)
     except device_bench.DeviceBenchError as error:
         if out is not None and error.partial is not None:
             error.partial.save(out)
         raise
+    check_unreplaced(bundle, before)
     if out is not None:
         measurement.save(out)
     return measurement
+
+
+def check_unreplaced(bundle: Path, before: Manifest) -> None:
+    """Raise BundleReplacedError if a bundle's product is another one than when it was verified."""
+    if verify_bundle(bundle).files != before.files:
+        raise BundleReplacedError(f"The bundle {bundle} was replaced while it was measured; measure it again.")
 
 
 def measure_pair(

@@ -9,6 +9,7 @@ from pathlib import Path
 import device_bench
 from chita_edge.bundle import verify_bundle
 from chita_edge.gate import second_run
+from chita_edge.measuring import check_unreplaced
 from chita_edge.progress import Progress, silent
 from device_bench import ModelUnderTest, Plan, Results
 from device_bench.compare import DEFAULT_BAND, compare, parse_share
@@ -29,11 +30,11 @@ def bench_side_by_side(
     """Is the sparse model of the bundle `new` slower than that of `base`? Sample by sample, in one process.
 
     If it seems so, both are measured again and have to agree. `out` keeps the samples, named base and new, and
-    `second_run(out)` those of the second run. Raises BundleTamperedError, PlanError and what the device raises.
+    `second_run(out)` those of the second run. Raises BundleTamperedError, BundleReplacedError, PlanError and what
+    the device raises.
     """
     allowed = parse_share(max_regression)
-    for bundle in (base, new):
-        verify_bundle(bundle)
+    before = {bundle: verify_bundle(bundle) for bundle in (base, new)}
     models = {
         name: ModelUnderTest(bundle / SPARSE_FILE, sparse=True) for name, bundle in (("base", base), ("new", new))
     }
@@ -41,6 +42,8 @@ def bench_side_by_side(
     def run(stage: str, plan: Plan, place: Path | None) -> tuple[Results, Results]:
         tell: Callable[[float], None] = lambda share: progress(stage, round(share * plan.samples), plan.samples)  # noqa: E731
         measurement = device_bench.measure(models, device=device, plan=plan, progress=tell)
+        for bundle, manifest in before.items():
+            check_unreplaced(bundle, manifest)
         if place is not None:
             measurement.save(place)
         return _side(measurement.results, "base"), _side(measurement.results, "new")

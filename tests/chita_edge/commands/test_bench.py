@@ -4,12 +4,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import Run
 from fake_device import FakeDevice
 
-from device_bench import load
+from chita_edge.bundle import write_bundle
+from device_bench import Measurement, load
 
 Fake = Callable[..., FakeDevice]
 QUICK = {"dense": 9.0, "sparse": 4.0}
@@ -135,6 +137,25 @@ def test_two_bundles_in_turns(runs: list[float], code: int, bundle: Path, fake: 
     assert model["ratio"]["estimate"] == pytest.approx(runs[0] / 4.0, rel=0.01)
     assert len(device.plans) == len(runs)
     assert load(bundle.parent / "run.json").names == ("base", "new")
+
+
+@pytest.mark.parametrize("options", [[], ["--against", "old"]])
+def test_a_bundle_that_is_replaced_meanwhile_gives_no_samples(
+    options: list[str], bundle: Path, fake: Fake, chita_edge: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bundle, bundle.parent / "old")
+    device = fake({"dense": 9.0, "sparse": 4.0, "base": 4.0, "new": 4.0})
+    measure = device.measure
+
+    def measured(*arguments: Any) -> Measurement:
+        write_bundle(bundle, {"model.onnx": b"other", "model.dense.onnx": b"dense"}, {}, force=True)
+        return measure(*arguments)
+
+    monkeypatch.setattr(device, "measure", measured)
+    done = chita_edge("bench", "bundle", *options, "--device", "fake:x", "--out", "run.json")
+    assert done.returncode == 1
+    assert "was replaced while it was measured" in done.stderr
+    assert not (bundle.parent / "run.json").exists()
 
 
 def test_against_what_is_no_bundle_and_with_a_file_besides(bundle: Path, fake: Fake, chita_edge: Run) -> None:
