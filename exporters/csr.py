@@ -109,16 +109,29 @@ def find_blocks(weight: Array) -> int:
     return 1
 
 
-def halved(values: Array) -> Array:
-    """The values as float16, rounded to nearest; as they are where one of them is beyond float16's range."""
+def half_precision_error(weight: Array) -> float:
+    """The largest share ‖w − float16(w)‖ / ‖w‖ that rounding takes from an output's or an input channel's weights.
+
+    weight: float32 (outputs, inputs, …). Rounding a number of float16's normal range, 6.1e-5 to 65504, takes at most
+    2⁻¹¹ of it; below, it takes more, and everything below 3e-8; beyond, the share is infinite. Per channel, because
+    what is before or after a layer may scale each channel: inputs in raw units are large, and their weights small.
+    """
+    exact = weight.astype(np.float64)
     with np.errstate(over="ignore"):
-        halves = values.astype(np.float16)
-    return values if np.any(np.isinf(halves) & np.isfinite(values)) else halves
+        lost = exact - weight.astype(np.float16)
+    if not np.all(np.isfinite(lost)):
+        return math.inf
+    worst = 0.0
+    for axis in (0, 1):
+        others = tuple(other for other in range(weight.ndim) if other != axis)
+        whole, share = np.square(exact).sum(axis=others), np.square(lost).sum(axis=others)
+        worst = max(worst, float(np.divide(share, whole, out=np.zeros_like(whole), where=whole > 0).max(initial=0)))
+    return math.sqrt(worst)
 
 
 def in_half_precision(csr: Csr) -> Csr:
-    """The same matrix with :func:`halved` values."""
-    return replace(csr, values=halved(csr.values))
+    """The same matrix with values rounded to float16, to nearest."""
+    return replace(csr, values=csr.values.astype(np.float16))
 
 
 def to_dense(csr: Csr) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,10 @@ _WEIGHTS = {
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer of a file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as float32."""
+    """A layer of a file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as float32.
+
+    shares: the layer further up that has the same weight, which totals count once; empty where there is none.
+    """
 
     name: str
     op: str
@@ -47,6 +50,7 @@ class LayerRow:
     sparsity: float
     bytes: int
     bytes_dense: int
+    shares: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,19 @@ class FileReport:
     other_ops: tuple[tuple[str, int], ...]
 
     @property
+    def stored(self) -> tuple[LayerRow, ...]:
+        """The layers that have a weight of their own."""
+        return tuple(layer for layer in self.layers if not layer.shares)
+
+    @property
     def weights(self) -> int:
-        """Weights of all layers, zeros among them."""
-        return sum(math.prod(layer.shape) for layer in self.layers)
+        """Weights of all layers, zeros among them; those that several layers share count once."""
+        return sum(math.prod(layer.shape) for layer in self.stored)
 
     @property
     def nnz(self) -> int:
-        """Non-zero weights of all layers."""
-        return sum(layer.nnz for layer in self.layers)
+        """Non-zero weights of all layers; those that several layers share count once."""
+        return sum(layer.nnz for layer in self.stored)
 
     @property
     def sparsity(self) -> float:
@@ -84,8 +93,8 @@ class FileReport:
 
     @property
     def bytes_dense(self) -> int:
-        """Bytes of all layers as float32."""
-        return sum(layer.bytes_dense for layer in self.layers)
+        """Bytes of all layers as float32; a layer that shares its weight adds none."""
+        return sum(layer.bytes_dense for layer in self.stored)
 
 
 def inspect(path: str | Path) -> FileReport:
@@ -96,11 +105,15 @@ def inspect(path: str | Path) -> FileReport:
     source = read(path)
     model = source.model
     rows, others, sparse_ops = list[LayerRow](), dict[str, int](), False
+    owners: dict[int, tuple[str, TensorProto]] = {}  # by a tensor's identity, so it is kept: the first layer with it
     for graph, constants in graphs(model):
         for node in graph.node:
             sparse_ops |= node.domain == DOMAIN
             found = _edge_rows(node, constants) if node.domain == DOMAIN else _standard_rows(node, constants)
-            rows += found
+            for row, tensor in found:
+                shared = owners.get(id(tensor))
+                rows.append(replace(row, shares=shared[0]) if shared else row)
+                owners.setdefault(id(tensor), (row.name, tensor))
             if not found:
                 op = node.op_type if node.domain in STANDARD else f"{node.domain}:{node.op_type}"
                 others[op] = others.get(op, 0) + 1
@@ -118,8 +131,8 @@ def inspect(path: str | Path) -> FileReport:
     )
 
 
-def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
-    """A row for each weight: of a chain, one a stage."""
+def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[LayerRow, TensorProto]]:
+    """A row for each weight, and the tensor that holds it: of a chain, one a stage."""
     weights = check_edge_weights(node, constants)
     inputs = dict(zip(op_of(node).inputs, node.input, strict=True))
     names = node_name(node).split("+")
@@ -130,23 +143,24 @@ def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> li
 
 def _edge_row(
     name: str, weight: EdgeWeight, inputs: Mapping[str, str], constants: Mapping[str, TensorProto]
-) -> LayerRow:
+) -> tuple[LayerRow, TensorProto]:
     op, size = weight.op, math.prod(weight.shape)
+    held = constants[inputs[("values" if op.is_sparse else "W") + weight.suffix]]
     arrays = {key: to_array(constants[inputs[key + weight.suffix]]) for key in op.constants}
     nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
     kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
-    return LayerRow(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense)
+    return LayerRow(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense), held
 
 
-def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[LayerRow]:
-    """A row for each weight of the node that is a constant; the first one's bytes include the biases."""
+def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[LayerRow, TensorProto]]:
+    """A row and the tensor for each weight of the node that is a constant; the first row's bytes include the biases."""
     if node.domain not in STANDARD or node.op_type not in _WEIGHTS:
         return []
     places = _WEIGHTS[node.op_type]
     tensors = {index: constants[name] for index, name in enumerate(node.input) if index and name in constants}
     rest = [tensor for index, tensor in tensors.items() if index not in places]
-    rows = list[LayerRow]()
+    rows = list[tuple[LayerRow, TensorProto]]()
     for index, suffix in places.items():
         tensor = tensors.get(index)
         shape = () if tensor is None else tuple(tensor.dims)
@@ -155,18 +169,17 @@ def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -
             continue
         parts = [tensor] if rows else [tensor, *rest]
         nnz = int(np.count_nonzero(to_array(tensor)))
-        rows.append(
-            LayerRow(
-                name=node_name(node) + suffix,
-                op=node.op_type,
-                shape=shape,
-                format="depthwise" if _groups(node) == shape[0] > 1 else "dense",
-                nnz=nnz,
-                sparsity=1 - nnz / size,
-                bytes=sum(tensor_bytes(part) for part in parts),
-                bytes_dense=sum(4 * math.prod(part.dims) for part in parts),
-            )
+        row = LayerRow(
+            name=node_name(node) + suffix,
+            op=node.op_type,
+            shape=shape,
+            format="depthwise" if _groups(node) == shape[0] > 1 else "dense",
+            nnz=nnz,
+            sparsity=1 - nnz / size,
+            bytes=sum(tensor_bytes(part) for part in parts),
+            bytes_dense=sum(4 * math.prod(part.dims) for part in parts),
         )
+        rows.append((row, tensor))
     return rows
 
 

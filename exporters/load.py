@@ -18,6 +18,7 @@ from exporters.read import naming, read
 from exporters.untrusted.graph import check_graph
 from exporters.untrusted.limits import DEFAULT_LIMITS, Limits
 from exporters.untrusted.tensors import check_tensors_to_run
+from exporters.untrusted.walk import STANDARD
 
 _OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
@@ -72,12 +73,13 @@ def _check_onnx(model: onnx.ModelProto) -> None:
 
 def _check_functions(model: onnx.ModelProto) -> None:
     """Functions may be ours, to the letter, and nothing else: a body can ask for any amount of memory."""
+    opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     names = [(function.name, function.overload) for function in model.functions]
     if len(set(names)) != len(names):
         raise MalformedModelError("it defines a function twice; export it again.")
     for function in model.functions:
         op = find_op(function.name, function.overload)
-        if op is None or function != op.function:
+        if op is None or function != op.body(opset):
             raise UnsupportedOpError(
                 f"its function {function.domain}:{function.name} is not the one this version writes; export it again."
             )

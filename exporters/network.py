@@ -44,11 +44,10 @@ def describe(dense: onnx.ModelProto) -> NetworkInfo:
     dense: from :func:`exporters.to_onnx`, left as it was.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
-    import onnx_ir as ir
+    from exporters.from_onnx import to_graph
+    from exporters.passes._find import find_layers, share_adds
 
-    from exporters.passes._layer import find_layers, share_adds
-
-    layers = share_adds(find_layers(ir.from_proto(dense).graph), lambda layer: layer.is_candidate)
+    layers = share_adds(find_layers(to_graph(dense).graph), lambda layer: layer.is_candidate)
     owners: dict[ir.Value, Layer] = {layer.last.outputs[0]: layer for layer in layers}
     links = []
     for layer in layers:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporters.csr import Array, Csr, halved
+from exporters.csr import Array, Csr
 from exporters.errors import CsrError
 
 LARGEST_M = 16
@@ -99,8 +99,8 @@ def find_group(weight: Array, plain: Csr) -> int:
 
 
 def in_half_precision(nm: Nm) -> Nm:
-    """The same weight with :func:`~exporters.csr.halved` values."""
-    return replace(nm, values=halved(nm.values))
+    """The same weight with values rounded to float16, to nearest."""
+    return replace(nm, values=nm.values.astype(np.float16))
 
 
 def to_dense(nm: Nm) -> Array:

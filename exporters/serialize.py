@@ -16,7 +16,7 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     """The model as a protobuf, with shapes of activations only: those of initializers are in the initializers."""
     import onnx_ir
 
-    model.ir_version = IR_VERSION
+    model.ir_version = max(IR_VERSION, model.ir_version)  # a newer operator set may need a newer one
     proto = onnx_ir.to_proto(model)
     initializers = {tensor.name for tensor in proto.graph.initializer}
     shapes = [info for info in proto.graph.value_info if info.name not in initializers]

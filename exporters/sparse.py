@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from exporters.layers import Decide, SparseModel, Values
-from exporters.ops import DOMAIN, find_op
+from exporters.ops import DOMAIN, OPSET, find_op
 from exporters.serialize import to_proto
 
 
@@ -20,23 +20,24 @@ def to_sparse(
 ) -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
-    dense: from :func:`exporters.to_onnx`, left as it was. values: how the non-zeros are stored; a layer with a
-    weight beyond float16's range keeps float32. arithmetic: with "float16", kernels may multiply and add in float16 in
-    convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache: bytes of cache that a
-    core of the target has; where activations exceed half of it, runs of layers become one node
-    (:mod:`exporters.passes.chain`), and, with ``sequences``, so do neighbouring small layers
-    (:mod:`exporters.passes.sequence`); None: each layer stays a node. Every Conv and Gemm is reported. When nothing is
-    picked the model equals ``dense``.
-    Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
+    dense: of :func:`exporters.to_onnx` or any other exporter, left as it was; :mod:`exporters.from_onnx` says what is
+    made of others' forms. values: how the non-zeros are stored; a layer keeps float32 where float16 would change a
+    channel's weights by more than rounding does, and its report says so. arithmetic: with "float16", kernels may
+    multiply and add in float16 in convolutions that are stored as CSR with float16 values; elsewhere it is float32.
+    cache: bytes of cache that a core of the target has; where activations exceed half of it, runs of layers become one
+    node (:mod:`exporters.passes.chain`), and, with ``sequences``, so do neighbouring small layers
+    (:mod:`exporters.passes.sequence`); None: each layer stays a node. Every Conv, Gemm and MatMul with a constant
+    weight is reported. When nothing is picked the model equals ``dense``.
+    Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32 and for
+    operator sets that ONNX cannot convert.
     """
-    import onnx_ir as ir
-
+    from exporters.from_onnx import opset_of, to_graph
     from exporters.passes.chain import Chain
     from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sequence import Sequence
     from exporters.passes.sparsify import Sparsify
 
-    model = ir.from_proto(dense)
+    model = to_graph(dense)
     sparsify = Sparsify(decide, values, arithmetic)
     changed = sparsify(model).modified
     if not changed:
@@ -48,5 +49,7 @@ def to_sparse(
             Sequence()(model)
     proto = to_proto(model)
     used = {(node.op_type, node.overload) for node in proto.graph.node if node.domain == DOMAIN}
-    proto.functions.extend(op.function for name in sorted(used) if (op := find_op(*name)) is not None)
+    used -= {(function.name, function.overload) for function in proto.functions}  # of a file that is sparse already
+    opset = opset_of(proto) or OPSET
+    proto.functions.extend(op.body(opset) for name in sorted(used) if (op := find_op(*name)) is not None)
     return SparseModel(proto, sparsify.reports)

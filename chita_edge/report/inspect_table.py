@@ -31,8 +31,9 @@ def print_inspection(report: FileReport) -> None:
         share = f"{row.bytes / row.bytes_dense:.1%}" if row.bytes_dense else ""
         shape = "×".join(map(str, row.shape))
         # A file's names are its author's: as Text they cannot smuggle markup or control characters into the terminal.
-        name = Text("".join(c if c.isprintable() else "?" for c in row.name))
-        table.add_row(name, row.op, shape, row.format, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share)
+        name, shares = (Text("".join(c if c.isprintable() else "?" for c in text)) for text in (row.name, row.shares))
+        stored = Text(row.format) + Text(", that of ") + shares if row.shares else row.format
+        table.add_row(name, row.op, shape, stored, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share)
     console.print(table)
     others = ", ".join(f"{count} {op}" for op, count in report.other_ops)
     console.print(Text(f"{report.nnz:,} of {report.weights:,} weights are not zero ({report.sparsity:.1%} sparsity)."))

@@ -37,6 +37,17 @@ class EdgeOp:
         """The op's name in a file."""
         return self.function.name
 
+    def body(self, opset: int) -> onnx.FunctionProto:
+        """The function for a model of that operator set, which ONNX wants to be the function's as well.
+
+        From version 18 on, newer sets change nothing but which types the body's operators take.
+        """
+        found = onnx.FunctionProto()
+        found.CopyFrom(self.function)
+        for entry in found.opset_import:
+            entry.version = max(opset, entry.version)
+        return found
+
     @property
     def is_csr(self) -> bool:
         """Whether its weight is stored as CSR."""

@@ -60,7 +60,8 @@ def _bounds(value: ir.Value, user: ir.Node) -> tuple[float, float] | None:
     """Those of a Clip of ``value``; None where it is none, or they are no constants."""
     if user.op_type != "Clip" or user.inputs[0] is not value:
         return None
-    bounds = [-math.inf, math.inf]
+    # Bounds are attributes up to operator set 10, inputs from 11 on.
+    bounds = [_number(user, "min", -math.inf), _number(user, "max", math.inf)]
     for index, bound in enumerate(user.inputs[1:]):
         if bound is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, cast
@@ -11,29 +11,41 @@ import numpy as np
 import onnx_ir as ir
 
 from exporters import nm
-from exporters.csr import Array, Csr, find_blocks, from_dense, in_half_precision
-from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
+from exporters.csr import Array, Csr, find_blocks, from_dense, half_precision_error, in_half_precision
 from exporters.layers import LayerInfo, LayerReport, Values
 from exporters.nm import Nm
 from exporters.ops import OPS
-from exporters.passes._activation import Found, find_activation
-from exporters.passes._graph import constant, ints, only_user, static_shape
+from exporters.passes._activation import Found
+from exporters.passes._graph import ints, static_shape
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
 # Input channels of a stem at most: grey, colour, colour with depth or alpha.
 _STEM_CHANNELS = 4
 
 
+# Rounding to float16 costs a number at most 2**-11 of itself; twice that is more than rounding in every channel.
+_HALF_ERROR = 2.0**-10
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A Conv or Gemm and the nodes after it that an op of our domain would take in."""
+    """A Conv, Gemm or MatMul and the nodes after it that an op of our domain would take in.
+
+    node: the first of them. weight: float32 (outputs, inputs, …), however the file stores it. bias: float32 (outputs,).
+    bias_value: the initializer that holds it, None where none does in this shape. bias_add: the Add that adds it.
+    add: the Add of a residual. unfit: why no op of our domain can take the layer's place, if that is known from the
+    node alone.
+    """
 
     node: ir.Node
     weight: Array
     bias: Array
-    add: ir.Node | None
+    bias_value: ir.Value | None = None
+    bias_add: ir.Node | None = None
+    add: ir.Node | None = None
     found: Found = field(default_factory=Found)
     """The activation."""
+    unfit: str = ""
 
     @property
     def name(self) -> str:
@@ -47,14 +59,14 @@ class Layer:
         return cast("ir.Value", self.node.inputs[0])  # find_layers has seen that it is there
 
     @property
-    def bias_value(self) -> ir.Value:
-        """The initializer that holds the bias."""
-        return cast("ir.Value", self.node.inputs[2])  # likewise
+    def total(self) -> ir.Value:
+        """The value that holds the products and the bias, before residual and activation."""
+        return (self.bias_add or self.node).outputs[0]
 
     @property
     def residual(self) -> ir.Value | None:
         """The other operand of ``add``."""
-        return None if self.add is None else _other_operand(self.add, self.node.outputs[0])
+        return None if self.add is None else other_operand(self.add, self.total)
 
     @property
     def last(self) -> ir.Node:
@@ -68,7 +80,7 @@ class Layer:
     @property
     def nodes(self) -> list[ir.Node]:
         """The nodes that an op of our domain replaces, in order."""
-        return [self.node, *([] if self.add is None else [self.add]), *self.found.nodes]
+        return [self.node, *(add for add in (self.bias_add, self.add) if add is not None), *self.found.nodes]
 
     @cached_property
     def group(self) -> int:
@@ -97,13 +109,22 @@ class Layer:
 
     @cached_property
     def out_pixels(self) -> int | None:
-        """Output height × width; None when it is not fixed."""
-        if self.weight.ndim == 2:
+        """Outputs of a channel for one image: height × width, rows of a linear layer; None when it is not fixed."""
+        if self.node.op_type == "Gemm":
             return 1
         shape = static_shape(self.node.outputs[0])
-        if shape is None or len(shape) != 4 or shape[2] is None or shape[3] is None:
+        if shape is None or len(shape) != (4 if self.weight.ndim == 4 else len(shape)):
             return None
-        return shape[2] * shape[3]
+        inner = shape[2:] if self.weight.ndim == 4 else shape[1:-1]
+        return None if None in inner else math.prod(size for size in inner if size is not None)
+
+    @property
+    def out_dims(self) -> tuple[int, ...] | None:
+        """Dimensions that a linear layer's output has besides the first and the last; None for a matrix."""
+        shape = static_shape(self.node.outputs[0])
+        if self.weight.ndim != 2 or shape is None or len(shape) < 3:
+            return None
+        return tuple(size for size in shape[1:-1] if size is not None)
 
     @cached_property
     def kind(self) -> Kind:
@@ -121,6 +142,8 @@ class Layer:
     @cached_property
     def why_other(self) -> str:
         """Why no op of our domain can take the layer's place; empty when one can."""
+        if self.unfit:
+            return self.unfit
         if self.out_pixels is None:
             return "its output size is not fixed"
         if self.group > 1 and not (self.weight.shape[1] == 1 and self.weight.shape[0] == self.group):
@@ -160,21 +183,45 @@ class Layer:
         """Output channels that share their columns; 1 for what no op in blocks can take."""
         return find_blocks(self.weight) if self.kind == "conv" else 1
 
+    @cached_property
+    def half_error(self) -> float:
+        """What float16 takes from the weights of the channel that loses most: see :func:`half_precision_error`."""
+        return half_precision_error(self.weight)
+
+    def dtype(self, values: Values) -> Values:
+        """The type that the values are stored in where ``values`` was asked for."""
+        return "float32" if values == "float16" and not self.half_error <= _HALF_ERROR else values
+
     def csr(self, values: Values, in_blocks: bool = False) -> Csr:
         """The weight as it is stored in a CSR op."""
-        exact = from_dense(self.weight, self.block_rows if in_blocks else 1)
-        return in_half_precision(exact) if values == "float16" else exact
+        exact = self._blocks if in_blocks else self._rows
+        return in_half_precision(exact) if self.dtype(values) == "float16" else exact
+
+    @cached_property
+    def _rows(self) -> Csr:
+        return from_dense(self.weight)
+
+    @cached_property
+    def _blocks(self) -> Csr:
+        return self._rows if self.block_rows == 1 else from_dense(self.weight, self.block_rows)
 
     def nm_group(self, values: Values) -> int:
         """Channels of a group in which N:M takes fewer bytes than CSR; 0 where there are none or no op can take it."""
-        return nm.find_group(self.weight, self.csr(values)) if self.is_candidate else 0
+        if self.dtype(values) not in self._groups:
+            found = nm.find_group(self.weight, self.csr(values)) if self.is_candidate else 0
+            self._groups[self.dtype(values)] = found
+        return self._groups[self.dtype(values)]
+
+    @cached_property
+    def _groups(self) -> dict[Values, int]:
+        return {}
 
     def stored(self, op: str, values: Values) -> Csr | Nm:
         """The weight as that sparse op stores it."""
         if not OPS[op].is_nm:
             return self.csr(values, OPS[op].in_blocks)
         exact = nm.from_dense(self.weight, self.nm_group(values))
-        return nm.in_half_precision(exact) if values == "float16" else exact
+        return nm.in_half_precision(exact) if self.dtype(values) == "float16" else exact
 
     def info(self) -> LayerInfo:
         """The layer as ``decide`` sees it."""
@@ -189,7 +236,7 @@ class Layer:
             nnz=self.nnz,
             sparsity=1 - self.nnz / self.weight.size,
             block_rows=self.block_rows,
-            block_density=self.csr("float32", True).values.size / self.weight.size if self.block_rows > 1 else 0.0,
+            block_density=self._blocks.values.size / self.weight.size if self.block_rows > 1 else 0.0,
         )
 
     def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
@@ -205,83 +252,23 @@ class Layer:
             sparsity=1 - self.nnz / self.weight.size,
             nnz=self.nnz,
             format=stored.format if stored else "depthwise" if self.kind == "depthwise" else "dense",
-            reason=reason,
+            reason=reason + (self._why_whole(values) if stored else ""),
             bytes_dense=bytes_dense,
             bytes=stored.nbytes + self.bias.nbytes if stored else bytes_dense,
             macs_dense=self.weight.size * pixels,
             macs=macs * pixels,
         )
 
-
-def find_layers(graph: ir.Graph) -> list[Layer]:
-    """All Conv and Gemm nodes with constant weights, in the graph's order.
-
-    Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
-    """
-    return [layer for node in graph if (layer := _layer(node)) is not None]
-
-
-def share_adds(layers: list[Layer], is_sparse: Callable[[Layer], bool]) -> list[Layer]:
-    """Leave each Add to one layer: where two convolutions meet, to a sparse one, and to the later of two alike."""
-    owners = {layer.add: layer for layer in sorted(layers, key=is_sparse)}
-    return [layer if layer.add is None or owners[layer.add] is layer else layer.without_add() for layer in layers]
+    def _why_whole(self, values: Values) -> str:
+        """Why the values are not stored in the type that was asked for; empty where they are."""
+        if self.dtype(values) == values:
+            return ""
+        if math.isinf(self.half_error):
+            return "; its values stay float32, as some are beyond the largest number of float16"
+        lost = f"{self.half_error:.2g}"
+        return f"; its values stay float32, as float16 would take {lost} of a channel's weights (underflow)"
 
 
-def _layer(node: ir.Node) -> Layer | None:
-    if node.domain or node.op_type not in ("Conv", "Gemm") or len(node.inputs) < 3:
-        return None
-    weight, bias = constant(node.inputs[1]), constant(node.inputs[2])
-    if node.inputs[0] is None or weight is None or bias is None or bias.ndim != 1:
-        return None
-    if node.op_type == "Conv" and weight.ndim != 4:
-        return None
-    if node.op_type == "Gemm" and not _is_linear(node):
-        return None
-    _check(node.name or node.op_type, weight, bias)
-    alone = Layer(node, weight, bias, None, find_activation(node.outputs[0]))
-    add = _residual_add(node) if alone.kind == "conv" else None
-    if add is None:
-        return alone
-    return replace(alone, add=add, found=find_activation(add.outputs[0]))
-
-
-def _check(name: str, weight: Array, bias: Array) -> None:
-    if weight.dtype != np.float32 or bias.dtype != np.float32:
-        raise UnsupportedModelError(
-            f"Layer {name} has weights of type {weight.dtype} and a bias of type {bias.dtype}; "
-            "only float32 networks are exported. Call model.float() first."
-        )
-    for what, array in (("weights", weight), ("bias", bias)):
-        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise NonFiniteWeightsError(
-                f"Layer {name}: {bad} of {array.size} {what} are NaN or infinite; train or load the network again."
-            )
-
-
-def _is_linear(node: ir.Node) -> bool:
-    def attribute(name: str, default: float) -> float:
-        return float(node.attributes[name].value) if name in node.attributes else default
-
-    return (
-        attribute("transB", 0) == 1
-        and attribute("transA", 0) == 0
-        and attribute("alpha", 1) == 1
-        and attribute("beta", 1) == 1
-    )
-
-
-def _residual_add(node: ir.Node) -> ir.Node | None:
-    """The Add after a convolution, unless its operands broadcast."""
-    output = node.outputs[0]
-    add = only_user(output)
-    if add is None or add.op_type != "Add" or add.domain:
-        return None
-    other = _other_operand(add, output)
-    if other is None or other.shape is None or constant(other) is not None:
-        return None
-    return add if other.shape == output.shape else None
-
-
-def _other_operand(add: ir.Node, operand: ir.Value) -> ir.Value | None:
+def other_operand(add: ir.Node, operand: ir.Value) -> ir.Value | None:
+    """What an Add adds to ``operand``."""
     return add.inputs[1] if add.inputs[0] is operand else add.inputs[0]

@@ -1,8 +1,9 @@
 """Exporter's counters → the network's own names.
 
-A layer is called what its weight's parameter is called, less ``.weight``; its bias ``LAYER.bias``; nodes without
-weights by their op type and a counter. A value is called what the node that makes it is called. Ensures: names are
-unique, and depend on nothing but the network.
+A layer is called what its weight's parameter is called, less ``.weight``, or with the op type after it if it does not
+end so (``kernel.conv``); its bias ``LAYER.bias``; nodes without weights by their op type and a counter. A value is
+called what the node that makes it is called. Ensures: no two values of nodes, inputs and initializers have one name,
+and names depend on nothing but the network.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class NameLayers(ir.passes.InPlacePass):
         """Rename nodes, values and unnamed constants; inputs, outputs and parameters keep their names."""
         graph = model.graph
         outputs = {id(value) for value in graph.outputs}
-        taken = Counter(value.name for value in (*graph.inputs, *graph.outputs))
+        taken = Counter(value.name for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()))
         names = [_node_name(node, taken) for node in graph]
         for index, value in enumerate(value for node in graph for value in node.outputs):
             if id(value) not in outputs:
@@ -31,20 +32,29 @@ class NameLayers(ir.passes.InPlacePass):
             node.name = name
             for index, value in enumerate(node.outputs):
                 if id(value) not in outputs:
-                    value.name = name if index == 0 else f"{name}.{index}"
+                    value.name = name if index == 0 else _free(f"{name}.{index}", taken)
         constants: dict[ir.Value, str] = {}
         for node in graph:
             for value, name in _constant_names(node):
                 constants.setdefault(value, name)  # one that several nodes read is called after the first
         for value, name in constants.items():
-            if name not in graph.initializers:
+            if not taken[name]:
+                taken[name] += 1
                 value.name = name
         return ir.passes.PassResult(model, modified=True)
 
 
 def _node_name(node: ir.Node, taken: Counter[str | None]) -> str:
     weight = node.inputs[1] if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 1 else None
-    stem = weight.name.removesuffix(".weight") if weight is not None and weight.name else node.op_type.lower()
+    stem = kind = node.op_type.lower()
+    if weight is not None and weight.name and weight.name != "weight":
+        own = weight.name.removesuffix(".weight")
+        stem = own if own != weight.name else f"{own}.{kind}"
+    return _free(stem, taken)
+
+
+def _free(stem: str, taken: Counter[str | None]) -> str:
+    """The stem, or the stem and the first number from 2 on that makes it a name nothing has; taken from now on."""
     taken[stem] += 1
     if taken[stem] == 1:
         return stem

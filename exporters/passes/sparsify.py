@@ -1,4 +1,4 @@
-"""[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``.
+"""[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``, ``_find``.
 
 Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees; at most N non-zeros
 of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes fewer bytes than CSR.
@@ -6,8 +6,10 @@ of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes f
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
 them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
 
-Requires: constant float32 weights, layers named (FoldBatchNorm, NameLayers). Ensures: layers not converted are
-untouched; ``reports`` has every Conv and Gemm in the graph's order.
+A linear layer of more than two dimensions is reshaped to a matrix and back. A weight that several layers have is stored
+once.
+Requires: constant float32 weights, one name a node (:mod:`exporters.from_onnx`). Ensures: layers not converted are
+untouched; ``reports`` has every Conv, Gemm and MatMul of a constant weight in the graph's order.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from exporters.layers import Decide, Decision, LayerReport, Values
 from exporters.nm import Nm
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
-from exporters.passes._layer import Layer, find_layers, share_adds
+from exporters.passes._find import find_layers, share_adds
+from exporters.passes._layer import Layer
+from exporters.passes._weight_store import WeightStore
 
 _IN_HALF = ("CsrConv", "CsrConvAdd")
 _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays standard ONNX"
@@ -48,9 +52,10 @@ class Sparsify(ir.passes.InPlacePass):
             elif not OPS[op].is_sparse:
                 reason = "next to a sparse layer, kept in its layout"
             reports.append(layer.report(op, reason, self._values))
+        weights = WeightStore(model.graph)
         for layer in layers:
             if layer.name in ops:
-                _replace(model.graph, layer, ops[layer.name], self._values, self._arithmetic)
+                _replace(model.graph, layer, ops[layer.name], self._values, self._arithmetic, weights)
         self.reports = tuple(reports)
         if ops:
             model.graph.opset_imports[DOMAIN] = VERSION
@@ -93,7 +98,7 @@ def _name(op: str, layer: Layer) -> str:
     return op_for(op, layer.found.activation).name
 
 
-def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic: Values) -> None:
+def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic: Values, weights: WeightStore) -> None:
     attributes: dict[str, Attribute] = {}
     if OPS[op].activation == "clip":
         attributes |= {"clip_min": layer.found.clip[0], "clip_max": layer.found.clip[1]}
@@ -109,12 +114,21 @@ def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic:
             attributes["m"] = stored.m
         elif arithmetic == "float16" and OPS[op].base in _IN_HALF and stored.values.dtype == np.float16:
             attributes["float16_arithmetic"] = 1  # no part of the op's meaning, so the function body does not name it
-    # The bias stays the initializer that it is: another layer may share it.
-    inputs = {"X": layer.source, "bias": layer.bias_value}
+    old, source, dims = layer.nodes, layer.source, layer.out_dims
+    inputs = {"X": source, **weights.get(layer.name, constants)}
+    # Where the file has the bias as it is needed, it stays the initializer that it is: another layer may share it.
+    inputs["bias"] = layer.bias_value or weights.get(layer.name, {"bias": layer.bias})["bias"]
     if layer.residual is not None:
         inputs["residual"] = layer.residual
-    node, initializers = build_node(OPS[op], layer.name, inputs, constants, attributes)
-    for value in initializers:
-        graph.register_initializer(value)
-    old = layer.nodes
-    ir.convenience.replace_nodes_and_values(graph, old[-1], old, [node], old[-1].outputs, node.outputs)
+    if dims is None:
+        node, _ = build_node(OPS[op], layer.name, inputs, {}, attributes)
+        new = [node]
+    else:
+        rows = weights.get(layer.name, {"rows": np.array([-1, layer.weight.shape[1]], np.int64)})["rows"]
+        back = weights.get(layer.name, {"dims": np.array([-1, *dims, layer.weight.shape[0]], np.int64)})["dims"]
+        flat = ir.node("Reshape", [source, rows], name=f"{layer.name}.flat")
+        node, _ = build_node(OPS[op], layer.name, inputs | {"X": flat.outputs[0]}, {}, attributes)
+        new = [flat, node, ir.node("Reshape", [node.outputs[0], back], name=f"{layer.name}.shaped")]
+        for value, width in ((flat.outputs[0], layer.weight.shape[1]), (node.outputs[0], layer.weight.shape[0])):
+            value.type, value.shape = source.type, ir.Shape([None, width])
+    ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)

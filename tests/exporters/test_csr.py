@@ -152,3 +152,27 @@ def test_nan_and_infinity_are_legal_values() -> None:
         np.array([np.nan, np.inf], np.float32), np.array([0, 1], np.uint8), np.array([0, 2], np.int32), (1, 2)
     )
     assert np.isnan(csr.to_dense(made)[0, 0])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_half_precision_is_judged_by_the_channel_that_loses_most(axis: int) -> None:
+    weight = np.random.default_rng(0).normal(size=(8, 6, 3, 3)).astype(np.float32)
+    assert 0 < csr.half_precision_error(weight) <= 2**-11
+    index = [slice(None)] * 4
+    index[axis] = slice(2, 3)
+    weight[tuple(index)] *= 1e-6  # below 6.1e-5 float16 has fewer digits, and none at all below 3e-8
+    assert csr.half_precision_error(weight) > 2**-8
+    weight[tuple(index)] *= 1e-3
+    assert csr.half_precision_error(weight) == pytest.approx(1)
+    weight[tuple(index)] = 0
+    assert csr.half_precision_error(weight) <= 2**-11
+    weight[0, 0, 0, 0] = 65520
+    assert csr.half_precision_error(weight) == np.inf
+
+
+@given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-60000, 60000, width=32)))
+def test_the_loss_of_half_precision_bounds_every_channel(weight: np.ndarray) -> None:
+    lost = weight.astype(np.float64) - weight.astype(np.float16)
+    for axis in (0, 1):
+        share = csr.half_precision_error(weight) * np.linalg.norm(weight.astype(np.float64), axis=axis)
+        assert np.all(np.linalg.norm(lost, axis=axis) <= share * (1 + 1e-9))

@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from exporters import UnsupportedModelError, to_onnx
+from exporters import Decision, UnsupportedModelError, to_onnx, to_sparse
 
 
 @pytest.fixture
@@ -119,3 +119,24 @@ def test_the_exporter_is_silent_and_leaves_logging_alone(capfd: pytest.CaptureFi
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
     assert logger.level == level
+
+
+class Standardised(nn.Conv2d):
+    """A convolution whose weight is worked out from its parameter."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(x, centred / centred.std((1, 2, 3), keepdim=True), self.bias)
+
+
+def test_weights_that_are_worked_out_from_parameters_are_constants_of_a_valid_model(
+    rng: np.random.Generator, run_stock: Callable
+) -> None:
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1))
+    network = nn.Sequential(normed, nn.ReLU(), Standardised(4, 4, 3), nn.Flatten(), nn.Linear(4 * 16, 5)).eval()
+    model = to_onnx(network, torch.zeros(2, 3, 6, 6))
+    onnx.checker.check_model(model, full_check=True)
+    assert [row.format for row in to_sparse(model, lambda layer: Decision(True, "test")).layers] == ["csr"] * 3
+    x = rng.normal(size=(2, 3, 6, 6)).astype(np.float32)
+    want = network(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(run_stock(model, {"input": x})[0], want, rtol=1e-4, atol=1e-5)

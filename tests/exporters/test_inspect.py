@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters import Decision, FileReport, LoadError, inspect, save, to_sparse
+from exporters import Decision, FileReport, LoadError, inspect, save, to_bytes, to_sparse
 
 
 def test_sparse_file(tiny: onnx.ModelProto, tmp_path: Path) -> None:
@@ -52,6 +52,25 @@ def test_dense_file(tiny: onnx.ModelProto, tmp_path: Path) -> None:
         ("Gemm", "dense"),
     ]
     assert dict(report.other_ops) == {"Clip": 2, "Flatten": 1, "GlobalAveragePool": 1, "Relu": 1}
+
+
+def test_a_weight_that_several_layers_share_counts_once(tmp_path: Path) -> None:
+    weight = np.tile(np.array([0, 0, 1], np.float32), (6, 2))
+    nodes = [helper.make_node("Gemm", [source, "w"], [made], made) for source, made in ("xa", "ab", "by")]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 6])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    dense = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+    sparse = to_sparse(dense, lambda layer: Decision(True, "test")).model
+    for model in (dense, sparse):
+        report = inspected(model, tmp_path)
+        assert [(row.name, row.shares) for row in report.layers] == [("a", ""), ("b", "a"), ("y", "a")]
+        assert (report.weights, report.nnz) == (36, 12)
+    assert len(to_bytes(sparse).split(np.ones(12, np.float32).tobytes())) == 2
 
 
 def inspected(model: onnx.ModelProto | bytes, folder: Path) -> FileReport:

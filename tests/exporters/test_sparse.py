@@ -142,12 +142,28 @@ def test_values_in_half_precision(tiny: onnx.ModelProto, rng: np.random.Generato
     np.testing.assert_allclose(ReferenceEvaluator(half.model).run(None, {"input": x})[0], got, rtol=1e-4, atol=1e-5)
 
 
-def test_a_weight_beyond_half_precision_keeps_its_layer_in_float32(tiny: onnx.ModelProto) -> None:
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda weight: np.where(weight == weight.max(), 1e5, weight), "beyond the largest number of float16"),
+        (lambda weight: weight * 1e-6, "(underflow)"),
+        (lambda weight: np.where(weight.any(1).cumsum()[:, None] == 1, weight * 1e-8, weight), "(underflow)"),
+        (lambda weight: np.where(weight.any(0).cumsum() == 1, weight * 1e-8, weight), "(underflow)"),
+    ],
+    ids=["too large", "too small", "one output", "one input"],
+)
+def test_a_weight_that_half_precision_would_change_keeps_its_layer_in_float32(
+    tiny: onnx.ModelProto, change: Callable, why: str, rng: np.random.Generator, run_stock: Callable
+) -> None:
     name = next(node.input[1] for node in tiny.graph.node if node.op_type == "Gemm")
     tensor = next(one for one in tiny.graph.initializer if one.name == name)
-    weight = numpy_helper.to_array(tensor).copy()
-    weight.flat[np.flatnonzero(weight)[0]] = 1e5
+    weight = change(numpy_helper.to_array(tensor)).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(weight, name))
-    model = to_sparse(tiny, always, "float16").model
-    kinds = {one.name: one.data_type for one in model.graph.initializer if one.name.endswith(".values")}
+    exported = to_sparse(tiny, always, "float16")
+    kinds = {one.name: one.data_type for one in exported.model.graph.initializer if one.name.endswith(".values")}
     assert sorted(kinds.values()) == [onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16]
+    assert [why in row.reason for row in exported.layers] == [False, False, False, True]
+    assert exported.layers[-1].bytes == to_sparse(tiny, always).layers[-1].bytes
+    x = rng.normal(size=(2, 1, 8, 8)).astype(np.float32)
+    got, want = (run_stock(model, {"input": x})[0] for model in (exported.model, tiny))
+    np.testing.assert_allclose(got, want, atol=1e-2 * np.abs(want).max())

@@ -1,0 +1,155 @@
+"""The convolutions and linear layers of a graph, in each of the forms that exporters write them in.
+
+Conv, bias as its input, as an Add after it, or none  → Conv
+Gemm, weight as (M, K) or (K, M), any bias of a row   → linear
+MatMul with a constant on the right, Add of a bias    → linear, also of more dimensions than two
+
+Every such node with a constant weight is found; one that no op of ours can replace says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from exporters.csr import Array
+from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
+from exporters.passes._activation import find_activation
+from exporters.passes._graph import constant, only_user, static_shape
+from exporters.passes._layer import Layer, other_operand
+
+
+def find_layers(graph: ir.Graph) -> list[Layer]:
+    """All Conv, Gemm and MatMul nodes with constant weights, in the graph's order.
+
+    Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
+    """
+    return [layer for node in graph if (layer := _layer(node)) is not None]
+
+
+def share_adds(layers: list[Layer], is_sparse: Callable[[Layer], bool]) -> list[Layer]:
+    """Leave each Add to one layer: where two convolutions meet, to a sparse one, and to the later of two alike."""
+    owners = {layer.add: layer for layer in sorted(layers, key=is_sparse)}
+    return [layer if layer.add is None or owners[layer.add] is layer else layer.without_add() for layer in layers]
+
+
+def _layer(node: ir.Node) -> Layer | None:
+    recognise = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _matmul}.get(node.op_type)
+    if node.domain or recognise is None or len(node.inputs) < 2 or node.inputs[0] is None:
+        return None
+    weight = constant(node.inputs[1])
+    if weight is None or not _is_float(weight) or constant(node.inputs[0]) is not None:
+        return None  # a product of activations, of integers, or of constants alone
+    _check(node.name or node.op_type, weight, "weights")
+    layer = recognise(node, weight)
+    if layer is None:
+        return None
+    _check(layer.name, layer.bias, "bias")
+    if layer.unfit:
+        return layer
+    alone = replace(layer, found=find_activation(layer.total))
+    add = _residual_add(layer.total) if alone.kind == "conv" else None
+    if add is None:
+        return alone
+    return replace(layer, add=add, found=find_activation(add.outputs[0]))
+
+
+def _convolution(node: ir.Node, weight: Array) -> Layer | None:
+    unfit = "" if weight.ndim == 4 else f"it is a convolution over {max(0, weight.ndim - 2)} dimensions, not 2"
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    zeros = np.zeros(weight.shape[0], np.float32)
+    if value is not None:
+        bias = constant(value)
+        if bias is None or bias.shape != zeros.shape:
+            return Layer(node, weight, zeros, unfit="its bias is computed by the network")
+        return Layer(node, weight, bias, value, unfit=unfit)
+    if unfit:
+        return Layer(node, weight, zeros, unfit=unfit)
+    return _with_bias_add(Layer(node, weight, zeros), (weight.shape[0], 1, 1))
+
+
+def _gemm(node: ir.Node, weight: Array) -> Layer | None:
+    def attribute(name: str, default: float) -> float:
+        return float(node.attributes[name].value) if name in node.attributes else default
+
+    if weight.ndim != 2:
+        return None
+    weight = weight if attribute("transB", 0) else np.ascontiguousarray(weight.T)
+    zeros = np.zeros(weight.shape[0], np.float32)
+    if attribute("transA", 0) or attribute("alpha", 1) != 1 or attribute("beta", 1) != 1:
+        return Layer(node, weight, zeros, unfit="it transposes its input, or scales its product or its bias")
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None:
+        return _with_bias_add(Layer(node, weight, zeros), (weight.shape[0],))
+    bias = constant(value)
+    row = None if bias is None else _as_row(bias, (weight.shape[0],))
+    if bias is None or row is None:
+        return Layer(node, weight, zeros, unfit="its bias is computed by the network, or differs from row to row")
+    return Layer(node, weight, row, value if bias.shape == row.shape else None)
+
+
+def _matmul(node: ir.Node, weight: Array) -> Layer | None:
+    if weight.ndim != 2:
+        return None
+    weight = np.ascontiguousarray(weight.T)
+    layer = Layer(node, weight, np.zeros(weight.shape[0], np.float32))
+    shape = static_shape(node.outputs[0])
+    if shape is not None and len(shape) < 2:
+        return replace(layer, unfit="its input is a vector")
+    return layer if shape is None else _with_bias_add(layer, (weight.shape[0],))
+
+
+def _with_bias_add(layer: Layer, form: tuple[int, ...]) -> Layer:
+    """The layer with the constant that an Add after it adds to each output; ``form``: its shape, leading ones aside."""
+    output = layer.node.outputs[0]
+    add, shape = only_user(output), static_shape(output)
+    if add is None or add.op_type != "Add" or add.domain or shape is None:
+        return layer
+    value = other_operand(add, output)
+    array = constant(value)
+    row = None if array is None or array.ndim > len(shape) else _as_row(array, form)
+    if array is None or row is None or array.dtype != np.float32:
+        return layer
+    return replace(layer, bias=row, bias_value=value if array.shape == row.shape else None, bias_add=add)
+
+
+def _as_row(array: Array, form: tuple[int, ...]) -> Array | None:
+    """An array that broadcasts to ``form``, (M,) or (M, 1, 1), as (M,); None for one that does not."""
+    if any(size != 1 for size in array.shape[: max(0, array.ndim - len(form))]):
+        return None
+    inner = array.reshape(array.shape[max(0, array.ndim - len(form)) :])
+    try:
+        return np.ascontiguousarray(np.broadcast_to(inner, form).reshape(form[0]))
+    except ValueError:
+        return None
+
+
+def _check(name: str, array: Array, what: str) -> None:
+    if array.dtype != np.float32:
+        raise UnsupportedModelError(
+            f"Layer {name} has {what} of type {array.dtype}; only float32 networks are exported. "
+            "Call model.float() first."
+        )
+    bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise NonFiniteWeightsError(
+            f"Layer {name}: {bad} of {array.size} {what} are NaN or infinite; train or load the network again."
+        )
+
+
+def _is_float(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def _residual_add(output: ir.Value) -> ir.Node | None:
+    """The Add after a convolution, unless its operands broadcast."""
+    add = only_user(output)
+    if add is None or add.op_type != "Add" or add.domain:
+        return None
+    other = other_operand(add, output)
+    if other is None or other.shape is None or constant(other) is not None:
+        return None
+    return add if other.shape == output.shape else None

@@ -1,0 +1,150 @@
+"""Layers as other exporters write them: which are found, and that what becomes of them computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from exporters import Decision, LayerReport, to_sparse
+
+Array = np.ndarray
+RNG = np.random.default_rng(3)
+W4 = (RNG.normal(size=(32, 16, 1, 1)) * (RNG.random((32, 16, 1, 1)) < 0.2)).astype(np.float32)
+W2 = np.ascontiguousarray(W4.reshape(32, 16))
+B = RNG.normal(size=32).astype(np.float32)
+IMAGE, ROWS, BLOCK = ([1, 16, 8, 8], [1, 32, 8, 8]), (["n", 16], ["n", 32]), (["n", 5, 16], ["n", 5, 32])
+
+
+def model(nodes: list[onnx.NodeProto], constants: dict[str, Array], shapes: tuple[list, list]) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shapes[0])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shapes[1])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    made = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.checker.check_model(made)
+    return made
+
+
+def node(op: str, inputs: str, output: str = "y", **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(op, inputs.split(), [output], **attributes)
+
+
+CONSTANT = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(W4, "w"))
+T = np.ascontiguousarray(W2.T)
+FOUND = {
+    "a convolution whose weight is a Constant node": ([CONSTANT, node("Conv", "x w b")], {"b": B}, IMAGE),
+    "a convolution without a bias": ([node("Conv", "x w")], {"w": W4}, IMAGE),
+    "a convolution and an Add of the bias": (
+        [node("Conv", "x w", "c"), node("Add", "c b")],
+        {"w": W4, "b": B.reshape(32, 1, 1)},
+        IMAGE,
+    ),
+    "a convolution and an Add of a number": (
+        [node("Conv", "x w", "c"), node("Add", "b c")],
+        {"w": W4, "b": np.float32(2).reshape(())},
+        IMAGE,
+    ),
+    "Gemm of an untransposed weight": ([node("Gemm", "x w b")], {"w": T, "b": B}, ROWS),
+    "Gemm without a bias": ([node("Gemm", "x w", transB=1)], {"w": W2}, ROWS),
+    "Gemm with a bias of one entry": ([node("Gemm", "x w b", transB=1)], {"w": W2, "b": B[:1]}, ROWS),
+    "Gemm with a bias of one row": ([node("Gemm", "x w b", transB=1)], {"w": W2, "b": B[None]}, ROWS),
+    "Gemm with a scalar bias": ([node("Gemm", "x w b", transB=1)], {"w": W2, "b": B[0].reshape(())}, ROWS),
+    "MatMul": ([node("MatMul", "x w")], {"w": T}, ROWS),
+    "MatMul, Add, Relu": (
+        [node("MatMul", "x w", "m"), node("Add", "b m", "a"), node("Relu", "a")],
+        {"w": T, "b": B},
+        ROWS,
+    ),
+    "MatMul of three dimensions": ([node("MatMul", "x w")], {"w": T}, BLOCK),
+    "MatMul and Add of three dimensions, and HardSwish": (
+        [node("MatMul", "x w", "m"), node("Add", "m b", "a"), node("HardSwish", "a")],
+        {"w": T, "b": B},
+        BLOCK,
+    ),
+}
+STAY = {
+    "it transposes its input, or scales its product or its bias": (
+        [node("Gemm", "x w b", alpha=0.5)],
+        {"w": T, "b": B},
+        ROWS,
+    ),
+    "its bias is computed by the network, or differs from row to row": (
+        [node("Gemm", "x w b", transB=1)],
+        {"w": W2, "b": np.ones((3, 1), np.float32)},
+        ([3, 16], [3, 32]),
+    ),
+    "it is a convolution over 1 dimensions, not 2": (
+        [node("Conv", "x w b")],
+        {"w": W4[..., 0], "b": B},
+        ([1, 16, 9], [1, 32, 9]),
+    ),
+    "its output size is not fixed": ([node("MatMul", "x w")], {"w": T}, (["n", "m", 16], ["n", "m", 32])),
+}
+
+
+def exported(given: onnx.ModelProto) -> tuple[onnx.ModelProto, LayerReport]:
+    sparse = to_sparse(given, lambda layer: Decision(True, "test"))
+    (report,) = sparse.layers
+    return sparse.model, report
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_layer_in_this_form_becomes_sparse_and_computes_the_same(name: str, run_stock: Callable) -> None:
+    given = model(*FOUND[name])
+    sparse, report = exported(given)
+    onnx.checker.check_model(sparse, full_check=True)
+    assert report.format == "csr"
+    assert report.nnz == np.count_nonzero(W4)
+    assert report.macs == report.nnz * (64 if len(report.shape) == 4 else 5 if "three" in name else 1)
+    assert [one.domain for one in sparse.graph.node if one.op_type != "Reshape"] == ["chita.edge"]
+    x = RNG.normal(size=[3 if size == "n" else size for size in FOUND[name][2][0]]).astype(np.float32)
+    want, got = (run_stock(one, {"x": x})[0] for one in (given, sparse))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("reason", STAY)
+def test_a_layer_in_this_form_stays_and_is_reported_with_the_reason(reason: str) -> None:
+    given = model(*STAY[reason])
+    sparse, report = exported(given)
+    assert sparse == given
+    assert (report.format, report.reason) == ("dense", reason)
+
+
+def test_an_add_that_is_read_twice_is_no_bias() -> None:
+    nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "a"), node("Mul", "a m")]
+    sparse, report = exported(model(nodes, {"w": T, "b": B}, ROWS))
+    assert report.format == "csr"
+    assert [one.op_type for one in sparse.graph.node] == ["CsrGemm", "Add", "Mul"]
+
+
+def test_products_of_activations_are_no_layers() -> None:
+    given = model([node("Transpose", "x", "t"), node("MatMul", "x t")], {}, (["n", 16], ["n", "n"]))
+    assert to_sparse(given, lambda layer: Decision(True, "test")).layers == ()
+
+
+def test_two_tensors_of_the_same_weight_are_stored_once(run_stock: Callable) -> None:
+    square = np.ascontiguousarray(W4[:16])
+    given = model(
+        [node("Conv", "x w", "c"), node("Conv", "c v")], {"w": square, "v": square}, ([1, 16, 8, 8], [1, 16, 8, 8])
+    )
+    sparse = to_sparse(given, lambda layer: Decision(True, "test")).model
+    assert [one.op_type for one in sparse.graph.node] == ["CsrConv", "CsrConv"]
+    assert [list(one.input)[1:] for one in sparse.graph.node] == [list(sparse.graph.node[0].input)[1:]] * 2
+    x = RNG.normal(size=(1, 16, 8, 8)).astype(np.float32)
+    want, got = (run_stock(one, {"x": x})[0] for one in (given, sparse))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_names_that_are_taken_are_left_alone() -> None:
+    given = model([node("Conv", "x w", name="c")], {"w": W4}, IMAGE)
+    given.graph.output[0].name = given.graph.node[0].output[0] = "c.values"
+    sparse, _ = exported(given)
+    onnx.checker.check_model(sparse, full_check=True)
+    assert [one.name for one in sparse.graph.output] == ["c.values"]
