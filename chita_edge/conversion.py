@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ import torch
 
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
-from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
@@ -57,13 +57,15 @@ def convert(
             asked for; or the two networks differ in shape.
     """
     config = config or PruneConfig()
+    model, pruned, calibration = float32_network(model), float32_network(pruned), calibration.float32()
+    check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
     if config.structure in CHANNEL_STRUCTURES:
         return prune_channels(pruned, calibration, config, prunable=prunable, progress=progress)
     pattern = get_pattern(config.structure)
-    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
-    dense, converted = (copy.deepcopy(model).eval() for _ in range(2))
+    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
+    dense, converted = (copy_network(model).eval() for _ in range(2))
     weights, given = dict(dense.named_parameters()), dict(pruned.named_parameters())
     for name in names:
         if name not in given or name not in weights or given[name].shape != weights[name].shape:

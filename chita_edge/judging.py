@@ -16,6 +16,7 @@ def accuracy(
 ) -> float:
     """Share of the images whose largest logit is their label's."""
     name = session.get_inputs()[0].name
+    assert data.labels is not None  # noqa: S101 (what is judged on has labels)
     images, labels = data.images.numpy(), data.labels.numpy()
     right = 0
     progress(stage, 0, len(labels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chita_edge.errors import UsageError
-from chita_edge.layer_work import multiplications
+from chita_edge.network.macs import multiplications
 from chita_edge.pruning import LayerFacts
 
 if TYPE_CHECKING:

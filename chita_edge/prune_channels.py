@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
+from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
-from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.network.batch import copy_network
+from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method, stage_count
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
@@ -61,8 +62,8 @@ def prune_channels(
     method, side = get_method(config.method), cast("Side", config.structure)
     solver, allocation = get_solver(method.solver), get_allocation(config.allocation)
     sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
-    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
-    dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
+    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
+    dense, pruned = (copy_network(model).eval() for _ in range(2))
     groups = channel_groups(pruned, calibration.images[:1])
     if not groups or not names:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
@@ -131,6 +132,8 @@ def _layers(
     progress: Progress,
 ) -> tuple[Layer, ...]:
     """The problem's layers; each stage takes the next images, round and round."""
+    if calibration.labels is None:
+        raise UsageError(f"The structure {config.structure!r} takes gradients of the loss, so it needs labels.")
     total, count = len(calibration.images), stage_images(calibration, config)
     chosen = torch.arange(stage * count, (stage + 1) * count) % total
     return channel_layers(

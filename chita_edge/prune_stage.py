@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration import GradientMatrix, LogitCurvature, cross_entropy, per_sample_gradients
-from chita_edge.calibration.checks import check_images
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.errors import UsageError
+from chita_edge.network.batch import check_images
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import curvature_kind, get_method, gradient_views
 from chita_edge.pruning import Layer, Problem, Solution
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration.ranks import Ranks
-    from chita_edge.calibration.taps import Loss
     from chita_edge.datasets import LabelledImages
+    from chita_edge.network.capture import Loss
     from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Constraint, Solver
     from chita_edge.resume import StateFolder
@@ -210,7 +210,7 @@ def stage_gradients(
     start, stop = offset + first, offset + last
     # A view where it can be: a thousand large images need not be in memory twice.
     chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
-    images, labels = calibration.images[chosen], calibration.labels[chosen]
+    images, labels = calibration.images[chosen], None if calibration.labels is None else calibration.labels[chosen]
     known = augmentation is not None and augmentation != PLAIN and len(images)
     count = gradient_views(config) if known else 1
     seed = (config.seed * 1000 + stage) * 1_000_003 + start * count
@@ -222,9 +222,14 @@ def stage_gradients(
         for number in range(len(views)):
             rng, place = torch.Generator().manual_seed(seed + number), number // count
             views[number] = augmentation.views(images[place : place + 1], rng, dark)[0]
-        images, labels = views, labels.repeat_interleave(count)
+        images, labels = views, None if labels is None else labels.repeat_interleave(count)
     loss: Loss = cross_entropy
-    if curvature_kind(config) == "logits":
+    if labels is None and get_method(config.method).solver != "magnitude" and curvature_kind(config) == "loss":
+        raise UsageError(
+            f"The method {config.method!r} takes gradients of the loss, so it needs labels. Give labels, set "
+            'curvature = "logits", or take a method that needs none: chita_bso, chita_pp, magnitude, reconstruct.'
+        )
+    if labels is None or curvature_kind(config) == "logits":
         # Far from the seeds of the views, so that directions and views are independent.
         loss, labels = LogitCurvature(seed + 500_000), torch.arange(len(images))
     return per_sample_gradients(

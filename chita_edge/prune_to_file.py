@@ -133,7 +133,7 @@ def prune_to_file(
 
 
 def _accuracy(model: nn.Module, data: LabelledImages | None, stage: str, progress: Progress) -> float | None:
-    if data is None:
+    if data is None or data.labels is None:
         return None
     right = 0
     progress(stage, 0, len(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,8 @@ from chita_edge.calibration.ranks import leading
 from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
-from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
 from chita_edge.prune_config import PruneConfig
@@ -53,10 +53,11 @@ def prune(
     """Prune a copy of a network; the network itself is left untouched.
 
     Args:
-        model: trained network.
+        model: trained network; one of another precision than float32 is pruned, and returned, in float32.
         calibration: images as the network takes them, with labels.
         config: how; the defaults when None.
-        prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
+        prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None. Any
+            parameter can that the network uses in linear layers and convolutions, and nowhere else.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
         state_dir: a folder in which finished batches of gradients, finished layers and the last state of the
             distillation are kept, so that the same call goes on from there after a kill, to the same result. The
@@ -74,6 +75,8 @@ def prune(
             state folder that is damaged or another run's; another process that failed.
     """
     config = config or PruneConfig()
+    model, calibration = float32_network(model), calibration.float32()
+    check_images(calibration.images, calibration.labels)
     if state_dir is not None and gradients is not None:
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
     if state_dir is not None and ranks is not None:
@@ -116,10 +119,10 @@ def _prune(
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
     allocation = get_allocation(config.allocation)
     sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
-    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
+    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
     if not names:
         raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
-    dense, pruned = (copy.deepcopy(model).eval() for _ in range(2))
+    dense, pruned = (copy_network(model).eval() for _ in range(2))
     parameters = dict(pruned.named_parameters())
     shapes = tuple(parameters[name].shape for name in names)
 
@@ -146,7 +149,7 @@ def calibration_gradients(
     progress: Progress = silent,
 ) -> GradientMatrix:
     """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
-    model = copy.deepcopy(model).eval()
+    model = copy_network(model).eval()
     rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
     augmentation = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
     return stage_gradients(model, calibration, names, config, stage, rows, augmentation=augmentation, progress=progress)
@@ -169,7 +172,7 @@ def _opened(
     options = config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
     known_by = fingerprint(
         model,
-        {"images": calibration.images, "labels": calibration.labels},
+        calibration.tensors(),
         {"config": options, "names": list(names), "rank": place},
     )
     with StateFolder(path, known_by) as state:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration.activations import ImageShare, InputSums, input_sums
-from chita_edge.calibration.followers import following_batch_norms
-from chita_edge.calibration.walk import Walks, call_order, largest_input
+from chita_edge.network.batch_norms import following_batch_norms
+from chita_edge.network.errors import CalibrationError
+from chita_edge.network.layerwise import LayerwiseForward, call_order, largest_input
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration.ranks import Ranks
+    from chita_edge.network.layerwise import LayerStop
     from chita_edge.pruning import Constraint
 
 # Activations that an image holds at once, in units of the largest input of a layer: two networks' inputs, what their
@@ -50,6 +52,9 @@ def reconstruct(
     is moved to make up for the difference of the means. Its variance is kept: a channel that can be
     explained in part only has less variance than before, and to scale that up again would amplify its error.
 
+    A weight that the network uses several times is refitted at its last use, on the inputs of all its uses; those
+    before the last saw the weight as it was.
+
     Args:
         pruned: the network whose weights and running means are replaced, in place; in evaluation mode.
         dense: the network it came from; in evaluation mode.
@@ -70,8 +75,9 @@ def reconstruct(
     """
     found: dict[str, torch.Tensor] = {}
     parameters, originals = dict(pruned.named_parameters()), dict(dense.named_parameters())
-    modules = dict(pruned.named_modules())
-    names = call_order(dense, tuple(masks), images[:1])
+    order = call_order(dense, tuple(masks), images[:1])
+    last = {name: number for number, name in enumerate(order)}
+    names = tuple(last)
     norms = following_batch_norms(pruned, names, images[:1])
     if memory_bytes is not None:
         images = images[: _fitting(memory_bytes, largest_input(dense, names, images[:1]), batch_size, ranks)]
@@ -80,30 +86,37 @@ def reconstruct(
         mine = ranks.share(len(images), batch_size)
         share, images = ImageShare(ranks, len(images), mine.start), images[mine]
     progress("reconstruct", 0, len(names))
-    with Walks(pruned, names, images, batch_size) as walk, Walks(dense, names, images, batch_size) as reference:
-        for number, name in enumerate(names):
+    done = 0
+    with (
+        LayerwiseForward(pruned, names, images, batch_size) as forward,
+        LayerwiseForward(dense, names, images, batch_size) as reference,
+    ):
+        sums: dict[str, InputSums] = {}
+        known: dict[str, bool] = {}
+        for number, name in enumerate(order):
             with nullcontext() if ranks is None else ranks.agreed():
-                (_, inputs), (_, dense_inputs) = walk.next(), reference.next()  # type: ignore[misc]
+                stop, dense_stop = _same_call(name, forward.next(), reference.next())
             norm = norms.get(name)
-            sums = partial(
-                input_sums,
-                name,
-                modules[name.removesuffix(".weight")],
-                inputs,
-                dense_inputs,
-                centred=norm is not None,
-                share=share,
-            )
+            if name not in known:
+                known[name] = _known(journal, name, ranks)
+            if not known[name]:
+                more = input_sums(
+                    name, stop.form, stop.inputs, dense_stop.inputs, centred=norm is not None, share=share
+                )
+                sums[name] = sums[name] + more if name in sums else more
+            del stop, dense_stop  # before both networks go on to the next layer's
+            if number != last[name]:
+                continue
             weight, start = originals[name].detach().flatten(1), masks[name].flatten(1)
             refit = partial(_refit, name, weight, start, constraints[name] if search else None, ridge)
-            refitted = _remembered(journal, name, sums, refit, ranks)
+            refitted = _remembered(journal, name, partial(refit, sums.pop(name, None)), ranks)
             with torch.no_grad():
                 parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
                 if norm is not None and norm.running_mean is not None:
                     norm.running_mean += refitted["moved"]
             found[name] = refitted["mask"].view(masks[name].shape)
-            del inputs, dense_inputs, sums  # before both networks go on to the next layer's
-            progress("reconstruct", number + 1, len(names))
+            done += 1
+            progress("reconstruct", done, len(names))
     return {name: found[name] for name in masks}
 
 
@@ -113,27 +126,41 @@ def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks 
     return size * max(batch_size, memory_bytes // (_ACTIVATIONS * max(1, input_bytes)))
 
 
+def _same_call(name: str, *stops: LayerStop | None) -> tuple[LayerStop, LayerStop]:
+    """The same call in both networks, of the weight that is due."""
+    pruned, dense = stops
+    if pruned is None or dense is None or {pruned.name, dense.name} != {name}:
+        raise CalibrationError(f"The network calls its layers in another order for other samples: {name} was due.")
+    return pruned, dense
+
+
+def _known(journal: Journal, name: str, ranks: Ranks | None) -> bool:
+    """Whether the leader has a layer's refit already."""
+    if ranks is None:
+        return journal.knows(name)
+    _, known, *_ = ranks.command(0, int(journal.knows(name)))
+    return bool(known)
+
+
 def _remembered(
-    journal: Journal,
-    name: str,
-    sums: Callable[[], InputSums],
-    refit: Callable[[InputSums], dict[str, torch.Tensor]],
-    ranks: Ranks | None,
+    journal: Journal, name: str, refit: Callable[[], dict[str, torch.Tensor]], ranks: Ranks | None
 ) -> dict[str, torch.Tensor]:
     """One layer's refit: the leader's, which goes by all ranks' sums."""
     if ranks is None:
-        return journal.remember(name, lambda: refit(sums()))
-    _, known, *_ = ranks.command(0, int(journal.knows(name)))
-    found = None if known else sums()
-    if not ranks.leads:
-        return ranks.hand_out(None)
-    return ranks.hand_out(journal.remember(name, lambda: refit(sums() if found is None else found)))
+        return journal.remember(name, refit)
+    return ranks.hand_out(journal.remember(name, refit) if ranks.leads else None)
 
 
 def _refit(
-    name: str, weight: torch.Tensor, start: torch.Tensor, constraint: Constraint | None, ridge: float, sums: InputSums
+    name: str,
+    weight: torch.Tensor,
+    start: torch.Tensor,
+    constraint: Constraint | None,
+    ridge: float,
+    sums: InputSums | None,
 ) -> dict[str, torch.Tensor]:
     """One layer's new weights and mask, (out, K), and by how much the mean of its outputs moves, (out,)."""
+    assert sums is not None  # noqa: S101 (a refit that the journal does not know)
     moments = sums.moments(name)
     fit = LayerFit(weight, moments.gram, moments.cross, ridge)
     if constraint is None:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError
-from chita_edge.calibration.position_rows import position_count, position_rows, weight_order
+from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
+from chita_edge.network.layer import LayerForm, column_count, position_count, position_rows, weight_order
 from chita_edge.pruning.gram import bfloat16_pays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import nn
 
     from chita_edge.calibration.ranks import Ranks
 
@@ -67,6 +65,20 @@ class InputSums:
     used: int
     centred: bool
 
+    def __add__(self, other: InputSums) -> InputSums:
+        """Sums over both, of the inputs of another call of the same layer; neither may be centred."""
+        assert not self.centred and not other.centred  # noqa: S101 (each would have a shift of its own)
+        return InputSums(
+            self.gram + other.gram,
+            self.cross + other.cross,
+            self.total + other.total,
+            self.dense_total + other.dense_total,
+            self.shift,
+            self.dense_shift,
+            self.used + other.used,
+            centred=False,
+        )
+
     def moments(self, name: str) -> InputMoments:
         """The means.
 
@@ -84,7 +96,7 @@ class InputSums:
 
 def input_sums(
     name: str,
-    layer: nn.Module,
+    form: LayerForm,
     inputs: Sequence[torch.Tensor],
     dense_inputs: Sequence[torch.Tensor],
     *,
@@ -100,7 +112,7 @@ def input_sums(
 
     Args:
         name: of the layer's weight, for messages.
-        layer: ``nn.Linear`` or ungrouped ``nn.Conv2d``.
+        form: of the layer.
         inputs: what the pruned network gives the layer, batch first, in one or several pieces.
         dense_inputs: what the dense network gives it for the same images, in the same pieces.
         centred: subtract the means first.
@@ -112,20 +124,20 @@ def input_sums(
     Raises:
         CalibrationError: the layer is grouped.
     """
-    if getattr(layer, "groups", 1) != 1:
+    if getattr(form, "groups", 1) != 1:
         raise CalibrationError(f"{name} belongs to a grouped convolution, which cannot be refitted. Keep it dense.")
     pieces, dense_pieces = (
         [piece for tensor in tensors for piece in torch.split(tensor, batch_size)] for tensors in (inputs, dense_inputs)
     )
-    available = position_count(layer, pieces[0])
-    columns_of_weight = layer.weight[0].numel()  # type: ignore[index]
+    available = position_count(form, pieces[0])
+    columns_of_weight = column_count(form, pieces[0])
     images = sum(map(len, pieces)) if share is None else share.images
     step = max(1, available * images // max(positions, 64 * columns_of_weight))
     step = min(step - (step % 2 == 0), available)  # odd, so that it does not stay on the same columns of an image
     gram = cross = shift = dense_shift = total = dense_total = torch.zeros(())
     used, first = 0, 0 if share is None else share.first // batch_size
     for number, pair in enumerate(zip(pieces, dense_pieces, strict=True)):
-        x, reference = (position_rows(layer, piece, (first + number) % step, step) for piece in pair)
+        x, reference = (position_rows(form, piece, (first + number) % step, step) for piece in pair)
         if centred and not number:  # near the mean: taken off before the product, so that little cancels afterwards
             near = torch.stack((x.mean(0), reference.mean(0)))
             shift, dense_shift = near if share is None else share.ranks.broadcast(near)
@@ -138,7 +150,7 @@ def input_sums(
     if share is not None:
         gram, cross, total, dense_total = (share.ranks.reduce(sums) for sums in (gram, cross, total, dense_total))
         used = int(share.ranks.reduce(torch.tensor(used)))
-    order = weight_order(layer)
+    order = weight_order(form, columns_of_weight)
     if order is not None and gram.dim():
         gram, cross = (matrix[order][:, order] for matrix in (gram, cross))
         total, dense_total = total[order], dense_total[order]

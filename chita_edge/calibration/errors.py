@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from chita_edge.errors import ChitaEdgeError
+from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
 
-
-class CalibrationError(ChitaEdgeError):
-    """Gradients or activations cannot be collected from this network with these images."""
-
-
-class NonFiniteCalibrationError(CalibrationError):
-    """A weight, an image, a gradient or an activation is NaN or infinite."""
+__all__ = ["CalibrationError", "NonFiniteCalibrationError", "ScratchSpaceError", "StateError"]
 
 
 class ScratchSpaceError(CalibrationError):

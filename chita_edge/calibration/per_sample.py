@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
-from chita_edge.calibration.checks import check_images, check_weights
-from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError
-from chita_edge.calibration.layer_gradients import weight_gradients
 from chita_edge.calibration.sinks import AnonymousSink, FolderSink, GradientSink, MemorySink
-from chita_edge.calibration.taps import TappedNetwork
+from chita_edge.network.batch import check_images, check_weights
+from chita_edge.network.capture import LayerCapture
+from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
 from chita_edge.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration.gradient_matrix import GradientMatrix
-    from chita_edge.calibration.taps import Loss, Tapped
+    from chita_edge.network.capture import CapturedCall, Loss
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -32,7 +31,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def per_sample_gradients(
     model: nn.Module,
     images: torch.Tensor,
-    labels: torch.Tensor,
+    labels: torch.Tensor | None,
     names: Sequence[str],
     *,
     batch_size: int = 25,
@@ -53,8 +52,8 @@ def per_sample_gradients(
     Args:
         model: any network with BN in evaluation mode; it is copied, not changed.
         images: float32 (n, …), what the network takes.
-        labels: int64 (n,).
-        names: weights of ``nn.Linear`` and ``nn.Conv2d`` layers, as in ``named_parameters``.
+        labels: int64 (n,), or whatever the loss compares with, one entry a sample.
+        names: of parameters that the network passes to linear or convolution, as in ``named_parameters``.
         batch_size: images a forward pass; a multiple of ``samples_per_row``, or rounded up to one. All activations of a
             batch are in memory at once.
         samples_per_row: average the gradients of so many neighbouring images into one row of A; divides n.
@@ -70,7 +69,8 @@ def per_sample_gradients(
 
     Raises:
         NonFiniteCalibrationError: a weight, image or gradient is NaN or infinite; the message names layer and sample.
-        CalibrationError: a layer that is unknown, of another kind or unused, or labels and images that do not fit.
+        CalibrationError: a weight that is unknown, unused, or used by other means than linear and convolution; samples
+            of a batch that touch each other; labels and images that do not fit.
         ScratchSpaceError: the folder cannot be written or is full.
         StateError: a file in ``keep_in`` is damaged or of other gradients.
 
@@ -79,11 +79,11 @@ def per_sample_gradients(
     check_images(images, labels)
     if samples_per_row < 1 or len(images) % samples_per_row:
         raise CalibrationError(f"{len(images)} samples cannot be averaged in groups of {samples_per_row}.")
-    network = TappedNetwork(model, names)
+    network = LayerCapture(model, names)
     rows = len(images) // samples_per_row
     step = -(-batch_size // samples_per_row)
     batches = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
-    sizes = {name: cast("torch.Tensor", module.weight).numel() for name, module in network.layers.items()}
+    sizes = network.sizes()
     sink: GradientSink
     if keep_in is not None:
         sink = FolderSink(sizes, batches, keep_in[0], storage, keep_in[1])
@@ -96,19 +96,19 @@ def per_sample_gradients(
     for number, batch in enumerate(batches):
         start, stop = batch.start * samples_per_row, batch.stop * samples_per_row
         if not sink.holds(number):
-            calls = network.read(images[start:stop], labels[start:stop], loss)
+            calls = network.read(images[start:stop], None if labels is None else labels[start:stop], loss)
             with sink.batch(number) as write:
-                for name, layer in network.layers.items():
-                    gradient = _row_gradients(layer, calls.pop(name), samples_per_row)
+                for name in network.names:
+                    gradient = _row_gradients(calls.pop(name), samples_per_row)
                     _check_finite(name, gradient, start, samples_per_row)
                     write(name, gradient)
         progress("gradients", stop, len(images))
     return sink.finish()
 
 
-def _row_gradients(layer: nn.Module, calls: list[Tapped], samples_per_row: int) -> torch.Tensor:
-    """Rows of A for one layer, (rows, p_l): summed over the layer's calls, averaged over a row's samples."""
-    first, *others = (weight_gradients(layer, c.inputs, c.output_gradients, samples_per_row) for c in calls)
+def _row_gradients(calls: list[CapturedCall], samples_per_row: int) -> torch.Tensor:
+    """Rows of A for one weight, (rows, p_l): summed over its calls, averaged over a row's samples."""
+    first, *others = (call.gradients(samples_per_row) for call in calls)
     gradient = sum(others, start=first)
     return gradient if samples_per_row == 1 else gradient / samples_per_row
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from chita_edge.calibration.taps import Loss
+    from chita_edge.network.capture import Loss
 
 
 def per_sample_gradients_reference(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,13 +12,26 @@ from chita_edge.errors import UsageError
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Network inputs, float32 (n, channels, height, width), and class numbers, int64 (n,)."""
+    """Network inputs, float32 (n, …) such as (n, channels, height, width), and class numbers, int64 (n,).
+
+    Labels may be None where only methods are used that need none, int64 (n, height, width) for a class a pixel, or
+    floating for targets of the network's output.
+    """
 
     images: torch.Tensor
-    labels: torch.Tensor
+    labels: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Images and labels by these names."""
+        return {"images": self.images} | ({} if self.labels is None else {"labels": self.labels})
+
+    def float32(self) -> LabelledImages:
+        """The same with images of another precision turned to float32."""
+        images = self.images
+        return replace(self, images=images.float()) if images.is_floating_point() else self
 
 
 @dataclass(frozen=True)

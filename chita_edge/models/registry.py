@@ -14,9 +14,9 @@ from torch import nn
 from chita_edge.errors import UsageError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.mobilenet_v2 import MobileNetV2
-from chita_edge.models.prunable import convolutions_and_linear, pointwise_and_linear, without_shortcuts
 from chita_edge.models.resnet import ResNet50
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
+from chita_edge.network.targets import convolutions_and_linear, pointwise_and_linear, without_shortcuts
 
 
 @dataclass(frozen=True)

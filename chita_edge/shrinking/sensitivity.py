@@ -19,8 +19,8 @@ import torch
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from chita_edge.calibration.checks import check_images, check_weights
-from chita_edge.calibration.errors import NonFiniteCalibrationError
+from chita_edge.network.batch import check_images, check_weights
+from chita_edge.network.errors import NonFiniteCalibrationError
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Layer
 

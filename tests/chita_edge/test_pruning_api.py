@@ -12,9 +12,9 @@ from torch import nn
 from chita_edge.calibration import GradientMatrix, NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import ChitaEdgeError, UsageError
-from chita_edge.layer_work import multiplications
 from chita_edge.models.mobilenet_v1 import MobileNetV1
-from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.network.macs import multiplications
+from chita_edge.network.targets import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
 from chita_edge.prune_stage import stage_gradients

@@ -15,7 +15,7 @@ from chita_edge.calibration import (
 )
 from chita_edge.calibration.per_sample_reference import per_sample_gradients_reference
 from chita_edge.models.mobilenet_v1 import MobileNetV1
-from chita_edge.models.prunable import pointwise_and_linear
+from chita_edge.network.targets import pointwise_and_linear
 
 N = 6
 

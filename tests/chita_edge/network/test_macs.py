@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from chita_edge.layer_work import multiplications
+from chita_edge.network.macs import multiplications
 
 
 def test_counts_one_input() -> None:

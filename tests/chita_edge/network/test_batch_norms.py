@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from chita_edge.calibration.followers import following_batch_norms
+from chita_edge.network.batch_norms import following_batch_norms
 
 
 class Net(nn.Module):

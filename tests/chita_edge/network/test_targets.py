@@ -1,8 +1,8 @@
 from torch import nn
 
 from chita_edge.models.mobilenet_v1 import MobileNetV1
-from chita_edge.models.prunable import convolutions_and_linear, pointwise_and_linear, without_shortcuts
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
+from chita_edge.network.targets import convolutions_and_linear, pointwise_and_linear, without_shortcuts
 
 
 def test_takes_pointwise_convolutions_and_linear_layers_in_order() -> None:

@@ -1,0 +1,146 @@
+"""A batch of samples through a network: copies to run, checks of what goes in, tensors that come out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def copy_network(model: nn.Module) -> nn.Module:
+    """A deep copy; activations that a module keeps are copied without the graph that made them.
+
+    Raises:
+        CalibrationError: a module holds something that cannot be copied.
+    """
+    kept: dict[int, Any] = {}
+    for module in model.modules():
+        for tensor in _tensors(vars(module), activations=True):
+            kept[id(tensor)] = tensor.detach()
+    try:
+        return copy.deepcopy(model, kept)
+    except Exception as error:  # whatever the copying of a user's attributes runs into
+        raise CalibrationError(
+            f"The network {type(model).__name__} cannot be copied ({_first_line(error)}). Remove what its modules keep "
+            "beside parameters and buffers."
+        ) from error
+
+
+def float32_network(model: nn.Module) -> nn.Module:
+    """The network itself, or a copy in float32 where it holds numbers of another precision.
+
+    Raises:
+        CalibrationError: it holds complex numbers, or cannot be copied.
+    """
+    held = {tensor.dtype for tensor in (*model.parameters(), *model.buffers())}
+    if any(dtype.is_complex for dtype in held):
+        raise CalibrationError(f"The network {type(model).__name__} holds complex numbers, which cannot be pruned.")
+    if all(dtype == torch.float32 or not dtype.is_floating_point for dtype in held):
+        return model
+    return copy_network(model).float()
+
+
+def output_tensors(outputs: Any, samples: int) -> tuple[torch.Tensor, ...]:
+    """The floating tensors that a network answered with: one, or those of a tuple, a list, a dict or a dataclass.
+
+    Raises:
+        CalibrationError: there is none, or one whose first dimension is not the batch of ``samples``.
+    """
+    found = tuple(tensor for tensor in _tensors(outputs) if tensor.is_floating_point())
+    if not found:
+        raise CalibrationError(f"The network answers with {type(outputs).__name__}, which holds no floating tensor.")
+    for tensor in found:
+        if not tensor.ndim or len(tensor) != samples:
+            raise CalibrationError(
+                f"The network answers {samples} samples with a tensor of shape {tuple(tensor.shape)}, whose first "
+                "dimension is not that of the samples. Let its forward return raw outputs, one entry a sample."
+            )
+    return found
+
+
+def run_batch(model: nn.Module, batch: torch.Tensor) -> Any:
+    """What the network answers.
+
+    Raises:
+        CalibrationError: its forward fails on this batch; the message says with what.
+    """
+    try:
+        return model(batch)
+    except (CalibrationError, MemoryError, Warning):
+        raise
+    except Exception as error:  # a user's forward raises what it likes
+        raise CalibrationError(
+            f"The network {type(model).__name__} fails on {len(batch)} samples of shape {tuple(batch.shape[1:])} and "
+            f"type {batch.dtype}: {_first_line(error)}. Give it the samples that it was trained on."
+        ) from error
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse NaN and infinity in parameters and buffers.
+
+    Raises:
+        NonFiniteCalibrationError: the message names the tensor and where in it the first such value is.
+
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            where = (~torch.isfinite(tensor.detach())).nonzero()[0].tolist()
+            raise NonFiniteCalibrationError(
+                f"The network's {name} holds {float(tensor.detach()[tuple(where)])} at {where}. "
+                "A network with non-finite weights cannot be pruned; load a sound checkpoint."
+            )
+
+
+def check_images(images: torch.Tensor, labels: torch.Tensor | None) -> None:
+    """Refuse images and labels that do not fit each other, none at all, and values that are NaN or infinite.
+
+    Raises:
+        CalibrationError: wrong type or count.
+        NonFiniteCalibrationError: the message names the sample.
+
+    """
+    if not images.is_floating_point() or images.ndim < 2 or not len(images):
+        raise CalibrationError(
+            f"Calibration needs a float tensor with at least one image, not {images.dtype} of shape "
+            f"{tuple(images.shape)}."
+        )
+    if not bool(torch.isfinite(images.sum())):
+        bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero()
+        if len(bad):
+            raise NonFiniteCalibrationError(f"Calibration sample {int(bad[0])} holds values that are not finite.")
+    if labels is None:
+        return
+    if not (labels.dtype == torch.int64 or labels.is_floating_point()) or labels.shape[:1] != (len(images),):
+        raise CalibrationError(
+            f"Calibration needs one int64 label an image, or float targets: {len(images)} images came with labels "
+            f"{labels.dtype} of shape {tuple(labels.shape)}."
+        )
+
+
+def _tensors(values: Any, *, activations: bool = False) -> Iterator[torch.Tensor]:
+    """Tensors within containers; if ``activations``, those alone that autograd has computed."""
+    if isinstance(values, torch.Tensor):
+        if not activations or not values.is_leaf:
+            yield values
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from _tensors(value, activations=activations)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _tensors(value, activations=activations)
+    elif is_dataclass(values) and not isinstance(values, type):
+        for field in fields(values):
+            yield from _tensors(getattr(values, field.name), activations=activations)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
