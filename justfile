@@ -34,6 +34,8 @@ benchmarks:
     python benchmarks/end_to_end.py --json runs/end_to_end.json
     python benchmarks/kernels.py --json runs/kernels.json
     python benchmarks/gate.py --json runs/gate.json
+    python benchmarks/runtime.py --seconds 0 --json runs/runtime.json
+    python benchmarks/chart.py runs/runtime.json --out docs/speed.svg
 
 # Train the embedded network again from the data set in Debian's dataset-fashion-mnist
 train data='/usr/share/datasets/fashion-mnist':

@@ -28,6 +28,7 @@ import device_bench
 import exporters
 import runtimes
 from chita_edge.export_decision import decide_for
+from device_bench.context import cpu_name
 from device_bench.interleave import interleave
 from device_bench.stats import median_ratio, quantile, spread
 from runtimes.kernels import Kernels
@@ -158,7 +159,8 @@ def main() -> None:
                 show(found, limits, f"{name} at sparsity {sparsity}, {isa}, 1 thread, each layer alone")
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+        document = {"processor": cpu_name(), "rows": rows}
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
