@@ -3,7 +3,7 @@
     python benchmarks/runtime.py --seconds 0 --json rows.json
     python benchmarks/chart.py rows.json --out docs/speed.svg
 
-One group of bars for each network, one bar for each share of zeros: how many times as fast as ONNX Runtime's dense float32.
+One group of bars for each network, one bar for each share of zeros: times as fast as ONNX Runtime dense float32.
 The subtitle names the processor that the rows were measured on.
 """
 
