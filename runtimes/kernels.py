@@ -107,7 +107,7 @@ CHAIN_OPS = {"csr_conv": 0, "depthwise_conv": 1, "dense_conv": 2}
 
 
 class _ConvChainDesc(ctypes.Structure):
-    _fields_ = [("count", ctypes.c_int32), ("stages", _Stage * MOST_STAGES)]
+    _fields_ = [("count", ctypes.c_int32), ("isa", ctypes.c_int32), ("stages", _Stage * MOST_STAGES)]
 
 
 _DESCS: dict[str, type[ctypes.Structure]] = {
@@ -241,14 +241,15 @@ class Plan:
         library: ctypes.CDLL,
         op: str,
         desc: ctypes.Structure,
+        isa: int,
         out_shape: Callable[..., Any],
         allocate: Allocator = aligned,
     ) -> None:
         self._library, self._op, self._out_shape, self._allocate = library, op, out_shape, allocate
-        self.bytes = self._call("plan_bytes", ctypes.byref(desc))
+        self.bytes = self._call("plan_bytes", ctypes.byref(desc), isa)
         self._memory = allocate(self.bytes)
         self._plan = ctypes.c_void_p(self._memory.ctypes.data)
-        self._call("plan_init", self._plan, ctypes.byref(desc))
+        self._call("plan_init", self._plan, ctypes.byref(desc), isa)
         self.isa = next(name for name, value in ISAS.items() if value == self._call("plan_isa", self._plan))
 
     def _call(self, name: str, *arguments: Any) -> int:
@@ -308,9 +309,8 @@ class Kernels:
 
     def available(self) -> str:
         """The ISA that plans made through this object use at most."""
-        found = self._library.ce_select_isa(self._isa)
-        self._library.ce_select_isa(ISAS["best"])
-        return next(name for name, value in ISAS.items() if value == found)
+        usable = self._library.ce_usable_isas()
+        return [name for name, value in ISAS.items() if value <= self._isa and usable >> value & 1][-1]
 
     def csr_conv(
         self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
@@ -357,7 +357,7 @@ class Kernels:
     def conv_chain(self, stages: Sequence[Stage]) -> Plan:
         """A plan of a chain of convolutions, each reading the output of the one before."""
         table = [_Stage(CHAIN_OPS[stage.op], ctypes.addressof(stage.desc)) for stage in stages]
-        desc = _ConvChainDesc(len(stages), (_Stage * MOST_STAGES)(*table))
+        desc = _ConvChainDesc(len(stages), self._isa, (_Stage * MOST_STAGES)(*table))
 
         def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
             for stage in stages:
@@ -371,10 +371,7 @@ class Kernels:
         return self._plan("global_average_pool", _PoolDesc(), lambda shape: (shape[0], 1, 1, 1))
 
     def _plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
-        self._library.ce_select_isa(self._isa)
-        plan = Plan(self._library, op, desc, out_shape, self._allocate)
-        self._library.ce_select_isa(ISAS["best"])
-        return plan
+        return Plan(self._library, op, desc, self._isa, out_shape, self._allocate)
 
     def _conv_shape(self, window: Geometry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
         def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -402,8 +399,8 @@ def _nm(weights: NmWeight) -> _NmWeight:
 
 # name: (result, arguments), None standing for a pointer to the op's desc.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "plan_bytes": (ctypes.c_size_t, [None]),
-    "plan_init": (None, [ctypes.c_void_p, None]),
+    "plan_bytes": (ctypes.c_size_t, [None, ctypes.c_int]),
+    "plan_init": (None, [ctypes.c_void_p, None, ctypes.c_int]),
     "scratch_bytes": (ctypes.c_size_t, [ctypes.c_void_p, Shape, ctypes.c_int]),
     "tasks": (ctypes.c_int, [ctypes.c_void_p, Shape, ctypes.c_int]),
     "run": (None, [ctypes.c_void_p, ctypes.POINTER(Run), ctypes.c_int]),

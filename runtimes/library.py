@@ -63,11 +63,8 @@ _ISA_NAMES = {
 
 @functools.cache
 def _usable() -> tuple[str, ...]:
-    loaded = _loaded()
-    before = loaded.ce_isa()
-    found = tuple(name for isa, name in _ISA_NAMES.items() if loaded.ce_select_isa(isa) == isa)
-    loaded.ce_select_isa(before)
-    return found
+    usable = _loaded().ce_usable_isas()
+    return tuple(name for isa, name in _ISA_NAMES.items() if usable >> isa & 1)
 
 
 def host_isa() -> str:

@@ -1,11 +1,12 @@
-/* The C interface of the kernels. No libc symbol is used behind it; it allocates nothing and keeps no state but the ISA.
+/* The C interface of the kernels. No libc symbol is used behind it; it allocates nothing and keeps no state.
  *
  * Each op has a plan, made once from validated weights in memory that the caller allocates (64-byte aligned, and never
  * moved afterwards), and five functions:
  *
- *   plan_bytes(desc)               size of the plan
- *   plan_init(plan, desc)          copies all it needs from desc, whose pointers may be freed afterwards
- *   scratch_bytes(plan, shape, t)  size of the scratch (64-byte aligned, 0 is possible) for a run meant for t threads
+ *   plan_bytes(desc, isa)          size of the plan with the best kernel that needs no ISA above `isa`
+ *   plan_init(plan, desc, isa)     copies all it needs from desc, whose pointers may be freed afterwards
+ *   scratch_bytes(plan, shape, t)  size of the scratch (64-byte aligned, 0 is possible) for a run meant for t threads; that
+ *                                  for 1 thread is enough for a band of any number of rows of the shape
  *   tasks(plan, shape, t)          number of tasks such a run consists of, at least 1
  *   run(plan, run, task)           one of them; tasks of a run write disjoint parts of y and may run in parallel
  *
@@ -135,6 +136,7 @@ typedef struct ce_stage {
 } ce_stage;
 typedef struct ce_conv_chain_desc {
   int32_t count; /* 2 to CE_MOST_STAGES; in_channels of each are the out_channels of the one before */
+  int32_t isa;   /* the highest that its stages may use */
   ce_stage stages[CE_MOST_STAGES];
 } ce_conv_chain_desc;
 
@@ -171,8 +173,8 @@ typedef struct ce_run {
 } ce_run;
 
 #define CE_DECLARE_OP(op)                                                                   \
-  CE_EXPORT size_t ce_##op##_plan_bytes(const ce_##op##_desc *desc);                        \
-  CE_EXPORT void ce_##op##_plan_init(void *plan, const ce_##op##_desc *desc);               \
+  CE_EXPORT size_t ce_##op##_plan_bytes(const ce_##op##_desc *desc, int isa);               \
+  CE_EXPORT void ce_##op##_plan_init(void *plan, const ce_##op##_desc *desc, int isa);      \
   CE_EXPORT size_t ce_##op##_scratch_bytes(const void *plan, ce_shape shape, int threads);  \
   CE_EXPORT int ce_##op##_tasks(const void *plan, ce_shape shape, int threads);             \
   CE_EXPORT void ce_##op##_run(const void *plan, const ce_run *run, int task);              \
@@ -188,14 +190,13 @@ CE_DECLARE_OP(dense_conv)
 CE_DECLARE_OP(global_average_pool)
 CE_DECLARE_OP(conv_chain)
 
-/* What a csr_conv needs to run with a feed; 0 where its kernel cannot. */
+/* What a csr_conv needs to run with a feed, for a band of any number of rows of the shape; 0 where its kernel cannot. */
 CE_EXPORT size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape);
 
 /* Height and width of the output; not positive where the kernel does not fit into the padded input. */
 CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);
 
-/* Plans made from now on use no ISA above max_isa; returns the one they will use. Not thread-safe: set it once. */
-CE_EXPORT int ce_select_isa(int max_isa);
-CE_EXPORT int ce_isa(void);
+/* Bit i is set where this processor, with its operating system, runs enum ce_isa i. */
+CE_EXPORT unsigned ce_usable_isas(void);
 
 #endif

@@ -59,8 +59,12 @@ def test_no_symbol_is_missing_and_only_ours_are_exported(elf: ELFFile) -> None:
     symbols = [symbol for symbol in elf.get_section_by_name(".dynsym").iter_symbols() if symbol.name]
     assert [symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF"] == []
     names = {symbol.name for symbol in symbols}
-    assert "RegisterCustomOps" in names
-    assert all(name == "RegisterCustomOps" or name.startswith("ce_") for name in names)
+    registering = {"RegisterCustomOps", "ChitaEdgeRegisterCustomOps"}
+    assert registering <= names
+    assert all(name.startswith("ce_") for name in names - registering)
+    binding = {symbol.name: symbol["st_info"]["bind"] for symbol in symbols}
+    assert binding["RegisterCustomOps"] == "STB_WEAK", "another library's function of this name may be linked beside it"
+    assert binding["ChitaEdgeRegisterCustomOps"] == "STB_GLOBAL"
 
 
 def test_nothing_of_this_machine_is_inside(elf: ELFFile) -> None:
@@ -93,6 +97,34 @@ def test_the_compilers_words_are_passed_on(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match=r"the compiler failed on [\s\S]*forty_two"):
         toolchain.build_program("linux-x86_64", [source], tmp_path / "broken")
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("triple", "asks"),
+    [
+        ("aarch64-linux-musl", True),
+        ("aarch64-linux-android", True),
+        ("aarch64-macos", False),
+        ("aarch64-windows", False),
+    ],
+)
+def test_linux_is_asked_by_system_calls_where_it_is_linux_only(triple: str, asks: bool, tmp_path: Path) -> None:
+    """The same numbers are other calls elsewhere."""
+    target = tmp_path / "arm.o"
+    command = [
+        *toolchain.compiler_command(),
+        "-target",
+        triple,
+        *toolchain.COMPILE_FLAGS,
+        "-c",
+        "cpu/arm.c",
+        "-o",
+        target,
+    ]
+    subprocess.run([str(part) for part in command], cwd=toolchain.NATIVE, check=True)
+    content = target.read_bytes()
+    system_call = bytes.fromhex("010000d4")  # svc #0
+    assert (system_call in content) == asks
 
 
 def test_building_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-/* The table of kernels, the ISA in force, and the public functions of edge.h on top of them. */
+/* The table of kernels, and the public functions of edge.h on top of it. */
 #include "common/kernel.h"
 #include "cpu/features.h"
 
@@ -27,34 +27,25 @@ static const struct {
 #undef CE_KERNEL
 };
 
-static int max_isa = CE_ISA_best;
-
-/* Bit i is set where the CPU runs enum ce_isa i; asked once, and the same whoever asks first. */
-static unsigned usable_isas(void) {
-  static unsigned known = 0;
-  if (!known) known = ce_cpu_isas() | 1u << CE_ISA_reference;
-  return known;
+/* Asked once; threads that ask at the same time find the same. */
+unsigned ce_usable_isas(void) {
+  static unsigned found = 0;
+  unsigned isas = __atomic_load_n(&found, __ATOMIC_RELAXED);
+  if (!isas) {
+    isas = ce_cpu_isas() | 1u << CE_ISA_reference;
+    __atomic_store_n(&found, isas, __ATOMIC_RELAXED);
+  }
+  return isas;
 }
 
-int ce_isa(void) {
-  int best = CE_ISA_reference;
-  for (int isa = 0; isa < 32 && isa <= max_isa; ++isa)
-    if (usable_isas() >> isa & 1) best = isa;
-  return best;
-}
-
-int ce_select_isa(int isa) {
-  max_isa = isa;
-  return ce_isa();
-}
-
-/* The kernel of the highest usable ISA that takes desc. The reference is first in the table and takes everything. */
-static const ce_kernel *choose(enum ce_op op, const void *desc, size_t *bytes) {
+/* The kernel of the highest usable ISA up to `isa` that takes desc. The reference is first in the table and takes
+ * everything. */
+static const ce_kernel *choose(enum ce_op op, const void *desc, int isa, size_t *bytes) {
   const ce_kernel *best = 0;
-  const int highest = ce_isa();
+  const unsigned usable = ce_usable_isas();
   for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; ++i) {
     const ce_kernel *kernel = TABLE[i].kernel;
-    if (TABLE[i].op != op || kernel->isa > highest || !(usable_isas() >> kernel->isa & 1)) continue;
+    if (TABLE[i].op != op || kernel->isa > isa || !(usable >> kernel->isa & 1)) continue;
     if (best && kernel->isa < best->isa) continue;
     const size_t needed = kernel->plan_bytes(desc);
     if (!needed) continue;
@@ -64,15 +55,15 @@ static const ce_kernel *choose(enum ce_op op, const void *desc, size_t *bytes) {
   return best;
 }
 
-static size_t plan_bytes(enum ce_op op, const void *desc) {
+static size_t plan_bytes(enum ce_op op, const void *desc, int isa) {
   size_t bytes = 0;
-  choose(op, desc, &bytes);
+  choose(op, desc, isa, &bytes);
   return bytes;
 }
 
-static void plan_init(enum ce_op op, void *plan, const void *desc) {
+static void plan_init(enum ce_op op, void *plan, const void *desc, int isa) {
   size_t bytes;
-  const ce_kernel *kernel = choose(op, desc, &bytes);
+  const ce_kernel *kernel = choose(op, desc, isa, &bytes);
   ((ce_plan_head *)plan)->kernel = kernel;
   kernel->plan_init(plan, desc);
 }
@@ -80,8 +71,8 @@ static void plan_init(enum ce_op op, void *plan, const void *desc) {
 static inline const ce_kernel *kernel_of(const void *plan) { return ((const ce_plan_head *)plan)->kernel; }
 
 #define CE_DEFINE_OP(op)                                                                                     \
-  size_t ce_##op##_plan_bytes(const ce_##op##_desc *desc) { return plan_bytes(CE_OP_##op, desc); }           \
-  void ce_##op##_plan_init(void *plan, const ce_##op##_desc *desc) { plan_init(CE_OP_##op, plan, desc); }    \
+  size_t ce_##op##_plan_bytes(const ce_##op##_desc *desc, int isa) { return plan_bytes(CE_OP_##op, desc, isa); } \
+  void ce_##op##_plan_init(void *plan, const ce_##op##_desc *desc, int isa) { plan_init(CE_OP_##op, plan, desc, isa); } \
   size_t ce_##op##_scratch_bytes(const void *plan, ce_shape shape, int threads) {                            \
     return kernel_of(plan)->scratch_bytes(plan, shape, threads);                                             \
   }                                                                                                          \

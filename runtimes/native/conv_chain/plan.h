@@ -25,19 +25,19 @@ static const ce_conv_geometry *geometry_of(const ce_stage *stage) {
   }
 }
 
-static size_t stage_plan_bytes(const ce_stage *stage) {
+static size_t stage_plan_bytes(const ce_stage *stage, int isa) {
   switch (stage->op) {
-    case CE_STAGE_csr_conv: return ce_csr_conv_plan_bytes(stage->desc);
-    case CE_STAGE_depthwise_conv: return ce_depthwise_conv_plan_bytes(stage->desc);
-    default: return ce_dense_conv_plan_bytes(stage->desc);
+    case CE_STAGE_csr_conv: return ce_csr_conv_plan_bytes(stage->desc, isa);
+    case CE_STAGE_depthwise_conv: return ce_depthwise_conv_plan_bytes(stage->desc, isa);
+    default: return ce_dense_conv_plan_bytes(stage->desc, isa);
   }
 }
 
-static void stage_plan_init(void *plan, const ce_stage *stage) {
+static void stage_plan_init(void *plan, const ce_stage *stage, int isa) {
   switch (stage->op) {
-    case CE_STAGE_csr_conv: ce_csr_conv_plan_init(plan, stage->desc); return;
-    case CE_STAGE_depthwise_conv: ce_depthwise_conv_plan_init(plan, stage->desc); return;
-    default: ce_dense_conv_plan_init(plan, stage->desc);
+    case CE_STAGE_csr_conv: ce_csr_conv_plan_init(plan, stage->desc, isa); return;
+    case CE_STAGE_depthwise_conv: ce_depthwise_conv_plan_init(plan, stage->desc, isa); return;
+    default: ce_dense_conv_plan_init(plan, stage->desc, isa);
   }
 }
 
@@ -73,7 +73,7 @@ static void run_stage(const stage_t *stage, const ce_run *run) {
 static size_t plan_bytes(const void *desc_) {
   const ce_conv_chain_desc *desc = desc_;
   size_t bytes = ce_round_up(sizeof(plan_t), 64);
-  for (int32_t i = 0; i < desc->count; ++i) bytes += ce_round_up(stage_plan_bytes(&desc->stages[i]), 64);
+  for (int32_t i = 0; i < desc->count; ++i) bytes += ce_round_up(stage_plan_bytes(&desc->stages[i], desc->isa), 64);
   return bytes;
 }
 
@@ -85,8 +85,8 @@ static void plan_init(void *plan_, const void *desc_) {
   for (int32_t i = 0; i < desc->count; ++i) {
     const ce_stage *stage = &desc->stages[i];
     plan->stages[i] = (stage_t){.op = stage->op, .g = *geometry_of(stage), .plan = room};
-    stage_plan_init(room, stage);
-    room += ce_round_up(stage_plan_bytes(stage), 64);
+    stage_plan_init(room, stage, desc->isa);
+    room += ce_round_up(stage_plan_bytes(stage, desc->isa), 64);
   }
 }
 

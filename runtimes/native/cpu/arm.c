@@ -1,9 +1,11 @@
-/* Advanced SIMD is part of every 64-bit Arm that runs Linux or Android; a 32-bit library is built for it and runs nowhere else. */
+/* Advanced SIMD is part of every 64-bit Arm; a 32-bit library is built for it and runs nowhere else. What a processor has
+ * besides is asked of Linux, and Android, by their system calls: elsewhere these mean something else, and the library makes
+ * do with what every processor has. */
 #if defined(__ARM_NEON)
 #include "cpu/features.h"
 #include "edge.h"
 
-#if defined(__aarch64__)
+#if defined(__aarch64__) && defined(__linux__)
 enum { OPENAT = 56, CLOSE = 57, READ = 63 };            /* system calls of Linux on 64-bit Arm */
 enum { AT_NULL = 0, AT_HWCAP = 16, ASIMDHP = 1 << 10 }; /* getauxval(3); bits of asm/hwcap.h */
 

@@ -14,9 +14,10 @@ static layout_t lay_out_strip(const plan_t *plan, const strip_t *strip) {
   return l;
 }
 
+/* A band of fewer rows may be cut into longer strips than the whole height is. */
 static size_t fed_scratch_bytes(const void *plan_, ce_shape shape) {
   const plan_t *plan = plan_;
-  const strip_t strip = cut_strip(plan, shape.w, shape.h);
+  const strip_t strip = strip_of_rows(ce_min(shape.h, most_strip_rows(plan, shape.w)), shape.w);
   return (size_t)lay_out_strip(plan, &strip).all * sizeof(float);
 }
 

@@ -81,13 +81,23 @@ typedef struct strip_t {
   int vectors;
 } strip_t;
 
-static strip_t cut_strip(const plan_t *plan, int64_t w, int64_t h) {
+/* Rows of the longest strip that any height is cut into. */
+static int64_t most_strip_rows(const plan_t *plan, int64_t w) {
   const int64_t row = ce_min(plan->g.in_channels, plan->channel_tile) * w * (int64_t)sizeof(float);
-  const int64_t most = ce_max(STRIP_BYTES / row, ce_min(STRIP_ROWS, 2 * STRIP_BYTES / row));
-  const int64_t rows = ce_ceil_div(h, ce_max(1, ce_ceil_div(h, ce_max(1, most))));
+  return ce_max(1, ce_max(STRIP_BYTES / row, ce_min(STRIP_ROWS, 2 * STRIP_BYTES / row)));
+}
+
+/* `column` grows with the rows. */
+static strip_t strip_of_rows(int64_t rows, int64_t w) {
   const int64_t all = ce_ceil_div(rows * w, CE_LANES), tiles = ce_max(1, ce_ceil_div(all, MOST_VECTORS));
   const int64_t vectors = ce_ceil_div(all, tiles);
   return (strip_t){rows, tiles * vectors * CE_LANES, (int)vectors};
+}
+
+/* Strips of about the same number of rows. */
+static strip_t cut_strip(const plan_t *plan, int64_t w, int64_t h) {
+  const int64_t strips = ce_ceil_div(h, most_strip_rows(plan, w));
+  return strip_of_rows(ce_ceil_div(h, ce_max(1, strips)), w);
 }
 #endif
 

@@ -98,6 +98,7 @@ enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE
   X(162, KernelInfoGetAttributeArray_float, OrtStatus*, (const OrtKernelInfo*, const char*, float*, size_t*))   \
   X(163, KernelInfoGetAttributeArray_int64, OrtStatus*, (const OrtKernelInfo*, const char*, int64_t*, size_t*)) \
   X(228, RegisterCustomOpsLibrary_V2, OrtStatus*, (OrtSessionOptions*, const char* path))                       \
+  X(229, RegisterCustomOpsUsingFunction, OrtStatus*, (OrtSessionOptions*, const char* function))                \
   X(230, KernelInfo_GetInputCount, OrtStatus*, (const OrtKernelInfo*, size_t*))                                 \
   X(237, HasSessionConfigEntry, OrtStatus*, (const OrtSessionOptions*, const char* key, int*))                  \
   X(238, GetSessionConfigEntry, OrtStatus*, (const OrtSessionOptions*, const char* key, char*, size_t*))        \

@@ -93,7 +93,7 @@ static OrtStatus* input_dims(const kernel* k, const OrtValue* x, int64_t dims[4]
   OrtTensorTypeAndShapeInfo* shape = NULL;
   size_t rank = 0;
   int type = ORT_UNDEFINED;
-  if (k->settings->shape_references) { /* no object is made */
+  if (k->settings->runtime->shape_references) { /* no object is made */
     const int64_t* reference = NULL;
     OrtStatus* status = ORT(api, GetTensorElementTypeAndShapeDataReference)(x, &type, &reference, &rank);
     if (!status) status = check_input(k, type, rank);
@@ -169,11 +169,11 @@ static OrtStatus* compute_one(const kernel* k, OrtKernelContext* context, const 
   if (!status && k->op->residual) status = residual_data(k, context, out, &run->residual);
   if (!status) status = find_data(k, context, x, out, &run->x, &run->y);
   if (status || !run->y) return status;
-  status = scratch_take(api, s->op->scratch_bytes(s->plan, run->shape, run->threads), &memory);
+  status = scratch_take(k->settings->runtime, s->op->scratch_bytes(s->plan, run->shape, run->threads), &memory);
   if (status) return status;
   run->scratch = memory.memory;
   status = run_tasks(api, context, run_task, s->op->tasks(s->plan, run->shape, run->threads), &j);
-  scratch_give(api, &memory);
+  scratch_give(k->settings->runtime, &memory);
   return status;
 }
 
@@ -201,12 +201,12 @@ static OrtStatus* compute_sequence(kernel* k, OrtKernelContext* context, const O
   OrtStatus* status = schedule(k, in, &run);
   if (!status) status = find_data(k, context, x, run.dims[run.count], &run.x, &run.y);
   if (status || !run.y) return status;
-  status = scratch_take(api, run.scratch_bytes, &memory);
+  status = scratch_take(k->settings->runtime, run.scratch_bytes, &memory);
   if (status) return status;
   run.scratch = memory.memory;
   sequence_begin(&run);
   status = run_tasks(api, context, sequence_work, run.workers, &run);
-  scratch_give(api, &memory);
+  scratch_give(k->settings->runtime, &memory);
   return status;
 }
 

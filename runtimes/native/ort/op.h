@@ -29,6 +29,7 @@ typedef struct layer_source {
 
 typedef struct op_source {
   OrtAllocator* allocator;
+  int isa;   /* a CE_ISA_: none above it is used */
   int count; /* of layers: 1, or the stages of a chain */
   layer_source layers[CE_MOST_STAGES];
   ce_conv_chain_desc chain;
@@ -54,7 +55,7 @@ extern const op ops[OP_COUNT];
 /* Its inputs besides X and the residual. */
 static inline int op_constants(const op* op) { return op->inputs - 1 - !!op->residual; }
 
-/* Fills in `source`, whose allocator is set, from the node's attributes and constants. */
+/* Fills in `source`, whose allocator and ISA are set, from the node's attributes and constants. */
 int op_read(node*, const op*, op_source* source);
 void op_source_free(const node*, op_source*);
 

@@ -1,13 +1,16 @@
-/* RegisterCustomOps, the one symbol that ONNX Runtime looks for.
+/* RegisterCustomOps, the symbol that ONNX Runtime looks for, and ChitaEdgeRegisterCustomOps, the same under a name that
+ * no other library of an app has.
  *
  * A session's options may hold `chita_edge.intra_op_threads` (the size of its intra-op pool, which ONNX Runtime does not
- * tell a kernel) and `chita_edge.isa` (the best instruction set to use). Each pair of values has one domain for the life
- * of the process; the library is linked so that it is never unloaded, and nothing is allocated per session. */
+ * tell a kernel) and `chita_edge.isa` (the best instruction set to use). Each pair of values has one domain, made by the
+ * ONNX Runtime whose session it is, for the life of the process; the library is linked so that it is never unloaded, and
+ * nothing is allocated per session. */
 #include "kernel.h"
 
 #define ASSUMED_THREADS 4 /* without the entry: the work is cut for the big cores of a phone; one thread does it as well */
 #define MAX_THREADS 256
 #define MAX_REGISTRATIONS 64
+#define MAX_RUNTIMES 8
 
 struct registration;
 typedef struct registered_op {
@@ -22,6 +25,8 @@ typedef struct registration {
   registered_op ops[OP_COUNT];
 } registration;
 
+static runtime runtimes[MAX_RUNTIMES];
+static int runtime_count;
 static registration registrations[MAX_REGISTRATIONS];
 static int registration_count;
 
@@ -120,7 +125,8 @@ static OrtStatus* fill(const OrtApi* api, const settings* wanted, registration* 
 static OrtStatus* find_domain(const OrtApi* api, const settings* wanted, OrtCustomOpDomain** out) {
   for (int i = 0; i < registration_count; i++) {
     const settings* s = &registrations[i].settings;
-    if (s->threads == wanted->threads && s->isa == wanted->isa) return *out = registrations[i].domain, NULL;
+    if (s->runtime == wanted->runtime && s->threads == wanted->threads && s->isa == wanted->isa)
+      return *out = registrations[i].domain, NULL;
   }
   if (registration_count == MAX_REGISTRATIONS)
     return ORT(api, CreateStatus)(ORT_FAIL, "chita.edge: more than 64 different settings in one process");
@@ -143,18 +149,35 @@ static int is_at_least(const char* version, int minor) {
   return parts[0] > 1 || (parts[0] == 1 && parts[1] >= minor);
 }
 
-CE_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base);
-OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+/* The one with this table of functions, and of this version: another one may be loaded where an older one was. */
+static OrtStatus* find_runtime(const OrtApi* api, int shape_references, runtime** out) {
+  for (int i = 0; i < runtime_count; i++)
+    if (runtimes[i].api == api && runtimes[i].shape_references == shape_references) return *out = &runtimes[i], NULL;
+  if (runtime_count == MAX_RUNTIMES)
+    return ORT(api, CreateStatus)(ORT_FAIL, "chita.edge: more than 8 ONNX Runtimes in one process");
+  runtimes[runtime_count] = (runtime){.api = api, .shape_references = shape_references};
+  *out = &runtimes[runtime_count++];
+  return NULL;
+}
+
+CE_EXPORT OrtStatus* ChitaEdgeRegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base);
+OrtStatus* ChitaEdgeRegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(ORT_API_VERSION);
   if (!api) return ORT(base->GetApi(1), CreateStatus)(ORT_FAIL, "chita.edge needs ONNX Runtime 1.18 or newer");
   settings wanted;
   OrtStatus* status = read_settings(api, options, &wanted);
   if (status) return status;
-  wanted.shape_references = is_at_least(base->GetVersionString(), 24);
   static int busy;
   OrtCustomOpDomain* domain = NULL;
   while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) continue;
-  status = find_domain(api, &wanted, &domain);
+  status = find_runtime(api, is_at_least(base->GetVersionString(), 24), &wanted.runtime);
+  if (!status) status = find_domain(api, &wanted, &domain);
   __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
   return status ? status : ORT(api, AddCustomOpDomain)(options, domain);
+}
+
+/* Weak: where an app links several vendors' libraries statically, each has a function of this name. */
+CE_EXPORT __attribute__((weak)) OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base);
+OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+  return ChitaEdgeRegisterCustomOps(options, base);
 }

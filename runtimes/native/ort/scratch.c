@@ -1,5 +1,6 @@
-/* One block is kept between runs, for whichever kernel runs next in whichever session: a node then costs no allocation, and
- * its scratch is the memory that the node before it has left in the cache. Runs at the same time get blocks of their own.
+/* One block is kept between runs, for whichever kernel runs next in whichever session of the same ONNX Runtime: a node then
+ * costs no allocation, and its scratch is the memory that the node before it has left in the cache. Runs at the same time
+ * get blocks of their own.
  */
 #include "scratch.h"
 
@@ -10,8 +11,6 @@ typedef struct block {
   size_t bytes; /* after the header */
 } block;
 
-static block* spare;
-
 static void release(const OrtApi* api, block* b) {
   OrtAllocator* allocator = NULL;
   if (!b) return;
@@ -20,10 +19,11 @@ static void release(const OrtApi* api, block* b) {
   if (status) ORT(api, ReleaseStatus)(status);
 }
 
-OrtStatus* scratch_take(const OrtApi* api, size_t bytes, scratch* out) {
+OrtStatus* scratch_take(runtime* of, size_t bytes, scratch* out) {
+  const OrtApi* api = of->api;
   *out = (scratch){NULL, NULL};
   if (!bytes) return NULL;
-  block* b = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
+  block* b = __atomic_exchange_n(&of->spare, NULL, __ATOMIC_ACQ_REL);
   if (b && b->bytes < bytes) {
     release(api, b);
     b = NULL;
@@ -44,8 +44,8 @@ OrtStatus* scratch_take(const OrtApi* api, size_t bytes, scratch* out) {
   return NULL;
 }
 
-void scratch_give(const OrtApi* api, const scratch* used) {
+void scratch_give(runtime* of, const scratch* used) {
   block* b = used->block;
-  if (b && b->bytes <= MOST_KEPT) b = __atomic_exchange_n(&spare, b, __ATOMIC_ACQ_REL);
-  release(api, b);
+  if (b && b->bytes <= MOST_KEPT) b = __atomic_exchange_n(&of->spare, b, __ATOMIC_ACQ_REL);
+  release(of->api, b);
 }

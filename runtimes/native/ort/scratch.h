@@ -2,14 +2,15 @@
 #ifndef CHITA_EDGE_ORT_SCRATCH_H
 #define CHITA_EDGE_ORT_SCRATCH_H
 
-#include "abi.h"
+#include "runtime.h"
 
 typedef struct scratch {
   void* memory; /* 64-byte aligned, its content undefined */
   void* block;  /* what scratch_give takes back */
 } scratch;
 
-OrtStatus* scratch_take(const OrtApi*, size_t bytes, scratch* out);
-void scratch_give(const OrtApi*, const scratch*);
+OrtStatus* scratch_take(runtime*, size_t bytes, scratch* out);
+/* To the runtime that it was taken from. */
+void scratch_give(runtime*, const scratch*);
 
 #endif

@@ -26,22 +26,6 @@ void release(const OrtApi* api, OrtAllocator* allocator, void* memory) {
   if (status) ORT(api, ReleaseStatus)(status);
 }
 
-/* The best ISA to use is one variable of the process, and both the size and the content of a plan depend on it: sessions
- * that are created at the same time take turns. */
-static int isa_busy;
-
-static int isa_take(int isa) {
-  while (__atomic_exchange_n(&isa_busy, 1, __ATOMIC_ACQUIRE)) continue;
-  const int before = ce_isa();
-  ce_select_isa(isa);
-  return before;
-}
-
-static void isa_give_back(int before) {
-  ce_select_isa(before);
-  __atomic_store_n(&isa_busy, 0, __ATOMIC_RELEASE);
-}
-
 static OrtStatus* plan(const OrtApi* api, const op_source* source, stage* out) {
   void *memory, *aligned;
   OrtStatus* status = allocate(api, source->allocator, out->op->plan_bytes(source), &memory, &aligned);
@@ -53,14 +37,9 @@ static OrtStatus* plan(const OrtApi* api, const op_source* source, stage* out) {
 }
 
 int stage_create(node* n, const op* op, const settings* settings, OrtAllocator* allocator, stage* out) {
-  op_source source = {.allocator = allocator};
+  op_source source = {.allocator = allocator, .isa = settings->isa};
   *out = (stage){.op = op};
-  int well = op_read(n, op, &source);
-  if (well) {
-    const int before = isa_take(settings->isa);
-    well = node_take_status(n, plan(n->api, &source, out));
-    isa_give_back(before);
-  }
+  const int well = op_read(n, op, &source) && node_take_status(n, plan(n->api, &source, out));
   out->layers = source.count;
   for (int i = 0; well && i < source.count; i++) out->geometries[i] = source.layers[i].geometry;
   op_source_free(n, &source);

@@ -3,12 +3,13 @@
 #define CHITA_EDGE_ORT_STAGE_H
 
 #include "op.h"
+#include "runtime.h"
 
-/* What a session's options say to the kernels. */
+/* What a session's options say to the kernels, and whose session it is. */
 typedef struct settings {
   int threads; /* size of the intra-op pool, as far as it is known */
   int isa;     /* a CE_ISA_: none above it is used */
-  int shape_references; /* whether this ONNX Runtime has GetTensorElementTypeAndShapeDataReference */
+  runtime* runtime;
 } settings;
 
 /* Whose sentences they are. */

@@ -177,7 +177,6 @@ static void destroy(problem p) {
 
 /* The problem through the kernel of the highest ISA up to `isa`; `at` places the arrays. Returns the ISA it got. */
 static int solve(const problem *p, int isa, int threads, int at, float *result) {
-  ce_select_isa(isa);
   const ce_shape shape = {p->c.n, p->c.h, p->c.w};
   const float low = p->c.clip_min, high = p->c.clip_max;
   const int activation = p->c.activation;
@@ -195,15 +194,15 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_global_average_pool_desc pool = {0};
   const float *after_taps = p->taps + p->c.in * p->c.kernel * p->c.kernel;
   const ce_depthwise_conv_desc before = {p->window, low, high, p->taps, after_taps, CE_CLIP};
-  const ce_conv_chain_desc chain = {2, {{CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}}};
+  const ce_conv_chain_desc chain = {2, isa, {{CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}}};
   array x = guarded(p->x_count, at, 4), y = guarded(p->y_count, at, 4), residual = guarded(p->y_count, at, 4);
   memcpy(x.data, p->x, p->x_count * 4);
   memcpy(residual.data, p->residual, p->y_count * 4);
   int found = 0;
 #define RUN(op, desc)                                                                                       \
   do {                                                                                                      \
-    array plan = guarded((ce_##op##_plan_bytes(&desc) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
-    ce_##op##_plan_init(plan.data, &desc);                                                                  \
+    array plan = guarded((ce_##op##_plan_bytes(&desc, isa) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
+    ce_##op##_plan_init(plan.data, &desc, isa);                                                                  \
     array scratch = guarded((ce_##op##_scratch_bytes(plan.data, shape, threads) + 3) / 4, at < 0 ? -1 : 0, 64); \
     const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL, NULL}; \
     for (int task = ce_##op##_tasks(plan.data, shape, threads) - 1; task >= 0; --task)                      \
@@ -398,7 +397,7 @@ int main(int count, char **names) {
   for (int i = 0; i < COUNT(isas); ++i) {
     int wanted = count == 1;
     for (int arg = 1; arg < count; ++arg) wanted |= !strcmp(names[arg], isas[i].name);
-    if (!wanted || ce_select_isa(isas[i].isa) != isas[i].isa) continue;
+    if (!wanted || !(ce_usable_isas() >> isas[i].isa & 1)) continue;
     state = 1;
     memset(taken, 0, sizeof taken);
     run_grid(isas[i].isa);
