@@ -34,7 +34,7 @@ def not_measured(target: runtimes.Target) -> tuple[str, ...]:
     if runtimes.host_platform() in target.platforms.values():
         return ()
     return (
-        f"latency on {target.name}; to measure it, copy this bundle to a {target.name} Linux device with chita-edge "
-        "installed and run `chita-edge bench BUNDLE` there.",
+        f"latency on {target.name}; to measure it, copy this bundle to a Linux device with that processor and "
+        "chita-edge installed, and run `chita-edge bench BUNDLE` there.",
         f"from which sparsity a layer pays on {target.name}: {target.break_even_reason}.",
     )

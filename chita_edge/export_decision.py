@@ -9,6 +9,7 @@ import onnx
 
 import exporters
 from chita_edge.layouts import cheapest
+from device_bench.short_numbers import short
 from exporters import Decide, Decision, LayerInfo
 from runtimes import LayerShape, Target
 from runtimes.costs import LayerCost, Op
@@ -42,7 +43,10 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
 
     def decide(layer: LayerInfo) -> Decision:
         cost = costs[layer.name]
-        figures = f"{layer.sparsity:.0%} zeros: {cost.ours:.3g} {unit} sparse, {cost.dense:.3g} dense on {target.name}"
+        if cost.ours == _INFINITE:
+            return Decision(False, f"there is no sparse op for a layer of this kind ({layer.op})")
+        predicted = f"{short(cost.ours)} {unit} sparse, {short(cost.dense)} dense on {target.name}"
+        figures = f"{layer.sparsity:.0%} zeros: {predicted}"
         if pays:
             return Decision(layer.name in ours, figures, in_blocks=by_block[layer.name].ours <= by_row[layer.name].ours)
         gain = max(0.0, 1 - whole / all_dense)

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from device_bench.short_numbers import figure
+
 if TYPE_CHECKING:
     from device_bench.stats import Interval
 
@@ -76,8 +78,7 @@ class Verdict:
             figures = ""
             if model.ratio and model.base is not None and model.new is not None:
                 change, low, high = (bound - 1.0 for bound in (model.ratio.estimate, model.ratio.low, model.ratio.high))
-                figures = (
-                    f" {model.base:.4g} → {model.new:.4g} {model.time_unit}, {change:+.1%} ({low:+.1%} to {high:+.1%});"
-                )
+                base, new = (figure(value, model.time_unit) for value in (model.base, model.new))
+                figures = f" {base} → {new}, {change:+.1%} ({low:+.1%} to {high:+.1%});"
             told.append(f"{model.name}: {model.outcome};{figures} {model.reason}{model.sensitivity}")
         return (*told, *self.notes, f"{self.outcome} at an allowed regression of {self.max_regression:.1%}")

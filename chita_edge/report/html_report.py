@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from chita_edge.report.html_charts import distributions, trend
 from chita_edge.report.html_layers import LayerMilliseconds, layers_table
-from chita_edge.report.html_text import Table, mapping, megabytes, percent
+from chita_edge.report.html_text import Table, code, mapping, megabytes, moment, percent
+from device_bench.short_numbers import short
 
-_HISTORY = ("run", "device", "date", "model", "p50", "p90", "min", "samples", "speedup")
+_PAIR = ("dense", "sparse")
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,37 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
     versions = mapping(manifest.get("versions"))
     return environment.get_template("report.html.j2").render(
         title=f"{config.get('model', 'network')} for {config.get('target', 'devices')}",
-        subtitle=", ".join(f"{key} {value}" for key, value in sorted(config.items()) if key not in ("model", "target")),
+        subtitle=", ".join(_options(config)),
         figures=_figures(manifest, runs),
-        not_measured=[str(sentence) for sentence in manifest.get("not_measured") or ()],
+        not_measured=[code(str(sentence)) for sentence in manifest.get("not_measured") or ()],
         runs=[
             {
                 "device": run.device,
-                "date": run.date,
+                "date": moment(run.date),
                 "description": run.description,
                 "warnings": list(run.warnings),
                 "chart": Markup(distributions(run.samples, run.unit)),  # noqa: S704 (its words are escaped there)
             }
             for run in runs
         ],
-        history=Table(_HISTORY, [row for run in runs for row in _history(run)], words=("run", "device")),
-        trend=Markup(trend(_trend(runs))),  # noqa: S704 (its words are escaped there)
+        history=_history(runs),
+        trend=Markup(trend(_trend(runs), runs[0].unit if runs else "ms")),  # noqa: S704 (its words are escaped there)
+        trend_of=runs[0].device if runs else "",
         layers=layers_table(manifest.get("layers"), times),
         times=_about(times),
         versions=", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     )
+
+
+def _options(config: Mapping[str, Any]) -> list[str]:
+    """The configuration's options with their values, those of its tables among them; what is unset is left out."""
+    options: list[str] = []
+    for key, value in sorted(config.items()):
+        if isinstance(value, Mapping):
+            options += _options(value)
+        elif key not in ("model", "target") and value is not None:
+            options.append(f"{key.replace('_', ' ')} {value}")
+    return options
 
 
 def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dict[str, str]]:
@@ -82,20 +95,28 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
     shown = next((run for run in runs if run.unit == "ms"), runs[0] if runs else None)
     if shown and {"dense", "sparse"} <= set(shown.samples):
         dense, sparse = (float(np.median(shown.samples[name])) for name in ("dense", "sparse"))
-        what = "latency" if shown.unit == "ms" else shown.unit
-        figures.append(_figure(what, f"{sparse:.4g} {shown.unit}", f"dense {dense:.4g}, p50 on {shown.device}"))
+        timed = shown.unit == "ms"
+        place = f"{'p50 ' if timed else ''}on {_place(shown)}"
+        what, unit = ("latency", " ms") if timed else (shown.unit, "")
+        figures.append(_figure(what, f"{short(sparse)}{unit}", f"dense {short(dense)}{unit}, {place}"))
     if shown and shown.speedup:
         estimate, low, high = shown.speedup
         what = "speedup" if shown.unit == "ms" else f"{shown.unit}, dense over sparse"
-        figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {shown.device}"))
+        figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {_place(shown)}"))
     return figures
+
+
+def _place(run: ReportRun) -> str:
+    """Where a run was made; a machine that has no name but "local" by its processor as well."""
+    processor = run.description.split(",")[0]
+    return f"{run.device} ({processor})" if run.device == "local" and processor else run.device
 
 
 def _about(times: LayerMilliseconds | None) -> str:
     if times is None:
         return ""
     return (
-        f"Milliseconds of each layer, dense → sparse, are from a profiled session on {times.device}. Profiling slows "
+        f"Milliseconds are from a profiled session on {times.device}. Profiling slows "
         "every node down, so they say where the time goes and add up to more than the latency above."
     )
 
@@ -114,11 +135,19 @@ def _figure(name: str, value: str, note: str) -> dict[str, str]:
     return {"name": name, "value": value, "note": note}
 
 
-def _history(run: ReportRun) -> list[list[str]]:
+def _history(runs: Sequence[ReportRun]) -> Table:
+    """A row a run: the figures of its models in the models' order, which is named where it is another than usual."""
+    others = any(tuple(run.samples) != _PAIR for run in runs)
     rows = []
-    for name, samples in run.samples.items():
-        p50, p90 = np.quantile(np.asarray(samples, dtype=np.float64), (0.5, 0.9))
-        speedup = f"{run.speedup[0]:.2f}×" if run.speedup and run.unit == "ms" and name == "sparse" else ""
-        figures = [f"{value:.4g} {run.unit}" for value in (p50, p90, min(samples))]
-        rows.append([run.label, run.device, run.date[:10], name, *figures, str(len(samples)), speedup])
-    return rows
+    for run in runs:
+        samples = [np.asarray(taken, dtype=np.float64) for taken in run.samples.values()]
+        p50, p90 = (" → ".join(short(float(np.quantile(taken, q))) for taken in samples) for q in (0.5, 0.9))
+        least = " → ".join(short(float(taken.min())) for taken in samples)
+        counts = " → ".join(sorted({str(len(taken)) for taken in samples}))
+        speedup = f"{run.speedup[0]:.2f}×" if run.speedup and run.unit == "ms" else ""
+        models = (" → ".join(run.samples),) if others else ()
+        rows.append([run.label, run.device, run.date[:10], *models, p50, p90, least, run.unit, counts, speedup])
+    pair = "" if others else ", dense → sparse"
+    models = ("models",) if others else ()
+    headings = ("run", "device", "date", *models, f"p50{pair}", "p90", "min", "unit", "samples", "speedup")
+    return Table(headings, rows, words=("run", "device", "models"))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
+
+from markupsafe import Markup, escape
+
+from device_bench.short_numbers import short
 
 NOTHING = "–"
 
@@ -31,15 +36,27 @@ def percent(value: Any, digits: int) -> str:
 
 
 def count(value: Any) -> str:
-    """A number in at most four characters and k, M or G."""
-    if not _is_number(value):
-        return NOTHING
-    scaled, unit = float(value), ""
-    for unit in ("", " k", " M", " G"):
-        if abs(scaled) < 999.5 or unit == " G":
-            break
-        scaled /= 1000
-    return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.5 or not unit else f"{scaled:.3g}{unit}"
+    """A number in three digits and k, M or G."""
+    return short(value) if _is_number(value) else NOTHING
+
+
+def moment(date: str) -> str:
+    """An ISO 8601 date to the minute, in UTC; other text as it is."""
+    try:
+        then = datetime.fromisoformat(date)
+    except ValueError:
+        return date
+    if then.tzinfo is None:
+        return f"{then:%Y-%m-%d %H:%M}"
+    return f"{then.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def code(sentence: str) -> Markup:
+    """A sentence as HTML, with what stands between backticks set as code."""
+    parts = [escape(part) for part in sentence.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(sentence)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def megabytes(value: Any) -> str:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chita_edge.report.terminal import data_console
+from device_bench.short_numbers import figure
 from device_bench.verdict import ModelVerdict, Verdict
 
 
@@ -29,4 +30,5 @@ def _figures(model: ModelVerdict) -> tuple[str, str, str, str]:
         return "", "", "", ""
     change, low, high = (bound - 1.0 for bound in (model.ratio.estimate, model.ratio.low, model.ratio.high))
     interval = "exact" if model.ratio.level == 1.0 else f"{low:+.1%} to {high:+.1%}"
-    return f"{model.base:.4g} {model.time_unit}", f"{model.new:.4g} {model.time_unit}", f"{change:+.1%}", interval
+    base, new = (figure(value, model.time_unit) for value in (model.base, model.new))
+    return base, new, f"{change:+.1%}", interval

@@ -1,6 +1,7 @@
 """Whole networks are decided by what the cost model says they cost."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -89,3 +90,10 @@ def test_a_layer_is_written_in_its_blocks_where_they_are_not_dearer(monkeypatch:
         formats[share] = {layer.format for layer in exporters.to_sparse(model, decide_for(target, model)).layers}
         monkeypatch.undo()
     assert formats == {0.9: {"csr 4x1"}, 1.0: {"csr 4x1"}, 1.1: {"csr"}}
+
+
+def test_reasons_are_read_by_people() -> None:
+    dense = chain(0.9)
+    decide = decide_for(runtimes.get_target("arm64"), dense)
+    reasons = [decide(layer).reason for layer in exporters.describe(dense).layers]
+    assert all(re.fullmatch(r"90% zeros: [0-9.]+ [kM] instructions sparse, .* dense on arm64", one) for one in reasons)

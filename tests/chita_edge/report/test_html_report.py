@@ -10,7 +10,7 @@ import pytest
 from chita_edge.report.html_charts import distributions, trend
 from chita_edge.report.html_layers import LayerMilliseconds
 from chita_edge.report.html_report import ReportRun, render_report
-from chita_edge.report.html_text import count
+from chita_edge.report.html_text import code, count, moment
 
 MANIFEST = {
     "config": {"model": "mobilenet", "target": "arm64", "seed": 0},
@@ -93,7 +93,7 @@ def test_hostile_words_are_shown_not_run() -> None:
         "versions": {evil: evil},
     }
     page = Page(render_report(manifest, [run]))
-    harmless = "html meta link div p svg line rect text small td th tr span i"
+    harmless = "html meta link div p svg line rect text small code td th tr span i"
     assert {tag for tag, _, _ in page.attributes} <= set(harmless.split())
     assert page.words.count("<script>alert(1)</script>") > 8
 
@@ -122,9 +122,55 @@ def test_layers_have_a_column_for_time_where_it_was_profiled() -> None:
     assert "a profiled session on local" in page.words
 
 
-def test_counts_are_short() -> None:
-    told = {0: "0", 640: "640", 2176: "2.18 k", 99_999: "100 k", 1_179_648: "1.18 M", 5e12: "5000 G", None: "–"}
-    assert {value: count(value) for value in told} == told
+def test_a_bar_stands_only_where_a_share_does() -> None:
+    times = LayerMilliseconds("local", {"features.1.1.0": 0.25}, {"features.1.1.0": 0.125}, 1.5, 1.5)
+    text = render_report(MANIFEST, [replace(RUN, layer_ms=times)])
+    assert text.count('<span class="bar">') == 1
+    rest = text[text.index("all other nodes") :].partition("</tr>")[0]
+    assert "<span" not in rest
+    assert "1.500 → 1.500" in rest
+
+
+def test_counts_are_short_and_dates_are_read_by_people() -> None:
+    assert [count(value) for value in (1_179_648, None, "x", True)] == ["1.18 M", "–", "–", "–"]
+    assert moment("2026-11-30T05:39:05+00:00") == "2026-11-30 05:39 UTC"
+    assert moment("2026-11-30T05:39:05+02:00") == "2026-11-30 03:39 UTC"
+    assert moment("2026-11-30T05:39:05") == "2026-11-30 05:39"
+    assert moment("<yesterday>") == "<yesterday>"
+
+
+def test_what_stands_between_backticks_is_code() -> None:
+    assert code("run `chita-edge bench <B>` & see") == "run <code>chita-edge bench &lt;B&gt;</code> &amp; see"
+    assert code("a ` alone <b>") == "a ` alone &lt;b&gt;"
+    assert "`" not in render_report({**MANIFEST, "not_measured": ["x; run `y` there"]}, []).partition("<body>")[2]
+
+
+def test_counted_instructions_are_bars_and_read_by_people() -> None:
+    counted = replace(
+        RUN, samples={"dense": [48_123_456.0], "sparse": [20_412_999.0]}, unit="instructions", speedup=None
+    )
+    text = render_report(MANIFEST, [counted])
+    words = Page(text).words
+    assert "dense 48.1 M instructions" in words
+    assert "48.1 M → 20.4 M" in words
+    assert not re.search(r"e\+\d", words)
+    widths = [float(width) for width in re.findall(r'<rect x="0" y="\d+" width="([0-9.]+)"', text)]
+    assert widths[0] / widths[1] == pytest.approx(48_123_456 / 20_412_999, rel=1e-3)
+
+
+def test_the_history_has_a_row_a_run_and_names_models_that_are_not_the_usual_two() -> None:
+    words = Page(render_report(MANIFEST, [RUN, replace(RUN, label="second")])).words
+    assert words.count("2026-01-01") == 2 + 2  # in the headings above the charts, and in the rows
+    assert "p50, dense → sparse" in words
+    other = Page(render_report(MANIFEST, [RUN, replace(RUN, samples={"base": [1.0, 2.0], "new": [3.0]})])).words
+    assert "p50, dense → sparse" not in other
+    assert "base → new" in other
+
+
+def test_options_of_tables_are_told_and_unset_ones_are_not() -> None:
+    config = {"model": "m", "target": "t", "prune": {"seed": 3, "start": None}, "calibration_images": 9}
+    words = Page(render_report({"config": config}, [])).words
+    assert "calibration images 9, seed 3" in words
 
 
 def test_the_trend_is_drawn_from_two_runs_on() -> None:
@@ -138,7 +184,7 @@ def test_the_trend_is_drawn_from_two_runs_on() -> None:
 
 
 def test_distributions_of_any_samples_stay_in_the_picture() -> None:
-    for samples in ([1.0], [1.0, 1.0], [1.0, 1e9], list(RNG.lognormal(0, 3, 500))):
+    for samples in ([1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 1e9], list(RNG.lognormal(0, 3, 500))):
         drawn = distributions({"dense": samples, "sparse": [0.5]})
         for x in re.findall(r' x1?="([-0-9.]+)"', drawn):
             assert -0.1 <= float(x) <= 420.1
