@@ -9,24 +9,24 @@ input may be symbolic and counts as 1, also where a shape is computed from it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import SupportsInt, cast
 
 import onnx
 from onnx import TensorProto
 
 from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import DOMAIN, find_op
+from exporters.ops import DOMAIN
 from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.shape_values import VALUES, Numbers
 from exporters.untrusted.shapes import RULES
-from exporters.untrusted.tensors import tensor_bytes, to_array
+from exporters.untrusted.tensors import RUNNABLE, tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, constant_tensor, node_name
 
 _MAX_RANK = 8
 # Axes and shapes that rules look into; a weight is longer.
 _SMALL = 64
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
 
 def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> None:
@@ -42,68 +42,106 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
             raise MalformedModelError(f"two initializers are called {tensor.name!r}; export it again.")
         constants[tensor.name] = tensor
     shapes: dict[str, Shape] = {name: tuple(tensor.dims) for name, tensor in constants.items()}
-    # A CSR op may store its values in half precision, whatever the network computes in.
-    stored = {name for node in graph.node if node.domain == DOMAIN for name in _values_inputs(node)}
-    kinds = {tensor.data_type for name, tensor in constants.items() if name not in stored} & set(_FLOATS)
     dense = sum(tensor_bytes(tensor) for tensor in constants.values())
     total = dense
     _limit("its weights", dense, dense_limit)
+    inputs: set[str] = set()
     for value in graph.input:
-        if value.name in shapes:
-            raise MalformedModelError(f"{value.name!r} is an input twice, or a weight as well; export it again.")
+        if value.name in inputs:
+            raise MalformedModelError(f"{value.name!r} is an input twice; export it again.")
+        inputs.add(value.name)
+        if value.name in constants:  # files of IR version 3 list their weights, and some exporters' later ones do
+            kind, held = value.type.tensor_type, constants[value.name]
+            if [dim.dim_value for dim in kind.shape.dim] != list(held.dims) or kind.elem_type != held.data_type:
+                raise MalformedModelError(f"{value.name!r} is an input and a weight of another shape; export it again.")
+            continue
         shapes[value.name] = _input_shape(value)
-        kinds.add(value.type.tensor_type.elem_type)
         total += 8 * math.prod(shapes[value.name])
-    if len(kinds) > 1 or not kinds <= set(_FLOATS):
-        raise UnsupportedOpError("its inputs and weights are not all of one floating-point type.")
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
-    numbers = {name: found for name, tensor in constants.items() if (found := _numbers(tensor)) is not None}
+    known = _Known({}, {})
+    for name, tensor in constants.items():
+        known.keep(name, tensor)
     for node in graph.node:
         name = node_name(node)
         _check_node(node, name, shapes)
-        tensor = constant_tensor(node)
-        if tensor is not None:
-            shape, found = tuple(tensor.dims), _numbers(tensor)
-            if found is None:
-                raise UnsupportedOpError(f"node {name!r} is a Constant that is not one or a few int64 numbers.")
-        elif node.domain == DOMAIN:
+        between: list[Shape] = []
+        numbers = None
+        if node.domain == DOMAIN:
             weights = check_edge_weights(node, constants)
-            *between, shape = edge_output_shapes(node, weights, shapes)
-            found = None
+            *between, last = edge_output_shapes(node, weights, shapes)
+            made = [last]
             dense += sum(weight.densified for weight in weights)
-            total += sum(weight.densified for weight in weights) + sum(8 * math.prod(inner) for inner in between)
+            total += sum(weight.densified for weight in weights)
             _limit("its weights, densified,", dense, dense_limit)
+        elif node.op_type == "Constant":
+            tensor = _constant(node, name)
+            made = [tuple(tensor.dims)]
+            known.keep(node.output[0], tensor)
+            dense += tensor_bytes(tensor)
+            _limit("its weights", dense, dense_limit)
         else:
-            view = _view(node, name, shapes, numbers, opset)
-            shape = RULES[node.op_type](view)
-            found = VALUES[node.op_type](view) if node.op_type in VALUES else None
-        if node.output[0] in shapes:
-            raise MalformedModelError(f"two nodes make the value {node.output[0]!r}; export it again.")
-        shapes[node.output[0]] = shape
-        if found is not None and len(shape) <= 1 and len(found) <= _SMALL:
-            numbers[node.output[0]] = found
+            view = _view(node, name, shapes, known, opset)
+            found = RULES[node.op_type](view)
+            made = found if isinstance(found, list) else [found]
+            numbers = VALUES[node.op_type](view) if node.op_type in VALUES else None
+        if len(node.output) > len(made):
+            raise UnsupportedOpError(f"node {name!r} ({node.op_type}) has {len(node.output)} outputs, too many here.")
+        for output, shape in zip(node.output, made, strict=False):
+            if output and output in shapes:
+                raise MalformedModelError(f"two nodes make the value {output!r}; export it again.")
+            if output:
+                shapes[output] = shape
+        if numbers is not None and len(made[0]) <= 1 and len(numbers) <= _SMALL:
+            known.numbers[node.output[0]] = numbers
         # Eight bytes an element, whatever its type: a bound and no forecast.
-        total += 8 * math.prod(shape)
+        total += sum(8 * math.prod(shape) for shape in (*between, *made[: len(node.output)]))
         _limit(f"its values up to {node.output[0]!r}", total, total_limit)
     for value in graph.output:
         if value.name not in shapes:
             raise MalformedModelError(f"no node makes the output {value.name!r}; export it again.")
 
 
-def _values_inputs(node: onnx.NodeProto) -> list[str]:
-    """The inputs of a node of ours that hold the values of a CSR weight."""
-    op = find_op(node.op_type, node.overload)
-    keys = {f"values{part.suffix}" for part in op.parts} if op else set()
-    return [name for key, name in zip(op.inputs, node.input, strict=False) if key in keys] if op else []
+@dataclass(frozen=True)
+class _Known:
+    """The entries of small constants, and of what is worked out from them and from shapes."""
+
+    numbers: dict[str, Numbers]
+    floats: dict[str, tuple[float, ...]]
+
+    def keep(self, name: str, tensor: TensorProto) -> None:
+        """Take the entries of a tensor that is a number or a short vector."""
+        if len(tensor.dims) > 1 or math.prod(tensor.dims) > _SMALL:
+            return
+        if tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
+            self.numbers[name] = tuple(int(entry) for entry in to_array(tensor).ravel())
+        elif tensor.data_type == TensorProto.FLOAT:
+            self.floats[name] = tuple(float(entry) for entry in to_array(tensor).ravel())
+
+
+def _constant(node: onnx.NodeProto, name: str) -> TensorProto:
+    """What a Constant node hands out. Raises UnsupportedOpError for texts and sparse tensors."""
+    tensor = constant_tensor(node)
+    if tensor is None and len(node.attribute) == 1:
+        attribute = node.attribute[0]
+        kinds = {"value_int": TensorProto.INT64, "value_ints": TensorProto.INT64}
+        kinds |= {"value_float": TensorProto.FLOAT, "value_floats": TensorProto.FLOAT}
+        if attribute.name in kinds:
+            value = onnx.helper.get_attribute_value(attribute)
+            dims = [len(value)] if attribute.name.endswith("s") else []
+            entries = value if attribute.name.endswith("s") else [value]
+            return onnx.helper.make_tensor(name, kinds[attribute.name], dims, entries)
+    if tensor is None:
+        raise UnsupportedOpError(f"node {name!r} is a Constant that is not a tensor of numbers.")
+    return tensor
 
 
 def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> None:
     if node.domain not in (*STANDARD, DOMAIN):
         raise UnsupportedOpError(f"node {name!r} is of the operator set {node.domain!r}, which is not read here.")
-    if node.domain != DOMAIN and node.op_type not in RULES and constant_tensor(node) is None:
+    if node.domain != DOMAIN and node.op_type not in RULES and node.op_type != "Constant":
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here.")
-    if len(node.output) != 1 or not node.output[0]:
-        raise UnsupportedOpError(f"node {name!r} ({node.op_type}) does not have one output, as all that is read here.")
+    if not node.output or not node.output[0]:
+        raise UnsupportedOpError(f"node {name!r} ({node.op_type}) makes nothing, or leaves out its first output.")
     for value in node.input:
         if value and value not in shapes:
             raise MalformedModelError(f"node {name!r} reads {value!r} before any node makes it; export it again.")
@@ -114,8 +152,15 @@ def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> No
 
 def _input_shape(value: onnx.ValueInfoProto) -> Shape:
     tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape") or len(tensor.shape.dim) > _MAX_RANK:
-        raise UnsupportedOpError(f"input {value.name!r} has no fixed shape; export it with one.")
+    if (
+        not value.type.HasField("tensor_type")
+        or tensor.elem_type not in RUNNABLE
+        or not tensor.HasField("shape")
+        or len(tensor.shape.dim) > _MAX_RANK
+    ):
+        raise UnsupportedOpError(
+            f"input {value.name!r} has no fixed shape, or no type that is run here; export it with one."
+        )
     sizes = []
     for index, dim in enumerate(tensor.shape.dim):
         if dim.HasField("dim_value") and dim.dim_value > 0:
@@ -129,16 +174,14 @@ def _input_shape(value: onnx.ValueInfoProto) -> Shape:
     return tuple(sizes)
 
 
-def _view(
-    node: onnx.NodeProto, name: str, shapes: dict[str, Shape], numbers: dict[str, Numbers], opset: int
-) -> NodeView:
+def _view(node: onnx.NodeProto, name: str, shapes: dict[str, Shape], known: _Known, opset: int) -> NodeView:
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError as error:
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which operator set {opset} lacks.") from error
-    known = {key: int(cast("SupportsInt", attribute.type)) for key, attribute in schema.attributes.items()}
+    types = {key: int(cast("SupportsInt", attribute.type)) for key, attribute in schema.attributes.items()}
     for attribute in node.attribute:
-        if known.get(attribute.name) != attribute.type:
+        if types.get(attribute.name) != attribute.type:
             raise MalformedModelError(f"node {name!r} ({node.op_type}) has no such attribute {attribute.name!r}.")
     if not schema.min_input <= len(node.input) <= schema.max_input:
         raise MalformedModelError(f"node {name!r} ({node.op_type}) has {len(node.input)} inputs; export it again.")
@@ -146,16 +189,11 @@ def _view(
         name=name,
         op=node.op_type,
         shapes=tuple(shapes[value] if value else None for value in node.input),
-        constants={index: numbers[value] for index, value in enumerate(node.input) if value in numbers},
+        constants={index: known.numbers[value] for index, value in enumerate(node.input) if value in known.numbers},
         attributes={attribute.name: attribute for attribute in node.attribute},
+        floats={index: known.floats[value] for index, value in enumerate(node.input) if value in known.floats},
+        outputs=len(node.output),
     )
-
-
-def _numbers(tensor: TensorProto) -> Numbers | None:
-    """The entries of an int64 tensor that is a number or a short vector; None for all others."""
-    if tensor.data_type != TensorProto.INT64 or len(tensor.dims) > 1 or math.prod(tensor.dims) > _SMALL:
-        return None
-    return tuple(int(entry) for entry in to_array(tensor).ravel())
 
 
 def _limit(what: str, size: int, limit: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 
@@ -20,8 +20,8 @@ _AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 class NodeView:
     """A node as its rule sees it.
 
-    shapes: of its inputs, None for one that is left out. constants: small int64 inputs whose entries are known, of one
-    dimension or none, by position.
+    shapes: of its inputs, None for one that is left out. constants: small integer inputs whose entries are known, of
+    one dimension or none, by position. floats: those of floating-point numbers. outputs: how many it makes.
     """
 
     name: str
@@ -29,6 +29,8 @@ class NodeView:
     shapes: tuple[Shape | None, ...]
     constants: Mapping[int, Sequence[int]]
     attributes: Mapping[str, onnx.AttributeProto]
+    floats: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    outputs: int = 1
 
     def refuse(self, why: str) -> MalformedModelError:
         """The error that says why the node has no output shape."""
@@ -54,6 +56,12 @@ class NodeView:
             raise self.refuse(f"{key} must be {count} numbers of at least {least}")
         return values
 
+    def known(self, index: int, what: str) -> Sequence[int]:
+        """The entries of an input that must be a constant."""
+        if index not in self.constants:
+            raise self.refuse(f"its {what} are no constants")
+        return self.constants[index]
+
     def axis(self, value: int, rank: int) -> int:
         """An axis, counted from the front."""
         if not -rank <= value < rank:
@@ -62,19 +70,18 @@ class NodeView:
 
 
 def window(node: NodeView, source: Shape, kernel: Sequence[int]) -> Shape:
-    """Height and width of what a kernel leaves of (N, C, H, W): of convolutions and pools."""
-    strides = node.numbers("strides", 2, 1, 1)
-    dilations = node.numbers("dilations", 2, 1, 1)
-    pads = node.numbers("pads", 4, 0, 0)
-    auto = node.attributes["auto_pad"].s if "auto_pad" in node.attributes else b"NOTSET"
-    if auto not in _AUTO_PADS or (auto != b"NOTSET" and any(pads)):
-        raise node.refuse("auto_pad is unknown, or there are pads besides it")
-    if not all(1 <= side <= _MAX_GEOMETRY for side in kernel):
-        raise node.refuse("the kernel has no size")
+    """What a kernel leaves of the sides of (N, C, …): of convolutions and pools over one to three dimensions."""
+    count = len(kernel)
+    strides = node.numbers("strides", count, 1, 1)
+    dilations = node.numbers("dilations", count, 1, 1)
+    pads = node.numbers("pads", 2 * count, 0, 0)
+    auto = auto_pad(node, pads)
+    if len(source) != count + 2 or not all(1 <= side <= _MAX_GEOMETRY for side in kernel):
+        raise node.refuse("the kernel has no size, or another number of sides than the input")
     size = []
-    for axis in range(2):
+    for axis in range(count):
         reach = dilations[axis] * (kernel[axis] - 1) + 1
-        span = source[2 + axis] + pads[axis] + pads[axis + 2] - reach
+        span = source[2 + axis] + pads[axis] + pads[axis + count] - reach
         if auto in (b"SAME_UPPER", b"SAME_LOWER"):
             size.append(-(-source[2 + axis] // strides[axis]))
         elif span < 0:
@@ -84,3 +91,35 @@ def window(node: NodeView, source: Shape, kernel: Sequence[int]) -> Shape:
         else:
             size.append(span // strides[axis] + 1)
     return tuple(size)
+
+
+def auto_pad(node: NodeView, pads: Sequence[int]) -> bytes:
+    """The way in which the padding is worked out; NOTSET where ``pads`` says it."""
+    auto: bytes = node.attributes["auto_pad"].s if "auto_pad" in node.attributes else b"NOTSET"
+    if auto not in _AUTO_PADS or (auto != b"NOTSET" and any(pads)):
+        raise node.refuse("auto_pad is unknown, or there are pads besides it")
+    return auto
+
+
+def broadcast(node: NodeView, left: Shape, right: Shape) -> Shape:
+    """The shape that both are broadcast to."""
+    rank = max(len(left), len(right))
+    pairs = zip((1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right, strict=True)
+    out = []
+    for a, b in pairs:
+        if a != b and 1 not in (a, b):
+            raise node.refuse(f"{left} and {right} do not broadcast")
+        out.append(b if a == 1 else a)
+    return tuple(out)
+
+
+def axes(node: NodeView, rank: int, place: int = 1) -> list[int]:
+    """The axes that an attribute or the input at ``place`` lists, counted from the front, each once."""
+    shape = node.shapes[place] if len(node.shapes) > place else None
+    if shape is not None and (len(shape) > 1 or place not in node.constants):
+        raise node.refuse("its axes are no constants")
+    listed = node.attributes["axes"].ints if "axes" in node.attributes else node.constants.get(place, ())
+    found = [node.axis(axis, rank) for axis in listed]
+    if len(set(found)) != len(found):
+        raise node.refuse("an axis is there twice")
+    return found

@@ -41,6 +41,8 @@ _TO_RUN: dict[int, _Type] = {
     TensorProto.UINT32: _Type(32, "uint64_data", 4),
     TensorProto.UINT64: _Type(64, "uint64_data", 8),
 }
+RUNNABLE = frozenset(_TO_RUN)
+"""Element types that a runtime is given."""
 # Small elements share bytes, and an entry of int32_data is one such byte.
 _SMALL_FLOATS = ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT8E8M0")
 _BITS = {"BFLOAT16": 16, **dict.fromkeys(_SMALL_FLOATS, 8)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from torch import nn
 
 from chita_edge.models.mobilenet_v2 import MobileNetV2
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
-from exporters import Decision, relative_difference, to_onnx, to_sparse
+from exporters import Decision, load, relative_difference, save, to_onnx, to_sparse, verify
 
 CASES = {
     "resnet20_cifar": (
@@ -65,3 +66,39 @@ def test_network(
         assert relative_difference(got, want) <= 1e-4
         assert "ScatterElements" not in ops
     assert relative_difference(ReferenceEvaluator(sparse).run(None, {"input": x[:1]})[0], want[:1]) <= 1e-4
+
+
+class Every(nn.Module):
+    """Layers whose operators are none of the product's own networks', on an image and on a signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Sequential(
+            *(nn.Conv2d(3, 16, 3, padding=1, padding_mode="reflect"), nn.GroupNorm(2, 16), nn.ELU()),
+            *(nn.PixelShuffle(2), nn.ConvTranspose2d(4, 6, 2, 2), nn.InstanceNorm2d(6, affine=True)),
+            *(nn.Upsample(scale_factor=0.5), nn.PReLU(), nn.ZeroPad2d((1, 0, 2, 0)), nn.AdaptiveAvgPool2d((2, 3))),
+        )
+        self.signal = nn.Sequential(nn.Conv1d(4, 8, 3, groups=2), nn.BatchNorm1d(8), nn.GELU(), nn.MaxPool1d(2))
+        self.sequence = nn.LSTM(8, 5, batch_first=True)
+        self.head = nn.Sequential(nn.LayerNorm(5), nn.Softplus(), nn.Linear(5, 3), nn.LogSoftmax(-1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image = self.image(x)
+        left, right = image.chunk(2, dim=1)
+        signal = self.signal(torch.cat([left, right], 1).flatten(2)[:, 1:5].repeat(1, 1, 2))
+        return self.head(self.sequence(signal.transpose(1, 2))[0]).amax(1)
+
+
+def test_what_the_exporter_writes_can_be_read_and_verified(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Every().eval()
+    with torch.no_grad():
+        network.head[2].weight[:, ::2] = 0
+    x = torch.randn(2, 3, 6, 6)
+    dense = to_onnx(network, x)
+    sparse = to_sparse(dense, lambda info: Decision(sparse=True, reason="test")).model
+    for name, model in (("dense", dense), ("sparse", sparse)):
+        save(model, tmp_path / name)
+        assert load(tmp_path / name) == model
+        found = verify(tmp_path / name, x.numpy(), network(x).detach().numpy())
+        assert max(found.onnxruntime, found.reference) <= 1e-4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from exporters import (
     MalformedModelError,
     TooLargeError,
     UnsupportedOpError,
+    load,
+    save,
 )
 
 ROW, COLUMN = np.ones((1, 2**16), np.float32), np.ones((2**16, 1), np.float32)
@@ -42,10 +45,59 @@ def test_bombs_are_refused(refuse: Callable, graph_model: Callable, name: str) -
     assert "bytes of memory" in refuse(graph_model(nodes, initializers), TooLargeError)
 
 
-@pytest.mark.parametrize("op", ["ConstantOfShape", "Expand", "Tile", "Pad", "Range", "NonZero", "Resize", "Loop"])
-def test_operators_whose_output_may_have_any_size_are_refused(refuse: Callable, graph_model: Callable, op: str) -> None:
-    model = graph_model([helper.make_node(op, ["x", "s"], ["y"])], {"s": np.array([2**31])})
+SIZED: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "ConstantOfShape": (["s"], {"s": np.array([2**31, 4])}),
+    "Expand": (["x", "s"], {"s": np.array([2**31, 1])}),
+    "Tile": (["x", "s"], {"s": np.array([2**31, 1])}),
+    "Pad": (["x", "s"], {"s": np.array([2**30, 0, 2**30, 0])}),
+    "Range": (["b", "e", "d"], {"b": np.array(0), "e": np.array(2**40), "d": np.array(1)}),
+    "Resize": (["x", "", "", "s"], {"s": np.array([2**31, 4])}),
+    "Upsample": (["x", "s"], {"s": np.array([2.0**14, 2.0**14], np.float32)}),
+}
+
+
+@pytest.mark.parametrize("op", SIZED)
+def test_operators_whose_output_may_have_any_size_are_bounded(refuse: Callable, graph_model: Callable, op: str) -> None:
+    inputs, arrays = SIZED[op]
+    nodes = [helper.make_node(op, inputs, ["y"])]
+    model = graph_model(nodes, arrays)
+    if op == "Upsample":
+        model.opset_import[0].version = 9
+        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**10
+    assert "bytes of memory" in refuse(model, TooLargeError)
+
+
+@pytest.mark.parametrize("op", ["ConstantOfShape", "Expand", "Tile", "Pad", "Range", "Resize"])
+def test_sizes_that_are_not_known_before_a_run_are_refused(refuse: Callable, graph_model: Callable, op: str) -> None:
+    inputs, arrays = SIZED[op]
+    model = graph_model([helper.make_node(op, inputs, ["y"])], {})
+    for name, array in arrays.items():
+        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, array.shape))
+    assert "no constants" in refuse(model, MalformedModelError)
+
+
+@pytest.mark.parametrize("op", ["NonZero", "Loop", "Scan", "NonMaxSuppression", "Einsum"])
+def test_operators_without_a_rule_are_refused(refuse: Callable, graph_model: Callable, op: str) -> None:
+    model = graph_model([helper.make_node(op, ["x"], ["y"])], {})
     assert f"is a {op}, an operator that is not read here" in refuse(model, UnsupportedOpError)
+
+
+def test_weights_may_be_listed_among_the_inputs_as_they_are(
+    tiny: onnx.ModelProto, refuse: Callable, tmp_path: Path
+) -> None:
+    for tensor in tiny.graph.initializer:
+        tiny.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    save(tiny, tmp_path / "listed.onnx")
+    assert load(tmp_path / "listed.onnx") == tiny
+    tiny.graph.input[1].type.tensor_type.elem_type = TensorProto.DOUBLE
+    assert "a weight of another shape" in refuse(tiny, MalformedModelError)
+    del tiny.graph.input[1:]
+    tiny.graph.input.append(tiny.graph.input[0])
+    assert "an input twice" in refuse(tiny, MalformedModelError)
+
+
+def test_outputs_beyond_those_of_an_operator_are_refused(refuse: Callable, graph_model: Callable) -> None:
+    assert "2 outputs" in refuse(graph_model([helper.make_node("Relu", ["x"], ["y", "z"])], {}), UnsupportedOpError)
 
 
 def test_branches_are_refused(refuse: Callable, graph_model: Callable) -> None:

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from exporters import MalformedModelError, UnsupportedOpError, load
 
 node = helper.make_node
-INTS = {"one": np.array([1]), "rest": np.array([-1]), "axes": np.array([0])}
+INTS = {"one": np.array([1]), "two": np.array([2]), "rest": np.array([-1]), "axes": np.array([0])}
 CHAINS: dict[str, list[onnx.NodeProto]] = {
     "torch's exporter": [node("Shape", ["x"], ["b"], end=1), node("Concat", ["b", "rest"], ["s"], axis=0)],
     "the one before": [
@@ -32,6 +32,16 @@ CHAINS: dict[str, list[onnx.NodeProto]] = {
         node("Identity", ["e"], ["f"]),
         node("Concat", ["rest", "f"], ["g"], axis=0),
         node("Gather", ["g", "swap"], ["s"]),
+    ],
+    "calculated": [  # 1 · 4 / (4 − 2) − 1 = 1 and what is left
+        node("Shape", ["x"], ["all"]),
+        node("Slice", ["all", "axes", "one"], ["b"]),
+        node("Slice", ["all", "one", "two"], ["c"]),
+        node("Mul", ["b", "c"], ["bc"]),
+        node("Sub", ["c", "two"], ["d"]),
+        node("Div", ["bc", "d"], ["e"]),
+        node("Add", ["e", "rest"], ["f"]),
+        node("Concat", ["f", "rest"], ["s"], axis=0),
     ],
     "constants": [
         node("Constant", [], ["c"], value=onnx.numpy_helper.from_array(np.array([-1, 2]))),
@@ -57,15 +67,23 @@ def test_a_computed_shape_is_followed(graph_model: Callable, tmp_path: Path, nam
     np.testing.assert_array_equal(y, x.reshape(-1, width) @ ints["w"])
 
 
-@pytest.mark.parametrize("op", ["Relu", "Add"])
-def test_calculated_shapes_are_refused(refuse: Callable, graph_model: Callable, op: str) -> None:
+@pytest.mark.parametrize("op", ["Relu", "Mod", "Div"])
+def test_numbers_that_are_worked_out_in_other_ways_are_unknown(
+    refuse: Callable, graph_model: Callable, op: str
+) -> None:
     nodes = [
         node("Shape", ["x"], ["b"], end=1),
-        node(op, ["b", "one"][: 1 + (op == "Add")], ["c"]),
+        node(op, ["b", "axes"][: 1 + (op != "Relu")], ["c"]),  # a division by 0 among them
         node("Concat", ["c", "rest"], ["s"], axis=0),
         node("Reshape", ["x", "s"], ["y"]),
     ]
     assert "no constant" in refuse(graph_model(nodes, INTS), MalformedModelError)
+
+
+def test_numbers_beyond_all_sizes_are_unknown(refuse: Callable, graph_model: Callable) -> None:
+    nodes = [node("Mul", ["big" if not index else f"v{index}", "big"], [f"v{index + 1}"]) for index in range(60)]
+    model = graph_model([*nodes, node("Reshape", ["x", "v60"], ["y"])], {"big": np.array([2**30])})
+    assert "no constant" in refuse(model, MalformedModelError)
 
 
 def test_long_vectors_are_not_followed(refuse: Callable, graph_model: Callable) -> None:
@@ -74,7 +92,26 @@ def test_long_vectors_are_not_followed(refuse: Callable, graph_model: Callable) 
     refuse(graph_model([*nodes, node("Reshape", ["x", "s8"], ["y"])], INTS), MalformedModelError)
 
 
-def test_constants_that_are_no_numbers_of_shapes_are_refused(refuse: Callable, graph_model: Callable) -> None:
+def test_constants_are_weights_as_well(graph_model: Callable, refuse: Callable, tmp_path: Path) -> None:
     weight = onnx.numpy_helper.from_array(np.ones((1, 4), np.float32))
     model = graph_model([node("Constant", [], ["c"], value=weight), node("Add", ["x", "c"], ["y"])], {})
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4]))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    assert load(tmp_path / "model.onnx") == model
+    model.graph.node[0].CopyFrom(node("Constant", [], ["c"], value_strings=[b"a"]))
     assert "is a Constant" in refuse(model, UnsupportedOpError)
+
+
+@pytest.mark.parametrize(
+    "given", [{"value_int": -1}, {"value_ints": [-1]}, {"value": onnx.numpy_helper.from_array(np.array([-1]))}]
+)
+def test_constants_in_all_forms_are_known(graph_model: Callable, tmp_path: Path, given: dict[str, Any]) -> None:
+    nodes = [
+        node("Constant", [], ["c"], **given),
+        node("Reshape", ["c", "rest"], ["s"]),
+        node("Reshape", ["x", "s"], ["y"]),
+    ]
+    model = graph_model(nodes, INTS)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["all"]))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    assert load(tmp_path / "model.onnx") == model
