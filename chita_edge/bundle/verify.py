@@ -40,7 +40,10 @@ def verify_bundle(folder: str | Path) -> Manifest:
     linked (symbolically, or by a second name on the same disk), not a regular file, or listed under a path that leaves
     the bundle; :class:`~chita_edge.errors.UsageError` if there is no such folder.
     """
-    return _read_steadily(Path(folder), _verify)
+    try:
+        return _read_steadily(Path(folder), _verify)
+    except BundleTamperedError as error:
+        raise BundleTamperedError(f"{folder}: {error}") from error
 
 
 def first_unlisted(folder: Path) -> str | None:
@@ -75,9 +78,8 @@ def _open(folder: Path) -> int | None:
     try:
         return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        folder = folder.absolute()
-        if Siblings.of(folder).replaced.is_dir():
-            with suppress(OSError), only_writer(folder):
+        if Siblings.of(folder.absolute()).replaced.is_dir():
+            with suppress(OSError), only_writer(folder.absolute()):
                 pass
         elif not folder.is_dir():
             raise UsageError(f"{folder} is not a folder; name the folder that holds the bundle's {MANIFEST}.") from None

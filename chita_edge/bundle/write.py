@@ -19,7 +19,7 @@ from chita_edge.bundle.manifest import (
 )
 from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision, path_problem
 from chita_edge.bundle.staging import check_target, refusals_told, staged
-from chita_edge.bundle.verify import first_unlisted, verify_bundle
+from chita_edge.bundle.verify import verify_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ def change_measurements(folder: str | Path, change: Change) -> None:
     Raises what :func:`verify_bundle`, ``change`` and :func:`write_bundle` raise.
     """
     folder = Path(folder).absolute()
-    first_unlisted(folder)  # what is no bundle is told before a lock is made beside it
+    verify_bundle(folder)  # what is no bundle is told before a lock is made beside it
     with refusals_told(folder), only_writer(folder) as siblings:
         manifest = verify_bundle(folder)
         if not manifest.has_measurements:
