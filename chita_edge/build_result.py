@@ -103,7 +103,8 @@ class BuildResult:
 
     `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
     correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
-    `not_measured` says in sentences which claims nobody should read into the figures.
+    `pruning_threads` are torch's while pruning, on which the bytes depend; `not_measured` says in sentences
+    which claims nobody should read into the figures.
     """
 
     bundle: Path
@@ -118,6 +119,7 @@ class BuildResult:
     agreement: dict[str, float]
     latency: Latency
     not_measured: tuple[str, ...]
+    pruning_threads: int
 
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object."""

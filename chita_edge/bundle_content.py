@@ -18,6 +18,7 @@ def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]
     """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured."""
     return {
         "config": config.model_dump(),
+        "pruning_threads": result.pruning_threads,
         "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},
         "sparsity": result.sparsity,
         "accuracy": asdict(result.accuracy),

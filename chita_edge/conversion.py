@@ -19,6 +19,7 @@ from chita_edge.prune_run import Run, known_augmentation
 from chita_edge.pruning import Constraint, Problem, Solution, get_allocation, get_pattern
 from chita_edge.pruning.conversion import convert as convert_weights
 from chita_edge.stopwatch import Stopwatch
+from chita_edge.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,18 @@ def convert(
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
+    with torch_threads(config.threads):
+        return _convert(model, pruned, calibration, config, prunable, progress)
+
+
+def _convert(
+    model: nn.Module,
+    pruned: nn.Module,
+    calibration: LabelledImages,
+    config: PruneConfig,
+    prunable: Sequence[str] | None,
+    progress: Progress,
+) -> PruneResult:
     if config.structure in CHANNEL_STRUCTURES:
         return prune_channels(pruned, calibration, config, prunable=prunable, progress=progress)
     pattern = get_pattern(config.structure)

@@ -20,6 +20,8 @@ from chita_edge.tuning import Recipe, distill, divergence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chita_edge.resume import Fingerprint
+
 
 def prune_and_distill(
     prune_once: Callable[[nn.Module, PruneConfig], PruneResult],
@@ -27,6 +29,7 @@ def prune_and_distill(
     images: torch.Tensor,
     config: PruneConfig,
     state_dir: Path | None = None,
+    known_by: Fingerprint | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Alternate pruning and masked fine-tuning `config.gradual_steps` times; the teacher is always `model`.
@@ -41,6 +44,7 @@ def prune_and_distill(
         images: to learn on.
         config: how.
         state_dir: folder for checkpoints; the same call goes on from the last one there.
+        known_by: all that the result depends on but the memory budget; with `state_dir`.
         progress: called with the stages of `prune_once` and with "distill".
 
     Raises:
@@ -65,6 +69,9 @@ def prune_and_distill(
             result.masks,
             _recipe(config, step),
             checkpoint=None if state_dir is None else state_dir / f"distill-{step}.safetensors",
+            known_by=None
+            if known_by is None
+            else known_by.extended({"step": step, "memory": config.memory_budget_bytes}),
             progress=progress,
         )
         network = result.model

@@ -26,6 +26,7 @@ from chita_edge.prune_channels import CHANNEL_STRUCTURES
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
 from chita_edge.shrinking import shrink
+from chita_edge.torch_threads import torch_threads
 
 _SPARSE, _DENSE, _APART = "model.onnx", "model.dense.onnx", "model.apart.onnx"
 _BENCH = "bench/local.json"
@@ -72,7 +73,7 @@ def build(
     # Whole filters and channels are removed for real; zeros of other structures stay in place.
     network = shrink(pruned.model, test.images[:1]) if config.structure in CHANNEL_STRUCTURES else pruned.model
 
-    with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(choice.threads):
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
         dense, sparse, apart = (Path(scratch, name) for name in (_DENSE, _SPARSE, _APART))
         progress("export", 0, 2)
@@ -114,6 +115,7 @@ def build(
             agreement=agreement,
             latency=summarise(measurement),
             not_measured=not_measured(target),
+            pruning_threads=pruned.figures.threads,
         )
         content = manifest_content(config, result)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}

@@ -118,6 +118,7 @@ def prune_channels(
             LayerFigures(name, tuple(shape), int(masks[name].sum()), 1 - float(masks[name].float().mean()))
             for name, shape in zip(names, shapes, strict=True)
         ),
+        threads=config.threads,
     )
     return PruneResult(pruned, masks, figures)
 

@@ -47,6 +47,8 @@ class PruneConfig(BaseModel):
         distill_temperature: by which both networks' logits are divided in its loss.
         gradual_steps: times that pruning and distillation alternate, at sparsities along `schedule`; the epochs, and
             the seconds, are shared among them.
+        threads: of torch while pruning, whatever the machine has: with as many, the same seed gives the same bytes on
+            the same processor.
         seed: of everything random.
 
     """
@@ -81,4 +83,5 @@ class PruneConfig(BaseModel):
     distill_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     gradual_steps: Annotated[int, Field(ge=1, le=1000)] = 1
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

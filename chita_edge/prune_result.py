@@ -70,6 +70,7 @@ class PruneFigures:
         samples: calibration images used.
         seconds: time of each stage by name, by the wall's clock unless another one was given.
         layers: in the order of the network.
+        threads: of torch while pruning.
         distilled_epochs: epochs of the fine-tuning whose result was kept.
         distillation: each fine-tuning, with the reason why its result was kept or not.
 
@@ -83,6 +84,7 @@ class PruneFigures:
     samples: int
     seconds: dict[str, float]
     layers: tuple[LayerFigures, ...]
+    threads: int
     distilled_epochs: int = 0
     distillation: tuple[DistillationStep, ...] = ()
 
@@ -125,4 +127,5 @@ def figures_of(
         samples=samples,
         seconds=seconds,
         layers=layers,
+        threads=config.threads,
     )

@@ -23,6 +23,7 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import curvature_kind, get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
+from chita_edge.torch_threads import torch_threads
 
 _BATCH = 100
 
@@ -96,9 +97,28 @@ def prune_to_file(
         UsageError: `out` exists, a name is unknown, or the method needs labels that the data do not hold.
         ChitaEdgeError: a file cannot be read or written, or `prune` fails.
     """
+    check_free(out, force)
+    with torch_threads(config.threads):
+        return _prune_to_file(
+            model, out, config, weights, start, data, calibration_images, force, state_dir, ranks, progress
+        )
+
+
+def _prune_to_file(
+    model: str,
+    out: Path,
+    config: PruneConfig,
+    weights: Path | None,
+    start: Path | None,
+    data: Path | None,
+    calibration_images: int | None,
+    force: bool,
+    state_dir: Path | None,
+    ranks: Ranks | None,
+    progress: Progress,
+) -> PrunedFile | None:
     entry = get_model(model)
     method = get_method(config.method)
-    check_free(out, force)
     inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
     if inputs.labels is None and method.solver != "magnitude" and curvature_kind(config) == "loss":
         raise UsageError(

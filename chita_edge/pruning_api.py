@@ -23,8 +23,9 @@ from chita_edge.prune_run import Run, known_augmentation, share
 from chita_edge.prune_stage import stage_gradients, stage_images
 from chita_edge.pruning import Constraint, PruningError, get_allocation, get_pattern, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
-from chita_edge.resume import StateFolder, fingerprint
+from chita_edge.resume import Fingerprint, StateFolder, fingerprint
 from chita_edge.stopwatch import Stopwatch
+from chita_edge.torch_threads import torch_threads
 from chita_edge.tuning import familiar_augmentation
 
 if TYPE_CHECKING:
@@ -81,20 +82,23 @@ def prune(
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
     if state_dir is not None and ranks is not None:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
-    if config.distill_epochs:
+    with torch_threads(config.threads), leading(ranks):
+        known_by = None if state_dir is None else _identity(model, calibration, prunable, config, ranks)
+        if not config.distill_epochs:
+            return _prune(model, calibration, config, prunable, gradients, state_dir, known_by, ranks, progress, clock)
         step = count(1)
 
         def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
-            known = gradients if model_now is model else None
-            place = None if state_dir is None else state_dir / f"prune-{next(step)}"
-            return _prune(model_now, calibration, options, prunable, known, place, ranks, progress, clock)
+            number, known, place, run = next(step), gradients if model_now is model else None, state_dir, known_by
+            if place is not None and run is not None:
+                place = place / f"prune-{number}"
+                # The first step does not depend on what is learnt after it.
+                run = run.extended(_options(options if number == 1 else config) | {"step": number})
+            return _prune(model_now, calibration, options, prunable, known, place, run, ranks, progress, clock)
 
-        with leading(ranks):
-            result = prune_and_distill(prune_once, model, calibration.images, config, state_dir, progress)
-            masks = result.masks if ranks is None else share(ranks, result.model, result.masks)
-        return replace(result, masks=masks)
-    with leading(ranks):
-        return _prune(model, calibration, config, prunable, gradients, state_dir, ranks, progress, clock)
+        result = prune_and_distill(prune_once, model, calibration.images, config, state_dir, known_by, progress)
+        masks = result.masks if ranks is None else share(ranks, result.model, result.masks)
+    return replace(result, masks=masks)
 
 
 def _prune(
@@ -104,6 +108,7 @@ def _prune(
     prunable: Sequence[str] | None,
     gradients: GradientMatrix | None,
     state_dir: Path | None,
+    known_by: Fingerprint | None,
     ranks: Ranks | None,
     progress: Progress,
     clock: Callable[[], float],
@@ -126,7 +131,7 @@ def _prune(
     parameters = dict(pruned.named_parameters())
     shapes = tuple(parameters[name].shape for name in names)
 
-    with _opened(state_dir, dense, calibration, names, config, ranks) as state:
+    with _opened(state_dir, known_by) as state:
         stopwatch = Stopwatch(clock, {"gradients": 0.0, "solve": 0.0})
         augmentation = known_augmentation(dense, calibration, config, ranks)
         run = Run(pruned, dense, calibration, names, config, solver, augmentation, stopwatch, state, ranks, progress)
@@ -151,29 +156,39 @@ def calibration_gradients(
     """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
     model = copy_network(model).eval()
     rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
-    augmentation = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
-    return stage_gradients(model, calibration, names, config, stage, rows, augmentation=augmentation, progress=progress)
+    with torch_threads(config.threads):
+        known = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
+        return stage_gradients(model, calibration, names, config, stage, rows, augmentation=known, progress=progress)
+
+
+def _identity(
+    model: nn.Module,
+    calibration: LabelledImages,
+    prunable: Sequence[str] | None,
+    config: PruneConfig,
+    ranks: Ranks | None,
+) -> Fingerprint:
+    """What the result of a run depends on, known before any of it is done.
+
+    The memory budget is left to the parts that depend on it: it says how many images refit the layers.
+    """
+    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
+    inputs = {**calibration.tensors(), "names of the weights": names}
+    place = (0, 1) if ranks is None else (ranks.rank, ranks.size)
+    return fingerprint(model, inputs).extended({"rank": place, **_options(config)})
+
+
+def _options(config: PruneConfig) -> dict[str, object]:
+    """The options that a result depends on, as parts of a fingerprint."""
+    values = config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
+    return {f"option {name}": value for name, value in values.items()}
 
 
 @contextmanager
-def _opened(
-    path: Path | None,
-    model: nn.Module,
-    calibration: LabelledImages,
-    names: Sequence[str],
-    config: PruneConfig,
-    ranks: Ranks | None,
-) -> Iterator[StateFolder | None]:
+def _opened(path: Path | None, known_by: Fingerprint | None) -> Iterator[StateFolder | None]:
     """The state folder, if one is wanted."""
-    if path is None:
+    if path is None or known_by is None:
         yield None
         return
-    place = [] if ranks is None else [ranks.rank, ranks.size]
-    options = config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
-    known_by = fingerprint(
-        model,
-        calibration.tensors(),
-        {"config": options, "names": list(names), "rank": place},
-    )
     with StateFolder(path, known_by) as state:
         yield state

@@ -13,7 +13,7 @@ from chita_edge.network.batch_norms import following_batch_norms
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.layerwise import LayerwiseForward, call_order, largest_input
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.journal import FORGETFUL, Journal
+from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def reconstruct(
     norms = following_batch_norms(pruned, names, images[:1])
     if memory_bytes is not None:
         images = images[: _fitting(memory_bytes, largest_input(dense, names, images[:1]), batch_size, ranks)]
-    share = None
+    # Another memory budget is another refit.
+    journal, share = Prefixed(journal, f"{len(images)}-images/"), None
     if ranks is not None:
         mine = ranks.share(len(images), batch_size)
         share, images = ImageShare(ranks, len(images), mine.start), images[mine]

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_FORMAT = 1
-_MANIFEST_BYTES = 10_000
+    from chita_edge.resume.fingerprint import Fingerprint
+
+_FORMAT = 2
+_MANIFEST_BYTES = 100_000
 
 
 class StateFolder:
@@ -34,8 +36,9 @@ class StateFolder:
         ScratchSpaceError: the folder cannot be made or written.
     """
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        self.path, self.fingerprint = path, fingerprint
+    def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
+        self.path, self._known_by = path, fingerprint
+        self.fingerprint = fingerprint.digest
 
     def __enter__(self) -> Self:
         parts = self.path / "parts"
@@ -53,7 +56,8 @@ class StateFolder:
                 self._check(manifest)
             else:
                 partial = manifest.with_suffix(".part")
-                partial.write_text(json.dumps({"format": _FORMAT, "fingerprint": self.fingerprint}) + "\n")
+                content = {"format": _FORMAT, "fingerprint": self.fingerprint, "parts": dict(self._known_by.parts)}
+                partial.write_text(json.dumps(content) + "\n")
                 partial.rename(manifest)
             parts.mkdir(exist_ok=True)
         except BlockingIOError as error:
@@ -95,10 +99,17 @@ class StateFolder:
                 content = json.loads(file.read(_MANIFEST_BYTES))
         except ValueError:
             content = None
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
             raise StateError(f"{manifest} is not the description of a state folder. Name another folder.")
-        if content.get("fingerprint") != self.fingerprint:
+        if content["format"] != _FORMAT:
             raise StateError(
-                f"The state folder {self.path} belongs to another network, other images or another configuration. Name "
-                "another folder, or remove this one to start anew."
+                f"The state folder {self.path} was written by another version of chita-edge (format "
+                f"{content['format']}, not {_FORMAT}). Name another folder, or remove this one to start anew."
+            )
+        if content.get("fingerprint") != self.fingerprint:
+            parts = content.get("parts")
+            differ = self._known_by.differences(parts if isinstance(parts, dict) else {})
+            raise StateError(
+                f"The state folder {self.path} belongs to another run. What differs: {', '.join(differ)}. Name another "
+                "folder, or remove this one to start anew."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
+from chita_edge.resume.fingerprint import Fingerprint, fingerprint
 from chita_edge.tuning.checkpoint import Checkpoint
 from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
@@ -42,6 +42,7 @@ def distill(
     recipe: Recipe,
     *,
     checkpoint: Path | None = None,
+    known_by: Fingerprint | None = None,
     progress: Progress = silent,
 ) -> Distilled:
     """Train a copy of the pruned `student` to predict what the dense `teacher` predicts; needs no labels.
@@ -58,6 +59,7 @@ def distill(
         recipe: how.
         checkpoint: file that holds the state after the last finished epoch. If it is there the training goes on from
             it, and ends, without a time limit, in bit-identical weights.
+        known_by: what the networks, images and masks are known by; found from them when None.
         progress: called with stage "distill".
 
     Raises:
@@ -65,7 +67,7 @@ def distill(
         DivergedError: the loss is not finite any more.
     """
     run = _Run(student, teacher, images, masks, recipe)
-    file = None if checkpoint is None else Checkpoint(checkpoint, run.fingerprint())
+    file = None if checkpoint is None else Checkpoint(checkpoint, run.fingerprint(known_by))
     if file is not None and (found := file.read()) is not None:
         run.restore(*found)
     run.report(progress)
@@ -171,15 +173,12 @@ class _Run:
                 self.parameters[name].mul_(mask)
         return float(loss.detach())
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, inputs: Fingerprint | None) -> str:
         """SHA-256 of all that the result depends on."""
-        digest = hashlib.sha256(repr((sorted(asdict(self.recipe).items()), self.bfloat16, torch.__version__)).encode())
-        parts = (self.given.state_dict(), self.teacher.state_dict(), self.masks, {"images": self.images})
-        for tensors in parts:
-            for name, tensor in tensors.items():
-                digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-                digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        if inputs is None:
+            teacher = fingerprint(self.teacher, {}).digest
+            inputs = fingerprint(self.given, {"teacher": teacher, "masks": self.masks, "images": self.images})
+        return inputs.extended({"recipe": asdict(self.recipe), "bfloat16": self.bfloat16}).digest
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         """All that the next epoch depends on."""

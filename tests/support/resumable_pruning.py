@@ -43,10 +43,10 @@ def network() -> nn.Module:
 NAMES = ("0.weight", "3.weight", "7.weight")
 
 
-def calibration() -> LabelledImages:
-    """24 images of noise."""
+def calibration(count: int = SAMPLES) -> LabelledImages:
+    """Images of noise, 24 unless told otherwise."""
     rng = torch.Generator().manual_seed(1)
-    return LabelledImages(torch.randn(SAMPLES, 3, 8, 8, generator=rng), torch.randint(0, 5, (SAMPLES,), generator=rng))
+    return LabelledImages(torch.randn(count, 3, 8, 8, generator=rng), torch.randint(0, 5, (count,), generator=rng))
 
 
 class Deadly:
@@ -73,6 +73,7 @@ def run(
     die_at: str | None = None,
     group: tuple[Path, int, int] | None = None,
     spoilt_rank: int | None = None,
+    images: int = SAMPLES,
     **options: Any,
 ) -> None:
     """Prune; weights and masks go to ``out`` as safetensors, or the sentence of what failed to ``out`` as text.
@@ -83,11 +84,12 @@ def run(
         die_at: ``"solve:3"`` kills the process at the third call of that stage's progress.
         group: file to meet at, rank, number of ranks.
         spoilt_rank: this rank sees an image of NaN.
+        images: calibration images.
         options: of `PruneConfig`.
     """
-    torch.set_num_threads(1)
-    config = PruneConfig(**{"sparsity": 0.6, "gradient_samples": None, "gradient_batch": 3, **options})
-    ranks, data = None, calibration()
+    defaults = {"sparsity": 0.6, "gradient_samples": None, "gradient_batch": 3, "threads": 1}
+    config = PruneConfig(**{**defaults, **options})
+    ranks, data = None, calibration(images)
     if group is not None:
         meet, rank, size = group
         dist.init_process_group(

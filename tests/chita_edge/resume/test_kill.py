@@ -110,10 +110,14 @@ def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "state"
 
 
-@pytest.mark.parametrize("options", [{"sparsity": 0.7}, {"gradient_batch": 4}, {"seed": 1}, {"method": "chita_bso"}])
+@pytest.mark.parametrize(
+    "options", [{"sparsity": 0.7}, {"gradient_batch": 4}, {"seed": 1}, {"method": "chita_bso"}, {"threads": 2}]
+)
 def test_another_configuration_is_refused(options: dict[str, object], half_done: Path, tmp_path: Path) -> None:
     run(tmp_path / "out", half_done, **options)
-    assert "belongs to another network, other images or another configuration" in (tmp_path / "out").read_text()
+    sentence = (tmp_path / "out").read_text()
+    assert "belongs to another run" in sentence
+    assert f"option {next(iter(options))}" in sentence
 
 
 def test_folders_that_do_not_matter_may_change(
@@ -122,6 +126,20 @@ def test_folders_that_do_not_matter_may_change(
     shutil.copytree(half_done, tmp_path / "state")
     run(tmp_path / "out", tmp_path / "state", scratch_dir=tmp_path, memory_budget_bytes=1 << 21)
     assert (tmp_path / "out").read_bytes() == uninterrupted()
+
+
+def test_another_memory_budget_refits_other_images_and_keeps_the_rest(tmp_path: Path) -> None:
+    # 8 MB hold the activations of all 300 images, 1 MB those of a few batches.
+    images = {"images": 300, "gradient_samples": 24, "method": "reconstruct"}
+    large, small = ({**images, "memory_budget_bytes": size} for size in (1 << 26, 1 << 20))
+    for name, options in (("large", large), ("small", small)):
+        run(tmp_path / name, tmp_path / f"state-{name}", **options)
+    assert (tmp_path / "large").read_bytes() != (tmp_path / "small").read_bytes()
+    solved = {path: path.stat().st_mtime_ns for path in (tmp_path / "state-large").rglob("stage*")}
+    assert solved
+    run(tmp_path / "resumed", tmp_path / "state-large", **small)
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "small").read_bytes()
+    assert all(path.stat().st_mtime_ns == when for path, when in solved.items())
 
 
 def test_inputs_are_the_same_every_time() -> None:
