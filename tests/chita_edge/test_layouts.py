@@ -41,3 +41,12 @@ def test_a_layer_that_loses_a_little_follows_its_neighbours() -> None:
 
 def test_links_to_others_are_passed_over() -> None:
     assert cheapest({"a": (1.0, 2.0)}, [("a", "pool", 9.0), ("image", "a", 9.0)]) == (frozenset({"a"}), 1.0)
+
+
+def test_costs_of_any_size_are_told_apart() -> None:
+    for unit in (1e-9, 1.0, 1e9):
+        costs = {f"{number}": (unit * (1 + 1e-5 * (-1) ** number), unit) for number in range(300)}
+        ours, _ = cheapest(costs, [])
+        assert ours == {name for name in costs if int(name) % 2}
+    assert cheapest({}, []) == (frozenset(), 0)
+    assert cheapest({"a": (0.0, 0.0)}, [])[1] == 0.0
