@@ -1,10 +1,19 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny_network
 from command_line import Done, Run, run_command
+from quick_export import parse_functions_once
 
 from chita_edge.models import MODELS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _functions_parsed_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        parse_functions_once(patch)
+        yield
 
 
 @pytest.fixture

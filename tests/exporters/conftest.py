@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from quick_export import parse_functions_once
 from torch import nn
 
 from exporters import Decision, Limits, LoadError, csr, load, nm, to_sparse
@@ -31,6 +32,13 @@ Array = npt.NDArray[Any]
 INF = float("inf")
 SAME = {"strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1]}
 POINT = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _functions_parsed_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        parse_functions_once(patch)
+        yield
 
 
 @pytest.fixture
