@@ -1,4 +1,4 @@
-"""What the manifest says beside its list of files; it follows from inputs and seed alone, so it holds no latency."""
+"""Deterministic part of manifest.json: config, versions, layers, accuracy. Contains no timings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about a bundle: what its manifest says and what was measured, now and before."""
+"""``report.html`` of a bundle: the figures of its manifest and of all its runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_TIME = {
 
 
 def report_run(label: str, results: Results, layers: Collection[str] = (), aliases: Aliases | None = None) -> ReportRun:
-    """One measurement as the report shows it; `layers` and `aliases` are for `chita_edge.layer_times`."""
+    """One run as the report shows it; `layers` and `aliases` are for `chita_edge.layer_times`."""
     measurement, context = Measurement(results), results.context
     measured = results.kind == "measured"
     scale = {benchmark.name: NANOSECONDS.get(benchmark.time_unit, 1e6) / 1e6 for benchmark in results.benchmarks}

@@ -1,4 +1,4 @@
-"""Which layer is a profiled node: from what ONNX Runtime calls its nodes to what the manifest calls its layers."""
+"""Time of each layer of the manifest, from the times of nodes in ONNX Runtime's profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundle that ships: written as a whole, and verified byte by byte."""
+"""Bundles: folders that ship to an app, written as a whole and verified byte by byte."""
 
 from chita_edge.bundle.errors import BundleExistsError, BundleWriteError
 from chita_edge.bundle.manifest import FileEntry, Manifest

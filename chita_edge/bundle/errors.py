@@ -1,4 +1,4 @@
-"""What can go wrong with a bundle besides tampering: each is a sentence and an exit code."""
+"""Errors of writing a bundle: each is a sentence and an exit code."""
 
 from __future__ import annotations
 

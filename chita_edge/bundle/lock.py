@@ -1,4 +1,4 @@
-"""One writer of a bundle at a time; each removes what killed writers before it left beside the bundle."""
+"""Lock of a bundle's writers; its holder removes what killed writers left beside the bundle."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Siblings:
 
     @classmethod
     def of(cls, folder: Path) -> Siblings:
-        """Those of the bundle `folder`; two bundles in one place never share them."""
+        """The names for the bundle `folder`; two bundles in one place never share one."""
         name = folder.name
         if len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
             digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()

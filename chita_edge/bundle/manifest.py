@@ -1,4 +1,4 @@
-"""The bundle's two lists of files, and why they are two.
+"""Format of a bundle's two lists of files: ``manifest.json`` and ``bench/index.json``.
 
 ``manifest.json`` describes the product: resolved configuration, versions, per-layer decisions, accuracy, and size and
 sha256 of every file that follows from the inputs and the seed. It holds no time, no latency and no host name, so two

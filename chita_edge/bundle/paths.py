@@ -1,4 +1,4 @@
-"""Which names may stand in a bundle, so that no name can leave it or mean two files."""
+"""Rules for paths in a bundle: none leads out of it, and no two are one file on any disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fill a folder beside its final place and put it there in one step, or leave everything as it was."""
+"""Folder that is filled beside its final place, and put there in one step or not at all."""
 
 from __future__ import annotations
 

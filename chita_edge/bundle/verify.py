@@ -1,4 +1,4 @@
-"""Hold a bundle on disk against its lists: every file there, no other, each byte as listed. Nothing is followed."""
+"""Check of a bundle against its lists: every listed file, no other, each byte as listed. No link is followed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a bundle: files, their list, and the list of what was measured."""
+"""Write a bundle: its files, their list, and the list of the measured files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chita-edge inspect`: what is in an ONNX file?"""
+"""`chita-edge inspect`: list the layers of an ONNX file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chita-edge report`: write the page about a bundle anew."""
+"""`chita-edge report`: add runs to a bundle and write its page."""
 
 from __future__ import annotations
 

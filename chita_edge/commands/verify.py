@@ -1,4 +1,4 @@
-"""`chita-edge verify`: is a bundle as it was built?"""
+"""`chita-edge verify`: check that no file of a bundle was changed, added or removed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a person sees: tables and progress bars."""
+"""Tables, progress bars and the HTML page for people."""

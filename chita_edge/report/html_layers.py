@@ -1,4 +1,4 @@
-"""The page's table of layers: sparsity, time and decision."""
+"""Table of layers in the page: sparsity, time and decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``report.html``: one self-contained page, readable on a phone, that loads nothing and runs nothing."""
+"""HTML of a bundle's page: one file, readable on a phone, that loads nothing and runs nothing."""
 
 from __future__ import annotations
 

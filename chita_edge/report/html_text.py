@@ -1,4 +1,4 @@
-"""Numbers as the page writes them; what is no number, or missing, is a dash."""
+"""Numbers, dates and code as the page writes them; a missing or invalid number is a dash."""
 
 from __future__ import annotations
 
