@@ -13,7 +13,7 @@ def test_says_what_became_of_every_distillation(capsys: pytest.CaptureFixture[st
     steps = DistillationStep.of(0.4, 1, 0.5, 0.25), DistillationStep.of(0.8, 2, 0.5, 0.75)
     figures = PruneFigures(
         "chita_bso", "1x4", 0.8, 1.5, (2.0, 1.5), 6, {"solve": 1.0},
-        (LayerFigures("fc.weight", (10, 20), 40, 0.8),), 1, steps,
+        (LayerFigures("fc.weight", (10, 20), 40, 0.8),), threads=1, distilled_epochs=1, distillation=steps,
     )  # fmt: skip
     print_prune(PrunedFile("resnet20_cifar", Path("out.pt"), 6, figures, None))
     told = capsys.readouterr().out
