@@ -10,14 +10,17 @@ import onnx
 import exporters
 from chita_edge.layouts import cheapest
 from device_bench.short_numbers import short
-from exporters import Decide, Decision, LayerInfo
+from exporters import Decide, Decision, LayerInfo, NetworkInfo, NetworkRule
 from runtimes import LayerShape, Target
 from runtimes.costs import LayerCost, Op
 
 # Predictions err by a few per cent: with less than that to gain, the dense network is the safe choice.
 LEAST_GAIN = 0.05
 _OURS = ("CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv")
-_INFINITE = float("inf")
+_FOLLOW = ("DepthwiseConv", "DenseConv")
+"""Ops that take the layout of their neighbours."""
+UNKNOWN = LayerCost(0.0, float("inf"))
+"""The cost of a layer that stays in the runtime's layout, whatever that costs there."""
 
 
 def stay_dense(layer: LayerInfo) -> Decision:
@@ -26,11 +29,22 @@ def stay_dense(layer: LayerInfo) -> Decision:
 
 
 def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
-    """The rule that makes a network's layers sparse where the cost model of the target finds the whole cheapest so.
+    """The rule of :func:`cheapest_on` for one network.
 
     dense: the network that is going to be exported. Raises what :func:`exporters.describe` raises.
     """
-    network = exporters.describe(dense)
+    return cheapest_on(target).decide(exporters.describe(dense))
+
+
+def cheapest_on(target: Target) -> NetworkRule:
+    """The rule that makes a network's layers sparse where the cost model of the target finds the whole cheapest so.
+
+    A layer unlike all that were measured on the target stays dense, and its reason says so.
+    """
+    return NetworkRule(lambda network: _decide(target, network))
+
+
+def _decide(target: Target, network: NetworkInfo) -> Decide:
     by_row = {layer.name: layer_cost(target, layer) for layer in network.layers}
     by_block = {layer.name: layer_cost(target, layer, in_blocks=True) for layer in network.layers}
     costs = {name: min(cost, by_block[name], key=lambda one: one.ours) for name, cost in by_row.items()}
@@ -43,8 +57,11 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
 
     def decide(layer: LayerInfo) -> Decision:
         cost = costs[layer.name]
-        if cost.ours == _INFINITE:
+        if layer.op not in _OURS:
             return Decision(False, f"there is no sparse op for a layer of this kind ({layer.op})")
+        if cost == UNKNOWN:
+            known = f"no layer like it was measured on {target.name}, so it is not known whether zeros make it faster"
+            return Decision(False, f"{layer.sparsity:.0%} zeros: {known}")
         predicted = f"{short(cost.ours)} {unit} sparse, {short(cost.dense)} dense on {target.name}"
         figures = f"{layer.sparsity:.0%} zeros: {predicted}"
         if pays:
@@ -56,12 +73,13 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
 
 
 def layer_cost(target: Target, layer: LayerInfo, in_blocks: bool = False) -> LayerCost:
-    """What the cost model says about one layer; infinite for what no op of ours can do.
+    """The cost of one layer; :data:`UNKNOWN` for what no op of ours can do, and where the table tells nothing of it.
 
-    in_blocks: ours in the layer's blocks, if it has any, instead of row by row.
+    A depthwise convolution or stem unlike those that were measured costs nothing in either layout, so that it decides
+    nothing. in_blocks: ours in the layer's blocks, if it has any, instead of row by row.
     """
     if layer.op not in _OURS:
-        return LayerCost(0.0, _INFINITE)
+        return UNKNOWN
     shape = LayerShape(
         op=cast("Op", layer.op),
         out_channels=layer.out_channels,
@@ -70,7 +88,7 @@ def layer_cost(target: Target, layer: LayerInfo, in_blocks: bool = False) -> Lay
         stride=layer.stride,
         out_pixels=layer.out_pixels,
     )
-    density = 1.0 if layer.op in ("DepthwiseConv", "DenseConv") else 1 - layer.sparsity
+    density = 1.0 if layer.op in _FOLLOW else 1 - layer.sparsity
     if in_blocks and layer.block_rows > 1:
         shape, density = replace(shape, block_rows=layer.block_rows), layer.block_density
-    return target.table.cost(shape, density)
+    return target.table.cost(shape, density) or (LayerCost(0.0, 0.0) if layer.op in _FOLLOW else UNKNOWN)

@@ -15,7 +15,7 @@ from chita_edge.bundle_content import manifest_content, not_measured
 from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
 from chita_edge.errors import UsageError
-from chita_edge.export_decision import decide_for, stay_dense
+from chita_edge.export_decision import cheapest_on, stay_dense
 from chita_edge.inputs import load_inputs
 from chita_edge.judging import accuracy
 from chita_edge.latency import summarise
@@ -81,11 +81,11 @@ def build(
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
         graph = exporters.to_onnx(network, test.images[:1])
-        how = decide_for(target, graph), config.values, target.cache, config.arithmetic
-        exported = exporters.to_sparse(graph, *how)
+        how = cheapest_on(target), config.values, target.cache, config.arithmetic
+        exported = exporters.to_sparse(graph, *how, apart=True)
         exporters.save(exported.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
-        exporters.save(exporters.to_sparse(graph, *how, sequences=False).model, apart)
+        exporters.save(exported.apart or exported.model, apart)
         progress("export", 2, 2)
 
         # 5. Check: four ways to run the file have to agree with torch.

@@ -20,7 +20,7 @@ from exporters.from_torch import to_onnx
 from exporters.inspect import FileReport, LayerRow, inspect
 from exporters.layers import Decide, Decision, LayerInfo, LayerReport, SparseModel
 from exporters.load import load
-from exporters.network import Link, NetworkInfo, describe
+from exporters.network import Link, NetworkInfo, NetworkRule, describe
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sparse import to_sparse
@@ -42,6 +42,7 @@ __all__ = [
     "LoadError",
     "MalformedModelError",
     "NetworkInfo",
+    "NetworkRule",
     "NonFiniteWeightsError",
     "NotOnnxError",
     "SaveError",

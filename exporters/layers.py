@@ -72,7 +72,11 @@ class LayerReport:
 
 @dataclass(frozen=True, eq=False)
 class SparseModel:
-    """The exported model and what became of each of its layers, in the order of the graph."""
+    """The exported model and what became of each of its layers, in the order of the graph.
+
+    apart: where it was asked for, the same network with each small layer a node of its own.
+    """
 
     model: onnx.ModelProto
     layers: tuple[LayerReport, ...]
+    apart: onnx.ModelProto | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx
 
-from exporters.layers import LayerInfo
+from exporters.layers import Decide, LayerInfo
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,16 +38,30 @@ class NetworkInfo:
     links: tuple[Link, ...]
 
 
+@dataclass(frozen=True)
+class NetworkRule:
+    """A rule that looks at the whole network before it decides on each of its layers."""
+
+    decide: Callable[[NetworkInfo], Decide]
+
+
 def describe(dense: onnx.ModelProto) -> NetworkInfo:
-    """What :func:`exporters.to_sparse` is going to decide on.
+    """The layers that :func:`exporters.to_sparse` is going to decide on.
 
     dense: from :func:`exporters.to_onnx`, left as it was.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     from exporters.from_onnx import to_graph
-    from exporters.passes._find import find_layers, share_adds
+    from exporters.passes._find import find_layers
 
-    layers = share_adds(find_layers(to_graph(dense).graph), lambda layer: layer.is_candidate)
+    return network_of(find_layers(to_graph(dense).graph))
+
+
+def network_of(layers: list[Layer]) -> NetworkInfo:
+    """What these layers of a graph are, and which reads what another makes."""
+    from exporters.passes._find import share_adds
+
+    layers = share_adds(layers, lambda layer: layer.is_candidate)
     owners: dict[ir.Value, Layer] = {layer.last.outputs[0]: layer for layer in layers}
     links = []
     for layer in layers:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import onnx
 
 from exporters.layers import Decide, SparseModel, Values
+from exporters.network import NetworkRule
 from exporters.ops import DOMAIN, OPSET, find_op
 from exporters.serialize import to_proto
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 
 def to_sparse(
     dense: onnx.ModelProto,
-    decide: Decide,
+    decide: Decide | NetworkRule,
     values: Values = "float32",
     cache: int | None = None,
     arithmetic: Values = "float32",
     *,
-    sequences: bool = True,
+    apart: bool = False,
 ) -> SparseModel:
     """The network with the layers that ``decide`` picks as CSR.
 
     dense: of :func:`exporters.to_onnx` or any other exporter, left as it was; :mod:`exporters.from_onnx` says what is
-    made of others' forms. values: how the non-zeros are stored; a layer keeps float32 where float16 would change a
-    channel's weights by more than rounding does, and its report says so. arithmetic: with "float16", kernels may
-    multiply and add in float16 in convolutions that are stored as CSR with float16 values; elsewhere it is float32.
-    cache: bytes of cache that a core of the target has; where activations exceed half of it, runs of layers become one
-    node (:mod:`exporters.passes.chain`), and, with ``sequences``, so do neighbouring small layers
-    (:mod:`exporters.passes.sequence`); None: each layer stays a node. Every Conv, Gemm and MatMul with a constant
-    weight is reported. When nothing is picked the model equals ``dense``.
+    made of others' forms. It is parsed once. decide: is asked for each layer, or is shown the whole network first.
+    values: how the non-zeros are stored; a layer keeps float32 where float16 would change a channel's weights by more
+    than rounding does, and its report says so. arithmetic: with "float16", kernels may multiply and add in float16 in
+    convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache: bytes of cache that a core
+    of the target has; where activations exceed half of it, runs of layers become one node
+    (:mod:`exporters.passes.chain`), and so do neighbouring small layers (:mod:`exporters.passes.sequence`); None: each
+    layer stays a node. apart: also give the model in which each small layer stays a node, which a profile can time.
+    Every Conv, Gemm and MatMul with a constant weight is reported. When nothing is picked the model equals ``dense``.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32 and for
     operator sets that ONNX cannot convert.
     """
-    from exporters.from_onnx import opset_of, to_graph
+    from exporters.from_onnx import to_graph
     from exporters.passes.chain import Chain
     from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sequence import Sequence
@@ -41,15 +48,23 @@ def to_sparse(
     sparsify = Sparsify(decide, values, arithmetic)
     changed = sparsify(model).modified
     if not changed:
-        return SparseModel(onnx.ModelProto.FromString(dense.SerializeToString()), sparsify.reports)
+        copy = onnx.ModelProto.FromString(dense.SerializeToString())
+        return SparseModel(copy, sparsify.reports, copy if apart else None)
     KeepPools()(model)
     if cache is not None:
         Chain(cache)(model)
-        if sequences:
-            Sequence()(model)
+    single = _with_bodies(model) if apart else None
+    joined = cache is not None and Sequence()(model).modified
+    return SparseModel(single if single is not None and not joined else _with_bodies(model), sparsify.reports, single)
+
+
+def _with_bodies(model: ir.Model) -> onnx.ModelProto:
+    """The model with the function bodies of the ops of ours that are in it."""
+    from exporters.from_onnx import opset_of
+
     proto = to_proto(model)
     used = {(node.op_type, node.overload) for node in proto.graph.node if node.domain == DOMAIN}
     used -= {(function.name, function.overload) for function in proto.functions}  # of a file that is sparse already
     opset = opset_of(proto) or OPSET
     proto.functions.extend(op.body(opset) for name in sorted(used) if (op := find_op(*name)) is not None)
-    return SparseModel(proto, sparsify.reports)
+    return proto

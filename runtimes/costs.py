@@ -1,7 +1,9 @@
-"""What a layer costs on a target, dense in ONNX Runtime and in an op of ours: read off a table of measured layers.
+"""Cost of a layer on a target, dense in ONNX Runtime and in an op of ours: read off a table of measured layers.
 
-A layer that is not in the table costs, for each multiply-add, what the layers nearest to it cost. Near is meant in the
-logarithms of channels, window, pixels and stride.
+A layer that is not in the table costs, for each multiply-add, what the nearest layers cost that tell something about
+it; near is meant in the logarithms of channels, window, pixels and stride. Where no measured layer does, it has no
+cost: a small layer's time is mostly what any node takes, and a linear layer's depends on the cache that its weights
+fit into, so that neither can be multiplied up or down.
 """
 
 from __future__ import annotations
@@ -19,6 +21,16 @@ import numpy as np
 Op = Literal["CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv"]
 _TABLES = Path(__file__).parent / "break_even"
 _NEIGHBOURS = 3
+_CHANNELS, _WINDOW = 4, 4
+"""How many times more or fewer channels, or weights of a window, a layer may have than one that was measured."""
+_MORE_CHANNELS = 16
+"""How many times more channels than one that was measured and is hardly overhead."""
+_LEAST_WORK = {"CsrGemm": 1 / 2}
+_LEAST_WORK_OF_OTHERS = 1 / 8
+"""The share of a measured layer's multiply-adds that a layer must have. The weights of a linear layer are read once, at
+the pace of the cache that holds them, so that a much smaller one is another case."""
+_OVERHEAD, _MOST_WORK = 1 / 4, 2
+"""A measured layer of which more than that share is overhead tells nothing about one of so many times its work."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +92,18 @@ class CostTable:
     """Cost of bringing one float from one layout to the other."""
     points: tuple[CostPoint, ...]
 
-    def cost(self, layer: LayerShape, density: float) -> LayerCost:
-        """What the layer costs when that share of its weights is not zero."""
+    def cost(self, layer: LayerShape, density: float) -> LayerCost | None:
+        """What the layer costs when that share of its weights is not zero; None where nothing like it was measured."""
         alike = [point for point in self.points if _family(point.layer.op) == _family(layer.op)]
-        near = sorted((_distance(point.layer, layer), index) for index, point in enumerate(alike))[:_NEIGHBOURS]
+        overhead = _overhead(alike)
+        telling = [point for point in alike if _tells(point, layer, overhead > _OVERHEAD * point.dense)]
+        near = sorted((_distance(point.layer, layer), index) for index, point in enumerate(telling))[:_NEIGHBOURS]
+        if not near:
+            return None
         if near[0][0] == 0:
             near = near[:1]
         weights = [1 / (distance + 0.1) ** 2 for distance, _ in near]
-        points = [alike[index] for _, index in near]
+        points = [telling[index] for _, index in near]
         work = [layer.macs / point.layer.macs for point in points]
         return LayerCost(
             _mean(weights, [share * point.dense for share, point in zip(work, points, strict=True)]),
@@ -98,12 +114,12 @@ class CostTable:
         )
 
     def break_even(self, layer: LayerShape) -> float:
-        """The smallest sparsity, in steps of 0.1 %, from which our op is the cheaper one; 1.0 if it never is."""
+        """The smallest sparsity, in steps of 0.1 %, from which our op is known to be cheaper; 1.0 if it never is."""
         low, high = 0, 1000
         while low < high:
             middle = (low + high) // 2
             cost = self.cost(layer, 1 - middle / 1000)
-            if cost.ours <= cost.dense:
+            if cost is not None and cost.ours <= cost.dense:
                 high = middle
             else:
                 low = middle + 1
@@ -133,6 +149,30 @@ def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
 
 def _family(op: Op) -> str:
     return "CsrConv" if op == "CsrConvAdd" else op  # the addition costs both kinds the same
+
+
+def _tells(point: CostPoint, layer: LayerShape, mostly_overhead: bool) -> bool:
+    """Whether the layer is near enough to a measured one for its cost to be worked out from that one's."""
+    measured, work = point.layer, layer.macs / point.layer.macs
+    if layer.op == "CsrGemm" and layer.out_pixels != measured.out_pixels:
+        return False  # weights are read once for all rows: their number is no factor
+    if work < _LEAST_WORK.get(layer.op, _LEAST_WORK_OF_OTHERS) or (mostly_overhead and work > _MOST_WORK):
+        return False
+    most = _CHANNELS if mostly_overhead else _MORE_CHANNELS
+    channels = (layer.out_channels / measured.out_channels, layer.in_channels / measured.in_channels)
+    window = math.prod(layer.kernel) / math.prod(measured.kernel)
+    return all(1 / _CHANNELS <= share <= most for share in channels) and 1 / _WINDOW <= window <= _WINDOW
+
+
+def _overhead(points: Sequence[CostPoint]) -> float:
+    """What a dense layer of no work would cost: h of the h + r·w that fits work w and cost c best, in shares of c."""
+    if len(points) < 3:
+        return 0.0
+    costs = np.array([point.dense for point in points])
+    shares = np.stack([1 / costs, [point.layer.macs / point.dense for point in points]], axis=1)
+    scale = shares.max(axis=0)
+    found = np.linalg.lstsq(shares / scale, np.ones(len(points)))[0] / scale
+    return max(0.0, float(found[0]))
 
 
 def _distance(a: LayerShape, b: LayerShape) -> float:

@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from exporters.layers import Decide, Decision, LayerReport, Values
+from exporters.network import NetworkRule, network_of
 from exporters.nm import Nm
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
@@ -33,14 +34,17 @@ _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays s
 class Sparsify(ir.passes.InPlacePass):
     """Conv, Gemm → CsrConv, BlockCsrConv, CsrGemm where ``decide`` says so."""
 
-    def __init__(self, decide: Decide, values: Values = "float32", arithmetic: Values = "float32") -> None:
+    def __init__(
+        self, decide: Decide | NetworkRule, values: Values = "float32", arithmetic: Values = "float32"
+    ) -> None:
         self._decide, self._values, self._arithmetic = decide, values, arithmetic
         self.reports: tuple[LayerReport, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""
         layers = find_layers(model.graph)
-        decisions = {layer.name: self._decision(layer) for layer in layers}
+        decide = self._decide.decide(network_of(layers)) if isinstance(self._decide, NetworkRule) else self._decide
+        decisions = {layer.name: _decision(layer, decide) for layer in layers}
         layers = share_adds(layers, lambda layer: decisions[layer.name].sparse)
         ops = _choose_ops(layers, decisions, self._values)
         reports = []
@@ -62,10 +66,11 @@ class Sparsify(ir.passes.InPlacePass):
             RemoveUnusedNodesPass()(model)
         return ir.passes.PassResult(model, bool(ops))
 
-    def _decision(self, layer: Layer) -> Decision:
-        if layer.is_candidate:
-            return self._decide(layer.info())
-        return Decision(sparse=False, reason=layer.why_dense)
+
+def _decision(layer: Layer, decide: Decide) -> Decision:
+    if layer.is_candidate:
+        return decide(layer.info())
+    return Decision(sparse=False, reason=layer.why_dense)
 
 
 def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], values: Values) -> dict[str, str]:

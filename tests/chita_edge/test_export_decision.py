@@ -11,7 +11,7 @@ from onnx import parser
 
 import exporters
 import runtimes
-from chita_edge.export_decision import LEAST_GAIN, decide_for, layer_cost
+from chita_edge.export_decision import LEAST_GAIN, cheapest_on, decide_for, layer_cost
 from exporters import LayerInfo
 
 CHAIN = """
@@ -97,3 +97,36 @@ def test_reasons_are_read_by_people() -> None:
     decide = decide_for(runtimes.get_target("arm64"), dense)
     reasons = [decide(layer).reason for layer in exporters.describe(dense).layers]
     assert all(re.fullmatch(r"90% zeros: [0-9.]+ [kM] instructions sparse, .* dense on arm64", one) for one in reasons)
+
+
+def test_layers_unlike_all_that_were_measured_stay_dense_and_say_so() -> None:
+    rng = np.random.default_rng(0)
+    weights = {"w0": rng.standard_normal((128, 1536)), "w1": rng.standard_normal((128, 128))}
+    text = """
+    <ir_version: 10, opset_import: ["" : 18]>
+    head (float[n, 1536] x) => (float[n, 128] y) { h = Gemm <transB = 1> (x, w0, b)  y = Gemm <transB = 1> (h, w1, b) }
+    """
+    model = parser.parse_model(text)
+    for name, weight in weights.items():
+        kept = np.where(rng.random(weight.shape) < 0.2, weight, 0).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(kept, name))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(128, np.float32), "b"))
+    exported = exporters.to_sparse(model, cheapest_on(runtimes.get_target("x86_64")))
+    assert exported.model == model
+    assert [row.format for row in exported.layers] == ["dense", "dense"]
+    assert all("no layer like it was measured on x86_64" in row.reason for row in exported.layers)
+
+
+def test_the_whole_network_is_shown_to_the_rule_once() -> None:
+    model, seen = chain(0.9), list[exporters.NetworkInfo]()
+    rule = cheapest_on(runtimes.get_target("x86_64"))
+
+    def watched(network: exporters.NetworkInfo) -> exporters.Decide:
+        seen.append(network)
+        return rule.decide(network)
+
+    exported = exporters.to_sparse(model, exporters.NetworkRule(watched), apart=True)
+    assert seen == [exporters.describe(model)]
+    other = exporters.to_sparse(model, decide_for(runtimes.get_target("x86_64"), model))
+    assert exporters.to_bytes(exported.model) == exporters.to_bytes(other.model)
+    assert exported.layers == other.layers

@@ -122,7 +122,7 @@ def test_two_sequences_of_different_stages_are_two_functions() -> None:
 def test_without_a_cache_and_on_request_layers_stay_nodes() -> None:
     dense = network(RESIDUAL)
     plain = to_bytes(to_sparse(dense, always).model)
-    assert to_bytes(to_sparse(dense, always, cache=CACHE, sequences=False).model) == plain
+    assert to_bytes(to_sparse(dense, always, cache=CACHE, apart=True).apart) == plain
 
 
 def test_a_layer_of_much_work_stays_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
