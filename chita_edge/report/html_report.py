@@ -16,6 +16,7 @@ from chita_edge.report.html_text import Table, code, mapping, megabytes, moment,
 from device_bench.short_numbers import short
 
 _PAIR = ("dense", "sparse")
+_MOST_CHARTS = 12
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
     config = mapping(manifest.get("config"))
     times = next((run.layer_ms for run in runs if run.layer_ms), None)
     versions = mapping(manifest.get("versions"))
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
         title=f"{config.get('model', 'network')} for {config.get('target', 'devices')}",
         subtitle=", ".join(_options(config)),
         figures=_figures(manifest, runs),
@@ -62,8 +65,9 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
                 "warnings": list(run.warnings),
                 "chart": Markup(distributions(run.samples, run.unit)),  # noqa: S704 (its words are escaped there)
             }
-            for run in runs
+            for run in runs[:_MOST_CHARTS]
         ],
+        uncharted=max(0, len(runs) - _MOST_CHARTS),
         history=_history(runs),
         trend=Markup(trend(_trend(runs), runs[0].unit if runs else "ms")),  # noqa: S704 (its words are escaped there)
         trend_of=runs[0].device if runs else "",

@@ -167,6 +167,16 @@ def test_the_history_has_a_row_a_run_and_names_models_that_are_not_the_usual_two
     assert "base → new" in other
 
 
+def test_a_hundred_runs_have_their_figures_and_the_newest_their_charts() -> None:
+    text = render_report(MANIFEST, [replace(RUN, label=f"run {number}") for number in range(100)])
+    assert 'aria-label="latency distributions' in text
+    assert text.count("latency distributions") == 12
+    words = Page(text).words
+    assert "Of 88 older runs only the figures are shown" in words
+    assert all(f"run {number}" in words for number in range(100))
+    assert "older run" not in Page(render_report(MANIFEST, [RUN] * 12)).words
+
+
 def test_options_of_tables_are_told_and_unset_ones_are_not() -> None:
     config = {"model": "m", "target": "t", "prune": {"seed": 3, "start": None}, "calibration_images": 9}
     words = Page(render_report({"config": config}, [])).words
