@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import tempfile
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,8 @@ from exporters.serialize import to_bytes
 def save(model: onnx.ModelProto, path: str | Path) -> None:
     """Write ``model`` to ``path``, replacing a file there only once the new one is complete and on disk.
 
-    Whatever ends the call early, an interrupt among it, leaves neither a part of the file nor a temporary one.
+    Whatever ends the call early, an interrupt among it, leaves neither a part of the file nor a temporary one; a
+    process that is killed can leave ``.NAME.partial``, which the next call for the same file takes up.
     Raises SaveError when the model exceeds protobuf's 2 GB or the file system refuses.
     """
     target = Path(path)
@@ -34,20 +35,42 @@ def save(model: onnx.ModelProto, path: str | Path) -> None:
 
 
 def _write(target: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    target = target.absolute()
+    descriptor, partial = _partial(target)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            file.truncate()
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 is for secrets, and a model is none
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
+            os.fsync(descriptor)
+            partial.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)  # while it is locked: afterwards it may be another writer's
+            raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the new name is on disk as well
     finally:
         os.close(folder)
+
+
+def _partial(target: Path) -> tuple[int, Path]:
+    """Open and lock the hidden file beside ``target`` that becomes it.
+
+    It always has the same name, so what a killed process left is written over by the next one. Writers of one target
+    take turns; the system drops the lock of a process that ends.
+    """
+    partial = target.with_name(f".{target.name[:40]}.partial")
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), partial.lstat()):
+                return descriptor, partial
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the writer before has given this file its name, or removed it
