@@ -10,6 +10,7 @@ import torch
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.objective import find_objective
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
@@ -58,7 +59,8 @@ def convert(
             asked for; or the two networks differ in shape.
     """
     config = config or PruneConfig()
-    model, pruned, calibration = float32_network(model), float32_network(pruned), calibration.float32()
+    calibration = calibration.float32()
+    model, pruned = (copy_network(float32_network(network)).eval() for network in (model, pruned))
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
@@ -88,9 +90,19 @@ def _convert(
     shapes = tuple(weights[name].shape for name in names)
     constraint = Constraint(pattern, shapes, get_allocation(config.allocation)(shapes, config.sparsity, facts))
     stopwatch = Stopwatch()
-    augmentation = known_augmentation(dense, calibration, config, None)
+    objective = find_objective(dense, calibration.images, calibration.labels)
+    augmentation = known_augmentation(dense, calibration, config, None, objective)
     run = Run(
-        converted, dense, calibration, names, config, _Converter(start), augmentation, stopwatch, progress=progress
+        converted,
+        dense,
+        calibration,
+        names,
+        config,
+        _Converter(start),
+        augmentation,
+        objective,
+        stopwatch,
+        progress=progress,
     )
     solution, masks = run.stage(0, constraint)
     masks = run.finish(constraint, masks)

@@ -20,6 +20,7 @@ from chita_edge.tuning import Recipe, distill, divergence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chita_edge.network.objective import Objective
     from chita_edge.resume import Fingerprint
 
 
@@ -30,6 +31,8 @@ def prune_and_distill(
     config: PruneConfig,
     state_dir: Path | None = None,
     known_by: Fingerprint | None = None,
+    *,
+    objective: Objective | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Alternate pruning and masked fine-tuning `config.gradual_steps` times; the teacher is always `model`.
@@ -45,6 +48,7 @@ def prune_and_distill(
         config: how.
         state_dir: folder for checkpoints; the same call goes on from the last one there.
         known_by: all that the result depends on but the memory budget; with `state_dir`.
+        objective: of the dense network; found from its outputs when None.
         progress: called with the stages of `prune_once` and with "distill".
 
     Raises:
@@ -68,6 +72,7 @@ def prune_and_distill(
             images,
             result.masks,
             _recipe(config, step),
+            objective=objective,
             checkpoint=None if state_dir is None else state_dir / f"distill-{step}.safetensors",
             known_by=None
             if known_by is None
@@ -77,7 +82,7 @@ def prune_and_distill(
         network = result.model
         # A learning rate that is too large for a network shows here, and then nothing is better than that.
         if tuned.epochs:
-            distances = (divergence(candidate, model, images) for candidate in (network, tuned.model))
+            distances = (divergence(candidate, model, images, objective) for candidate in (network, tuned.model))
             judged.append(DistillationStep.of(result.figures.sparsity, tuned.epochs, *distances))
             network = tuned.model if judged[-1].kept else network
         for stage, spent in (*result.figures.seconds.items(), ("distill", time.perf_counter() - started)):

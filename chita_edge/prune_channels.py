@@ -11,6 +11,7 @@ from torch import nn
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import copy_network
+from chita_edge.network.objective import Objective, find_objective
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method, stage_count
@@ -48,6 +49,7 @@ def prune_channels(
     config: PruneConfig,
     *,
     prunable: Sequence[str] | None = None,
+    objective: Objective | None = None,
     progress: Progress = silent,
 ) -> PruneResult:
     """Set whole channels of a copy of a network to zero in every layer that shares them; `shrink` then removes them.
@@ -64,6 +66,7 @@ def prune_channels(
     sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
     names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
     dense, pruned = (copy_network(model).eval() for _ in range(2))
+    objective = objective or find_objective(dense, calibration.images, calibration.labels)
     groups = channel_groups(pruned, calibration.images[:1])
     if not groups or not names:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
@@ -74,7 +77,7 @@ def prune_channels(
     clock = _Clock(seconds)
 
     for stage, sparsity in enumerate(sparsities):
-        layers = _layers(pruned, calibration, groups, side, config, stage, progress)
+        layers = _layers(pruned, calibration, groups, side, config, stage, objective, progress)
         clock.spent("gradients")
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
         choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, facts, progress)
@@ -103,7 +106,9 @@ def prune_channels(
         clock.spent("reconstruct")
     views, images = config.recalibration_views, calibration.images
     if views:
-        pruned = recalibrated_if_closer(pruned, dense, images, views=views, seed=config.seed, progress=progress)
+        pruned = recalibrated_if_closer(
+            pruned, dense, images, views=views, objective=objective, seed=config.seed, progress=progress
+        )
     clock.spent("batch norm")
 
     figures = PruneFigures(
@@ -130,6 +135,7 @@ def _layers(
     side: Side,
     config: PruneConfig,
     stage: int,
+    objective: Objective,
     progress: Progress,
 ) -> tuple[Layer, ...]:
     """The problem's layers; each stage takes the next images, round and round."""
@@ -145,6 +151,7 @@ def _layers(
         side,
         batch_size=config.gradient_batch,
         samples_per_row=config.samples_per_row,
+        loss=objective.loss,
         progress=progress,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.network.batch import copy_network
+from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import get_method
 from chita_edge.prune_stage import Stages
@@ -17,7 +18,6 @@ from chita_edge.pruning.journal import FORGETFUL
 from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
 from chita_edge.tuning.closer import closest
-from chita_edge.tuning.divergence import Answers
 from chita_edge.tuning.familiar import CANDIDATES, PLAIN
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chita_edge.calibration import GradientMatrix
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
+    from chita_edge.network.objective import Objective
     from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Solution, Solver
     from chita_edge.resume import StateFolder
@@ -50,6 +51,7 @@ class Run:
         config: how.
         solver: chooses the weights.
         augmentation: what the dense network knows.
+        objective: of the dense network.
         stopwatch: told of the time of each stage.
         state: where finished work goes, if anywhere.
         ranks: the other processes, if any.
@@ -63,6 +65,7 @@ class Run:
     config: PruneConfig
     solver: Solver
     augmentation: Augmentation
+    objective: Objective
     stopwatch: Stopwatch
     state: StateFolder | None = None
     ranks: Ranks | None = None
@@ -83,6 +86,7 @@ class Run:
             self.augmentation if self.config.augment else None,
             self.stopwatch,
             self._distance,
+            self.objective,
         )
         solution = stages.run(number, self.pruned, constraint, gradients)
         return solution, _apply(self.names, solution, self.pruned)
@@ -137,13 +141,14 @@ class Run:
             self.calibration.images,
             views=views,
             augmentation=self.augmentation,
+            objective=self.objective,
             seed=self.config.seed,
             progress=progress,
         )
 
     def _distance(self, solution: Solution) -> float:
         """How far the network with these weights is from the dense one, batch norm recalibrated if that helps."""
-        model = copy.deepcopy(self.pruned)
+        model = copy_network(self.pruned)
         _apply(self.names, solution, model)
         if not self.config.recalibration_views:
             return self._answers.divergence(model)
@@ -159,7 +164,7 @@ class Run:
     @cached_property
     def _answers(self) -> Answers:
         """The dense network's on some images: a choice between networks needs few."""
-        return Answers.of(self.dense, self.calibration.images[:_JUDGED])
+        return Answers.of(self.dense, self.calibration.images[:_JUDGED], self.objective)
 
 
 def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -172,14 +177,18 @@ def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dic
 
 
 def known_augmentation(
-    dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks | None
+    dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks | None, objective: Objective
 ) -> Augmentation:
     """What the network knows, as the leader finds it; not looked for where nothing would use it."""
     if not config.augment and not config.recalibration_views:
         return PLAIN
     if ranks is None:
-        return familiar_augmentation(dense, calibration.images, seed=config.seed)
-    found = familiar_augmentation(dense, calibration.images, seed=config.seed) if ranks.leads else CANDIDATES[0]
+        return familiar_augmentation(dense, calibration.images, objective=objective, seed=config.seed)
+    found = (
+        familiar_augmentation(dense, calibration.images, objective=objective, seed=config.seed)
+        if ranks.leads
+        else CANDIDATES[0]
+    )
     _, number, *_ = ranks.command(0, CANDIDATES.index(found))
     return CANDIDATES[number]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration import GradientMatrix, LogitCurvature, cross_entropy, per_sample_gradients
+from chita_edge.calibration import GradientMatrix, LogitCurvature, per_sample_gradients
 from chita_edge.calibration.sharded_columns import lead, serve
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images
+from chita_edge.network.objective import Objective
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_methods import curvature_kind, get_method, gradient_views
 from chita_edge.pruning import Layer, Problem, Solution
@@ -55,6 +56,7 @@ class Stages:
         augmentation: of the images whose gradients are taken; none when None.
         stopwatch: told of the time of each stage.
         distance: of the network with a solution's weights from the dense one, where there is a choice of ridges.
+        objective: of the dense network; says what the loss is.
     """
 
     calibration: LabelledImages
@@ -67,6 +69,7 @@ class Stages:
     augmentation: Augmentation | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     distance: Callable[[Solution], float] | None = None
+    objective: Objective = field(default_factory=Objective)
 
     def run(
         self, stage: int, model: nn.Module, constraint: Constraint, gradients: GradientMatrix | None = None
@@ -134,6 +137,7 @@ class Stages:
                 self.config,
                 stage,
                 rows,
+                objective=self.objective,
                 augmentation=self.augmentation,
                 keep_in=kept,
                 progress=self.progress,
@@ -199,6 +203,7 @@ def stage_gradients(
     stage: int,
     rows: slice,
     *,
+    objective: Objective,
     augmentation: Augmentation | None = None,
     keep_in: tuple[Path, str] | None = None,
     progress: Progress = silent,
@@ -223,7 +228,7 @@ def stage_gradients(
             rng, place = torch.Generator().manual_seed(seed + number), number // count
             views[number] = augmentation.views(images[place : place + 1], rng, dark)[0]
         images, labels = views, None if labels is None else labels.repeat_interleave(count)
-    loss: Loss = cross_entropy
+    loss: Loss = objective.loss
     if labels is None and get_method(config.method).solver != "magnitude" and curvature_kind(config) == "loss":
         raise UsageError(
             f"The method {config.method!r} takes gradients of the loss, so it needs labels. Give labels, set "
@@ -231,7 +236,7 @@ def stage_gradients(
         )
     if labels is None or curvature_kind(config) == "logits":
         # Far from the seeds of the views, so that directions and views are independent.
-        loss, labels = LogitCurvature(seed + 500_000), torch.arange(len(images))
+        loss, labels = LogitCurvature(seed + 500_000, objective.scales), torch.arange(len(images))
     return per_sample_gradients(
         model,
         images,

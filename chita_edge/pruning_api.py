@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.objective import find_objective
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from chita_edge.calibration import GradientMatrix
     from chita_edge.calibration.ranks import Ranks
     from chita_edge.datasets import LabelledImages
+    from chita_edge.network.objective import Objective
 
 
 def prune(
@@ -76,16 +78,20 @@ def prune(
             state folder that is damaged or another run's; another process that failed.
     """
     config = config or PruneConfig()
-    model, calibration = float32_network(model), calibration.float32()
-    check_images(calibration.images, calibration.labels)
+    model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
     if state_dir is not None and gradients is not None:
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
     if state_dir is not None and ranks is not None:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     with torch_threads(config.threads), leading(ranks):
         known_by = None if state_dir is None else _identity(model, calibration, prunable, config, ranks)
+        with nullcontext() if ranks is None else ranks.agreed():
+            check_images(calibration.images, calibration.labels)
+            objective = find_objective(model, calibration.images, calibration.labels)
         if not config.distill_epochs:
-            return _prune(model, calibration, config, prunable, gradients, state_dir, known_by, ranks, progress, clock)
+            return _prune(
+                model, calibration, config, prunable, gradients, state_dir, known_by, ranks, objective, progress, clock
+            )
         step = count(1)
 
         def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
@@ -94,9 +100,13 @@ def prune(
                 place = place / f"prune-{number}"
                 # The first step does not depend on what is learnt after it.
                 run = run.extended(_options(options if number == 1 else config) | {"step": number})
-            return _prune(model_now, calibration, options, prunable, known, place, run, ranks, progress, clock)
+            return _prune(
+                model_now, calibration, options, prunable, known, place, run, ranks, objective, progress, clock
+            )
 
-        result = prune_and_distill(prune_once, model, calibration.images, config, state_dir, known_by, progress)
+        result = prune_and_distill(
+            prune_once, model, calibration.images, config, state_dir, known_by, objective=objective, progress=progress
+        )
         masks = result.masks if ranks is None else share(ranks, result.model, result.masks)
     return replace(result, masks=masks)
 
@@ -110,6 +120,7 @@ def _prune(
     state_dir: Path | None,
     known_by: Fingerprint | None,
     ranks: Ranks | None,
+    objective: Objective,
     progress: Progress,
     clock: Callable[[], float],
 ) -> PruneResult:
@@ -117,7 +128,7 @@ def _prune(
     if config.structure in CHANNEL_STRUCTURES:
         if ranks is not None:
             raise UsageError(f"The structure {config.structure!r} is found by one process; start it alone.")
-        return prune_channels(model, calibration, config, prunable=prunable, progress=progress)
+        return prune_channels(model, calibration, config, prunable=prunable, objective=objective, progress=progress)
     if ranks is not None and config.fit_images is not None and config.fit_images < ranks.size:
         raise UsageError(f"{config.fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
     method = get_method(config.method)
@@ -133,8 +144,21 @@ def _prune(
 
     with _opened(state_dir, known_by) as state:
         stopwatch = Stopwatch(clock, {"gradients": 0.0, "solve": 0.0})
-        augmentation = known_augmentation(dense, calibration, config, ranks)
-        run = Run(pruned, dense, calibration, names, config, solver, augmentation, stopwatch, state, ranks, progress)
+        augmentation = known_augmentation(dense, calibration, config, ranks, objective)
+        run = Run(
+            pruned,
+            dense,
+            calibration,
+            names,
+            config,
+            solver,
+            augmentation,
+            objective,
+            stopwatch,
+            state,
+            ranks,
+            progress,
+        )
         for stage, sparsity in enumerate(sparsities):
             facts = layer_facts(dense, pruned, names, config, calibration.images[:1])
             constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
@@ -157,8 +181,21 @@ def calibration_gradients(
     model = copy_network(model).eval()
     rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
     with torch_threads(config.threads):
-        known = familiar_augmentation(model, calibration.images, seed=config.seed) if config.augment else None
-        return stage_gradients(model, calibration, names, config, stage, rows, augmentation=known, progress=progress)
+        objective = find_objective(model, calibration.images, calibration.labels)
+        known = None
+        if config.augment:
+            known = familiar_augmentation(model, calibration.images, objective=objective, seed=config.seed)
+        return stage_gradients(
+            model,
+            calibration,
+            names,
+            config,
+            stage,
+            rows,
+            objective=objective,
+            augmentation=known,
+            progress=progress,
+        )
 
 
 def _identity(

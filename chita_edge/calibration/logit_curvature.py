@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+
+from chita_edge.network.batch import output_tensors
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,29 @@ class LogitCurvature:
 
     Attributes:
         seed: of the directions; sample i is given that of seed + i.
+        scales: mean square of each of several output tensors, see `Objective`; 1 when None.
     """
 
     seed: int
+    scales: tuple[float, ...] | None = None
 
-    def __call__(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """Values (batch,) for logits (batch, …) of the samples with these numbers, int64 (batch,)."""
-        flat = logits.flatten(1)
+    def __call__(self, outputs: Any, numbers: torch.Tensor) -> torch.Tensor:
+        """Values (batch,) for the outputs of the samples with these numbers, int64 (batch,).
+
+        Outputs are logits (batch, …), or several tensors, each then in units of its own scale.
+        """
+        tensors = output_tensors(outputs, len(numbers))
+        if len(tensors) == 1:
+            flat = tensors[0].reshape(len(numbers), -1)
+        else:
+            scales = self.scales or (1.0,) * len(tensors)
+            flat = torch.cat(
+                [
+                    tensor.reshape(len(numbers), -1) / (scale * tensor[0].numel()) ** 0.5
+                    for tensor, scale in zip(tensors, scales, strict=True)
+                ],
+                1,
+            )
         directions = torch.stack(
             [
                 torch.randn(flat.shape[1], generator=torch.Generator().manual_seed(self.seed + number))

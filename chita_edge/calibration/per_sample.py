@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from chita_edge.calibration.sinks import AnonymousSink, FolderSink, GradientSink, MemorySink
 from chita_edge.network.batch import check_images, check_weights
 from chita_edge.network.capture import LayerCapture
 from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
+from chita_edge.network.objective import cross_entropy
 from chita_edge.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from chita_edge.network.capture import CapturedCall, Loss
 
 
-def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """One value a sample: −log softmax(logits)[label]."""
-    return functional.cross_entropy(logits, labels, reduction="none")
+__all__ = ["cross_entropy", "per_sample_gradients"]
 
 
 def per_sample_gradients(

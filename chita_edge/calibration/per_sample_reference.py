@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.func import functional_call, grad, vmap
+from torch.nn import functional
 
 from chita_edge.calibration.gradient_matrix import GradientMatrix
-from chita_edge.calibration.per_sample import cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from chita_edge.network.capture import Loss
 
 
+_CROSS_ENTROPY: Loss = partial(functional.cross_entropy, reduction="none")
+
+
 def per_sample_gradients_reference(
     model: nn.Module,
     images: torch.Tensor,
@@ -25,7 +29,7 @@ def per_sample_gradients_reference(
     names: Sequence[str],
     *,
     batch_size: int = 25,
-    loss: Loss = cross_entropy,
+    loss: Loss = _CROSS_ENTROPY,
 ) -> GradientMatrix:
     """``vmap(grad(loss))`` over the samples; arguments and result as in `per_sample_gradients`.
 

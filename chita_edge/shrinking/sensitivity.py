@@ -12,15 +12,15 @@ channels as well. The a_g are read off a forward and a backward pass with a fact
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from chita_edge.network.batch import check_images, check_weights
+from chita_edge.network.batch import check_images, check_weights, copy_network, run_batch
 from chita_edge.network.errors import NonFiniteCalibrationError
+from chita_edge.network.in_place import InPlaceGuard
+from chita_edge.network.objective import cross_entropy
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Layer
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.capture import Loss
     from chita_edge.shrinking.groups import ChannelGroup, Member
 
 Side = Literal["filter", "channel"]
@@ -43,6 +44,7 @@ def channel_layers(
     *,
     batch_size: int = 25,
     samples_per_row: int = 1,
+    loss: Loss = cross_entropy,
     progress: Progress = silent,
 ) -> tuple[Layer, ...]:
     """One layer of a `Problem` for each group: lengths (size, 1), and their gradients (size, n / samples_per_row).
@@ -56,6 +58,7 @@ def channel_layers(
             the columns of the layers that read it.
         batch_size: images a pass.
         samples_per_row: average so many neighbouring samples.
+        loss: ``loss(outputs, labels)`` with one value a sample.
         progress: called with stage "gradients".
 
     Raises:
@@ -63,20 +66,25 @@ def channel_layers(
     """
     check_weights(model)
     check_images(images, labels)
-    network = copy.deepcopy(model).eval().requires_grad_(False)
+    network = copy_network(model).eval().requires_grad_(False)
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = cast("Any", False)  # the factors' gradients need what the layers before them gave
     columns = {group.name: torch.empty(group.size, len(images)) for group in groups}
     factors: dict[str, torch.Tensor] = {}
+    guard = InPlaceGuard()
     hooks = [_attach(network, group, member, factors, side) for group in groups for member in _of(group, side)]
     progress("gradients", 0, len(images))
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         factors.update({group.name: torch.ones(len(batch), group.size, requires_grad=True) for group in groups})
-        with torch.enable_grad():
-            loss = functional.cross_entropy(network(batch), labels[start : start + batch_size], reduction="sum")
-        for group, gradient in zip(groups, torch.autograd.grad(loss, list(factors.values())), strict=True):
+
+        def differentiate(start: int = start, batch: torch.Tensor = batch) -> tuple[torch.Tensor, ...]:
+            with torch.enable_grad():
+                value = loss(run_batch(network, batch), labels[start : start + batch_size]).sum()
+            return torch.autograd.grad(value, list(factors.values()), materialize_grads=True, allow_unused=True)
+
+        for group, gradient in zip(groups, guard.run(differentiate), strict=True):
             columns[group.name][:, start : start + len(batch)] = gradient.T
         progress("gradients", start + len(batch), len(images))
     for hook in hooks:

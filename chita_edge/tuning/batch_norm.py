@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from chita_edge.network.batch import run_batch
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.views import Augmentation, darkest
 
@@ -37,7 +38,7 @@ def recalibrate_batch_norm(
 
     Args:
         model: any network.
-        images: float32 (n, channels, height, width), in no particular order.
+        images: float32 (n, …), in no particular order.
         views: how often the images pass.
         augmentation: new views of them in every pass. A small calibration set needs those that the network was trained
             on, see `familiar_augmentation`: its plain statistics are sharper than the training set's were. None for
@@ -62,7 +63,7 @@ def recalibrate_batch_norm(
         done = 0
         with torch.no_grad():
             for batch in _batches(images, views, augmentation, batch_size, torch.Generator().manual_seed(seed)):
-                model(batch)
+                run_batch(model, batch)
                 done += len(batch)
                 progress("batch norm", done, views * len(images))
     finally:

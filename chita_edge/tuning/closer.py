@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chita_edge.network.batch import copy_network
+from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
-from chita_edge.tuning.divergence import Answers
 from chita_edge.tuning.familiar import familiar_augmentation
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from chita_edge.network.objective import Objective
     from chita_edge.tuning.views import Augmentation
 
 
 @dataclass(frozen=True)
 class Closest:
-    """A network, recalibrated or not, and its divergence from the dense one in nats."""
+    """A network, recalibrated or not, and its distance from the dense one."""
 
     model: nn.Module
     divergence: float
@@ -33,6 +34,7 @@ def recalibrated_if_closer(
     *,
     views: int = 1,
     augmentation: Augmentation | None = None,
+    objective: Objective | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> nn.Module:
@@ -40,7 +42,7 @@ def recalibrated_if_closer(
 
     Recalibration helps a network whose layers were refitted a little; but channels that a refit could explain only in
     part have little variance left, and scaling that up to 1 amplifies their error. Which of the two wins depends on the
-    sparsity, so it is measured, by the Kullback-Leibler divergence from the dense network's predictions. No labels.
+    sparsity, so it is measured, by the distance from the dense network's outputs (`Objective.distance`). No labels.
 
     Args:
         model: in evaluation mode; not changed.
@@ -48,12 +50,13 @@ def recalibrated_if_closer(
         images: calibration images.
         views: see `recalibrate_batch_norm`.
         augmentation: likewise; what the dense network knows (`familiar_augmentation`) when None.
-        seed: likewise.
+        objective: of the dense network; found from its outputs when None.
+        seed: see `recalibrate_batch_norm`.
         progress: likewise.
     """
+    answers = Answers.of(dense, images, objective)
     if augmentation is None:
-        augmentation = familiar_augmentation(dense, images, seed=seed)
-    answers = Answers.of(dense, images)
+        augmentation = familiar_augmentation(dense, images, objective=answers.objective, seed=seed)
     return closest(model, answers, images, views=views, augmentation=augmentation, seed=seed, progress=progress).model
 
 
@@ -70,7 +73,7 @@ def closest(
     """The same, compared with answers of the dense network that are known already, perhaps for fewer images."""
     distance = answers.divergence(model)
     for passes in sorted({1, views}):  # one pass tells already when recalibration is not for this network
-        other = copy.deepcopy(model)
+        other = copy_network(model)
         recalibrate_batch_norm(other, images, views=passes, augmentation=augmentation, seed=seed, progress=progress)
         found = answers.divergence(other)
         if not found < distance:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -10,15 +9,17 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from chita_edge.errors import ChitaEdgeError
+from chita_edge.network.batch import copy_network, output_tensors, run_batch
+from chita_edge.network.in_place import InPlaceGuard
+from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.resume.fingerprint import Fingerprint, fingerprint
 from chita_edge.tuning.checkpoint import Checkpoint
 from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
-from chita_edge.tuning.views import Augmentation, darkest
+from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation, darkest
 
 
 class DivergedError(ChitaEdgeError):
@@ -41,22 +42,24 @@ def distill(
     masks: Mapping[str, torch.Tensor],
     recipe: Recipe,
     *,
+    objective: Objective | None = None,
     checkpoint: Path | None = None,
     known_by: Fingerprint | None = None,
     progress: Progress = silent,
 ) -> Distilled:
     """Train a copy of the pruned `student` to predict what the dense `teacher` predicts; needs no labels.
 
-    The loss is T² · KL(teacher ‖ student) of the class probabilities at temperature T (Hinton et al. 2015). Batch-norm
-    statistics are frozen: those of a thousand images are worse than those of the training set, while scale and shift
-    are trained as all other parameters are.
+    The loss is `Objective.imitation`, of classes T² · KL(teacher ‖ student) at temperature T (Hinton et al. 2015).
+    Batch-norm statistics are frozen: those of a thousand images are worse than those of the training set, while scale
+    and shift are trained as all other parameters are.
 
     Args:
         student: pruned network; not changed.
         teacher: the network it came from; not changed.
-        images: float32 (n, channels, height, width).
+        images: float32 (n, channels, height, width), or inputs of another shape, which are not augmented.
         masks: by weight name, True where a weight may be other than 0; the others are exactly 0 after every step.
         recipe: how.
+        objective: of the teacher; found from its outputs when None.
         checkpoint: file that holds the state after the last finished epoch. If it is there the training goes on from
             it, and ends, without a time limit, in bit-identical weights.
         known_by: what the networks, images and masks are known by; found from them when None.
@@ -66,7 +69,7 @@ def distill(
         CheckpointError: the file is damaged, another run's, or cannot be written.
         DivergedError: the loss is not finite any more.
     """
-    run = _Run(student, teacher, images, masks, recipe)
+    run = _Run(student, teacher, images, masks, recipe, objective)
     file = None if checkpoint is None else Checkpoint(checkpoint, run.fingerprint(known_by))
     if file is not None and (found := file.read()) is not None:
         run.restore(*found)
@@ -88,15 +91,18 @@ class _Run:
         images: torch.Tensor,
         masks: Mapping[str, torch.Tensor],
         recipe: Recipe,
+        objective: Objective | None,
     ) -> None:
         self.given, self.images, self.recipe = student, images, recipe
         # Channels last is the layout in which oneDNN convolves fastest; it changes strides, not values.
         self.student, self.teacher = (
-            copy.deepcopy(network).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            copy_network(network).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
             for network in (student, teacher)
         )
         for network, trains in ((self.student, True), (self.teacher, False)):
             network.requires_grad_(trains)
+        self.objective = objective or find_objective(self.teacher, images)
+        self.guard = InPlaceGuard()
         self.parameters: dict[str, nn.Parameter] = dict(self.student.named_parameters())
         self.masks = {name: mask.to(self.parameters[name]) for name, mask in masks.items()}
         rate = recipe.rate(0)
@@ -108,7 +114,8 @@ class _Run:
         self.bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and computes_bfloat16())
         dark = recipe.dark
         if dark is None:
-            dark = familiar_augmentation(self.teacher, images, seed=recipe.seed).dark
+            known = familiar_augmentation(self.teacher, images, objective=self.objective, seed=recipe.seed)
+            dark = known.dark
         self.augmentation = Augmentation(recipe.max_shift, dark)
         self.darkest = darkest(images) if dark else None
         self.steps = -(-len(images) // recipe.batch_size)
@@ -154,15 +161,20 @@ class _Run:
         for start in range(0, len(order), self.recipe.batch_size):
             chosen = order[start : start + self.recipe.batch_size]
             views = self.augmentation.views(self.images[chosen], rng, self.darkest)
-            yield views.contiguous(memory_format=torch.channels_last)
+            yield views.contiguous(memory_format=torch.channels_last) if views.ndim == IMAGE_DIMENSIONS else views
 
     def _step(self, batch: torch.Tensor) -> float:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            with torch.no_grad():
-                wanted = self.teacher(batch).float()
-            loss = soft_divergence(self.student(batch).float(), wanted, self.recipe.temperature)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16), torch.no_grad():
+            wanted = _answers(self.teacher, batch)
+
+        def differentiate() -> torch.Tensor:
+            self.optimiser.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                loss = self.objective.imitation(_answers(self.student, batch), wanted, self.recipe.temperature)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        loss = self.guard.run(differentiate)
         for name, mask in self.masks.items():
             gradient = self.parameters[name].grad
             if gradient is not None:
@@ -208,18 +220,14 @@ class _Run:
 
     def result(self) -> Distilled:
         """The student in the layout, and with the flags, of the network that was given."""
-        model = copy.deepcopy(self.given).eval()
+        model = copy_network(self.given).eval()
         model.load_state_dict(self.student.state_dict())
         return Distilled(model, self.epochs, self.loss)
 
 
-def soft_divergence(logits: torch.Tensor, wanted: torch.Tensor, temperature: float) -> torch.Tensor:
-    """T² · mean KL(wanted ‖ given) at temperature T of logits (batch, classes), in nats.
-
-    The factor T² keeps the gradient's size independent of T (Hinton et al. 2015, section 2).
-    """
-    given, target = (functional.log_softmax(values / temperature, dim=-1) for values in (logits, wanted))
-    return temperature**2 * functional.kl_div(given, target, reduction="batchmean", log_target=True)
+def _answers(network: nn.Module, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The network's outputs in float32."""
+    return tuple(tensor.float() for tensor in output_tensors(run_batch(network, batch), len(batch)))
 
 
 def computes_bfloat16() -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
+from chita_edge.network.batch import copy_network
+from chita_edge.network.distance import Answers
 from chita_edge.tuning.batch_norm import has_statistics, recalibrate_batch_norm
-from chita_edge.tuning.divergence import divergence
-from chita_edge.tuning.views import Augmentation
+from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from chita_edge.network.objective import Objective
 
 PLAIN = Augmentation(max_shift=0.0, flip=False)
 CANDIDATES = (
@@ -21,10 +23,11 @@ CANDIDATES = (
     PLAIN,
 )
 _IMAGES = 150
-_DIMENSIONS = 4
 
 
-def familiar_augmentation(dense: nn.Module, images: torch.Tensor, *, seed: int = 0) -> Augmentation:
+def familiar_augmentation(
+    dense: nn.Module, images: torch.Tensor, *, objective: Objective | None = None, seed: int = 0
+) -> Augmentation:
     """The augmentation whose statistics change the trained network least.
 
     Batch norm remembers the views that a network was trained on. A thousand images without them, or with edges
@@ -35,15 +38,18 @@ def familiar_augmentation(dense: nn.Module, images: torch.Tensor, *, seed: int =
     Args:
         dense: the trained network, in evaluation mode; not changed. Without batch norm nothing is known, and
             the images stay as they are.
-        images: calibration images; some are used.
+        images: calibration images; some are used. Inputs of another shape than (n, channels, height, width) stay as
+            they are.
+        objective: of the dense network; found from its outputs when None.
         seed: of the views.
     """
-    if not has_statistics(dense) or images.dim() != _DIMENSIONS:
+    if not has_statistics(dense) or images.ndim != IMAGE_DIMENSIONS:
         return PLAIN
     some = images[:_IMAGES]
+    answers = Answers.of(dense, some, objective)
     distances = []
     for candidate in CANDIDATES:
-        other = copy.deepcopy(dense)
+        other = copy_network(dense)
         recalibrate_batch_norm(other, some, augmentation=candidate, seed=seed)
-        distances.append(divergence(other, dense, some))
+        distances.append(answers.divergence(other))
     return CANDIDATES[distances.index(min(distances))]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+IMAGE_DIMENSIONS = 4  # (n, channels, height, width)
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -23,12 +25,19 @@ class Augmentation:
     flip: bool = True
 
     def views(self, images: torch.Tensor, rng: torch.Generator, darkest: torch.Tensor | None = None) -> torch.Tensor:
-        """One view of each image; ``darkest`` (channels,) is needed where it is used."""
+        """One view of each image; ``darkest`` (channels,) is needed where it is used.
+
+        Inputs of another shape than (n, channels, height, width) are no images and stay as they are.
+        """
+        if images.ndim != IMAGE_DIMENSIONS:
+            return images
         return shifted_and_flipped(images, rng, self.max_shift, self.flip, darkest if self.dark else None)
 
 
-def darkest(images: torch.Tensor) -> torch.Tensor:
-    """The least value of each channel, (channels,); those that are not finite do not count."""
+def darkest(images: torch.Tensor) -> torch.Tensor | None:
+    """Least value of each channel, (channels,), of those that are finite; None of inputs that are no images."""
+    if images.ndim != IMAGE_DIMENSIONS:
+        return None
     least = images.amin((0, 2, 3))
     if bool(least.isfinite().all()):
         return least

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from chita_edge.network.errors import CalibrationError
 from chita_edge.tuning import recalibrate_batch_norm
 from chita_edge.tuning.views import Augmentation
 
@@ -35,7 +36,7 @@ def test_restores_modes_and_momenta_even_after_an_error() -> None:
     modes = [module.training for module in net.modules()]
     recalibrate_batch_norm(net, torch.randn(10, 1, 8, 8), views=2)
     assert [module.training for module in net.modules()] == modes
-    with pytest.raises(RuntimeError):
+    with pytest.raises(CalibrationError, match="fails on 10 samples"):
         recalibrate_batch_norm(net, torch.randn(10, 5, 8, 8))
     assert [module.training for module in net.modules()] == modes
     assert net[1].momentum == net[4].momentum == 0.1

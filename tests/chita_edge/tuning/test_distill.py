@@ -11,8 +11,8 @@ from distillation import dense_network, distill_until, images, pruned, recipe
 from resumable_pruning import finish, in_own_process
 from torch import nn
 
+from chita_edge.network.objective import Objective
 from chita_edge.tuning import CheckpointError, DivergedError, distill, divergence
-from chita_edge.tuning.distill import soft_divergence
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -27,8 +27,8 @@ def test_the_loss_is_that_of_its_definition() -> None:
         q, p = ([math.exp(v / 3) for v in values] for values in (z, t))
         q, p = [v / sum(q) for v in q], [v / sum(p) for v in p]
         expected += 9 * sum(b * math.log(b / a) for a, b in zip(q, p, strict=True)) / 5
-    assert float(soft_divergence(logits, wanted, 3.0)) == pytest.approx(expected, rel=1e-5)
-    assert float(soft_divergence(logits, logits, 3.0)) == pytest.approx(0, abs=1e-6)
+    assert float(Objective().imitation((logits,), (wanted,), 3.0)) == pytest.approx(expected, rel=1e-5)
+    assert float(Objective().imitation((logits,), (logits,), 3.0)) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(("optimiser", "rate"), [("sgd", 3e-2), ("adam", 3e-3)])
@@ -68,7 +68,7 @@ def test_one_step_of_sgd_is_that_of_its_definition() -> None:
         torch.randint(0, 1, (5, 1), generator=rng)
     mirrored = torch.rand(5, 1, generator=rng) < 0.5
     views = torch.where(mirrored[:, :, None, None], x[order].flip(3), x[order])
-    loss = soft_divergence(student(views), dense(views).detach(), 2.0)
+    loss = Objective().imitation((student(views),), (dense(views).detach(),), 2.0)
     (gradient,) = torch.autograd.grad(loss, [student[1].weight])
     # Nesterov's first step with momentum 0.9 is 1.9 times the gradient's.
     torch.testing.assert_close(found.model[1].weight, (student[1].weight - 0.19 * gradient) * mask)

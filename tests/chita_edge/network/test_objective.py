@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from chita_edge.network.distance import Answers, divergence
+from chita_edge.network.errors import CalibrationError
+from chita_edge.network.objective import Objective, cross_entropy, find_objective
+
+RNG = torch.Generator().manual_seed(0)
+IMAGES = torch.randn(8, 3, 6, 6, generator=RNG)
+
+
+class Answering(nn.Module):
+    """Answers with what a function makes of a map (n, 4, 6, 6)."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.answer = nn.Conv2d(3, 4, 1), answer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.answer(self.body(x))
+
+
+def whole(number: int, *shape: int) -> torch.Tensor:
+    return torch.randint(0, number, (8, *shape), generator=RNG)
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels", "kind", "axis"),
+    [
+        (lambda z: z.mean((2, 3)), None, "classes", 1),
+        (lambda z: z.mean((2, 3)), whole(4), "classes", 1),
+        (lambda z: z, None, "classes", 1),
+        (lambda z: z, whole(4, 6, 6), "classes", 1),
+        (lambda z: z.permute(0, 2, 3, 1), whole(4, 6, 6), "classes", 3),
+        (lambda z: z.mean((1, 2, 3))[:, None], whole(2), "binary", 1),
+        (lambda z: z.mean((1, 2, 3)), whole(2), "binary", 1),
+        (lambda z: z[:, :1], whole(2, 6, 6), "binary", 1),
+        (lambda z: z.mean((1, 2, 3))[:, None], None, "values", 1),
+        (lambda z: z.mean((2, 3)), torch.zeros(8, 4), "values", 1),
+        (lambda z: (z, z.mean((2, 3))), None, "values", 1),
+        (lambda z: {"boxes": z, "scores": [z, z.argmax(1)]}, whole(4), "values", 1),
+    ],
+)
+def test_finds_the_kind_of_outputs(answer: Any, labels: torch.Tensor | None, kind: str, axis: int) -> None:
+    found = find_objective(Answering(answer).eval(), IMAGES, labels)
+    assert (found.kind, found.axis) == (kind, axis)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 2, 2)])
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distance_of_classes_is_kl(shape: tuple[int, ...], axis: int, temperature: float) -> None:
+    given_, wanted = torch.randn(2, *shape, generator=RNG)
+    p, q = ((z / temperature).softmax(axis) for z in (wanted, given_))
+    expected = (p * (p / q).log()).sum(axis).mean()
+    objective = Objective(axis=axis % len(shape))
+    torch.testing.assert_close(objective.distance((given_,), (wanted,), temperature), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        objective.imitation((given_,), (wanted,), temperature), temperature**2 * expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_distance_of_one_logit_is_that_of_two_classes() -> None:
+    given_, wanted = torch.randn(2, 6, 1, generator=RNG)
+    p, q = wanted.sigmoid(), given_.sigmoid()
+    expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
+    torch.testing.assert_close(Objective("binary").distance((given_,), (wanted,)), expected)
+
+
+@given(st.floats(0.1, 100), st.floats(-50, 50))
+def test_distance_of_values_has_no_unit(factor: float, offset: float) -> None:
+    rng = torch.Generator().manual_seed(1)
+    dense, other = torch.randn(2, 40, 3, generator=rng, dtype=torch.float64)
+
+    class Fixed(nn.Module):
+        def __init__(self, outputs: torch.Tensor) -> None:
+            super().__init__()
+            self.outputs = outputs
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.outputs[x[:, 0].long()], self.outputs[x[:, 0].long(), 0]
+
+    x = torch.arange(40.0)[:, None]
+    plain = divergence(Fixed(other), Fixed(dense), x)
+    scaled = divergence(Fixed(other * factor + offset), Fixed(dense * factor + offset), x)
+    assert scaled == pytest.approx(plain, rel=1e-6)
+    expected = [float(((other - dense) ** 2).mean() / dense.var(correction=0))]
+    expected.append(float(((other - dense)[:, 0] ** 2).mean() / dense[:, 0].var(correction=0)))
+    assert plain == pytest.approx(sum(expected) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda z: z,
+        lambda z: z.mean((1, 2, 3)),
+        lambda z: z.mean((1, 2, 3))[:, None],
+        lambda z: {"a": z.mean((2, 3)), "b": (z,)},
+    ],
+)
+def test_another_network_is_never_at_no_distance(answer: Any) -> None:
+    dense, other = Answering(answer).eval(), Answering(answer).eval()
+    with torch.no_grad():
+        other.body.bias += torch.tensor([5.0, 0, 0, 0])
+    for images in (IMAGES, IMAGES.repeat(20, 1, 1, 1)):  # more than a batch
+        assert divergence(other, dense, images) > 1e-2
+        assert divergence(dense, dense, images) == pytest.approx(0, abs=1e-6)
+    assert Answers.of(dense, IMAGES).objective == find_objective(dense, IMAGES)
+
+
+def test_losses_are_those_of_their_definition() -> None:
+    logits, labels = torch.randn(8, 4, 6, 6, generator=RNG), whole(4, 6, 6)
+    each = functional.cross_entropy(logits, labels, reduction="none")
+    torch.testing.assert_close(cross_entropy(logits, labels), each.mean((1, 2)))
+    torch.testing.assert_close(Objective(axis=3).loss(logits.permute(0, 2, 3, 1), labels), each.mean((1, 2)))
+    without = labels.clone()
+    without[:, :3] = -100
+    torch.testing.assert_close(cross_entropy(logits, without), each[:, 3:].mean((1, 2)))
+    one, two = torch.randn(8, 1, generator=RNG), whole(2)
+    expected = functional.binary_cross_entropy_with_logits(one[:, 0], two.float(), reduction="none")
+    torch.testing.assert_close(Objective("binary").loss(one, two), expected)
+    targets = torch.randn(8, generator=RNG)
+    torch.testing.assert_close(Objective("values").loss(one, targets), (one[:, 0] - targets) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("objective", "outputs", "labels", "reason"),
+    [
+        (Objective(), torch.zeros(8, 4), whole(4) + 1, "classes are 0 to 3. Number the classes from 0"),
+        (Objective(), torch.zeros(8, 4), torch.full((8,), -1), "label is -1; this network's classes are 0 to 3"),
+        (Objective(), torch.zeros(8, 4, 6, 6), whole(4), r"labels are of shape \(8, 6, 6\), not \(8,\)"),
+        (Objective("binary"), torch.zeros(8, 1), torch.full((8,), 2), "label is 2; this network's classes are 0 to 1"),
+        (Objective("binary"), torch.zeros(8, 1, 2, 2), whole(2), "one answer needs one label"),
+        (Objective("values"), torch.zeros(8, 2), torch.zeros(8), "they have to be as many"),
+        (Objective("values"), (torch.zeros(8, 2), torch.zeros(8)), whole(2), "2 tensors, of which no loss is known"),
+        (Objective(), torch.zeros(8, 4), None, "need labels, and there are none"),
+        (Objective(), torch.zeros(3, 4), whole(4), "first dimension is not that of the samples"),
+        (Objective(), [torch.zeros(8, dtype=torch.int64)], whole(4), "list, which holds no floating tensor"),
+    ],
+)
+def test_labels_that_do_not_fit_are_a_sentence(
+    objective: Objective, outputs: Any, labels: torch.Tensor | None, reason: str
+) -> None:
+    with pytest.raises(CalibrationError, match=reason):
+        objective.loss(outputs, labels)
