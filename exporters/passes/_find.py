@@ -1,6 +1,6 @@
 """The convolutions and linear layers of a graph, in each of the forms that exporters write them in.
 
-Conv, bias as its input, as an Add after it, or none  → Conv
+Conv, bias as its input, as an Add after it, or none  → Conv, with the zeros of a Pad before it
 Gemm, weight as (M, K) or (K, M), any bias of a row   → linear
 MatMul with a constant on the right, Add of a bias    → linear, also of more dimensions than two
 
@@ -20,6 +20,7 @@ from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
 from exporters.passes._activation import find_activation
 from exporters.passes._graph import constant, only_user, static_shape
 from exporters.passes._layer import Layer, other_operand
+from exporters.passes._padding import zero_pads
 
 
 def find_layers(graph: ir.Graph) -> list[Layer]:
@@ -50,6 +51,9 @@ def _layer(node: ir.Node) -> Layer | None:
     _check(layer.name, layer.bias, "bias")
     if layer.unfit:
         return layer
+    around = zero_pads(node.inputs[0]) if node.op_type == "Conv" else None
+    if around is not None:
+        layer = replace(layer, padded=node.inputs[0].producer(), around=around)
     alone = replace(layer, found=find_activation(layer.total))
     add = _residual_add(layer.total) if alone.kind == "conv" else None
     if add is None:

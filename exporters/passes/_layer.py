@@ -17,6 +17,7 @@ from exporters.nm import Nm
 from exporters.ops import OPS
 from exporters.passes._activation import Found
 from exporters.passes._graph import ints, static_shape
+from exporters.passes._padding import same_pads
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
 # Input channels of a stem at most: grey, colour, colour with depth or alpha.
@@ -27,14 +28,17 @@ _STEM_CHANNELS = 4
 _HALF_ERROR = 2.0**-10
 
 
+_NONE = (0, 0, 0, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A Conv, Gemm or MatMul and the nodes after it that an op of our domain would take in.
 
     node: the first of them. weight: float32 (outputs, inputs, …), however the file stores it. bias: float32 (outputs,).
     bias_value: the initializer that holds it, None where none does in this shape. bias_add: the Add that adds it.
-    add: the Add of a residual. unfit: why no op of our domain can take the layer's place, if that is known from the
-    node alone.
+    add: the Add of a residual. padded, around: a Pad before the layer, and its zeros (top, left, bottom, right).
+    unfit: why no op of our domain can take the layer's place, if that is known from the node alone.
     """
 
     node: ir.Node
@@ -43,6 +47,8 @@ class Layer:
     bias_value: ir.Value | None = None
     bias_add: ir.Node | None = None
     add: ir.Node | None = None
+    padded: ir.Node | None = None
+    around: tuple[int, ...] = _NONE
     found: Found = field(default_factory=Found)
     """The activation."""
     unfit: str = ""
@@ -55,8 +61,8 @@ class Layer:
     # source and residual are looked up and not stored: replacing an earlier layer replaces its output value.
     @property
     def source(self) -> ir.Value:
-        """The activation that the layer reads."""
-        return cast("ir.Value", self.node.inputs[0])  # find_layers has seen that it is there
+        """The activation that the layer reads, before the zeros that a Pad puts around it."""
+        return cast("ir.Value", (self.padded or self.node).inputs[0])  # find_layers has seen that it is there
 
     @property
     def total(self) -> ir.Value:
@@ -97,10 +103,19 @@ class Layer:
         """Strides (height, width)."""
         return ints(self.node, "strides", (1, 1))
 
-    @cached_property
+    @property
     def pads(self) -> tuple[int, ...]:
-        """Padding (top, left, bottom, right)."""
-        return ints(self.node, "pads", (0, 0, 0, 0))
+        """Padding (top, left, bottom, right), with that of a Pad before the layer."""
+        return tuple(own + more for own, more in zip(self._own_pads or _NONE, self.around, strict=True))
+
+    @cached_property
+    def _own_pads(self) -> tuple[int, ...] | None:
+        """Padding that the node itself says; None where it is automatic and the input's size is not fixed."""
+        auto = self.node.attributes["auto_pad"].as_string() if "auto_pad" in self.node.attributes else "NOTSET"
+        if auto == "NOTSET":
+            return ints(self.node, "pads", _NONE)
+        reach = [step * (side - 1) + 1 for step, side in zip(self.dilations, self.kernel, strict=True)]
+        return _NONE if auto == "VALID" else same_pads(self.node.inputs[0], self.strides, reach, auto)
 
     @cached_property
     def dilations(self) -> tuple[int, ...]:
@@ -148,8 +163,8 @@ class Layer:
             return "its output size is not fixed"
         if self.group > 1 and not (self.weight.shape[1] == 1 and self.weight.shape[0] == self.group):
             return "it is a grouped convolution"
-        if "auto_pad" in self.node.attributes and self.node.attributes["auto_pad"].as_string() != "NOTSET":
-            return "its padding is automatic"
+        if self._own_pads is None:
+            return "its padding is automatic, and its input's size not fixed"
         return ""
 
     @property

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import runtimes
 from exporters import Decision, LayerReport, to_sparse
 
 Array = np.ndarray
@@ -27,7 +28,7 @@ def model(nodes: list[onnx.NodeProto], constants: dict[str, Array], shapes: tupl
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shapes[1])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    made = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    made = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
     onnx.checker.check_model(made)
     return made
 
@@ -148,3 +149,57 @@ def test_names_that_are_taken_are_left_alone() -> None:
     sparse, _ = exported(given)
     onnx.checker.check_model(sparse, full_check=True)
     assert [one.name for one in sparse.graph.output] == ["c.values"]
+
+
+W3 = (RNG.normal(size=(8, 16, 3, 3)) * (RNG.random((8, 16, 3, 3)) < 0.2)).astype(np.float32)
+PADDED: dict[str, tuple[list[onnx.NodeProto], dict[str, Array], bool]] = {
+    "zeros at all sides": (
+        [node("Pad", "x p", "q"), node("Conv", "q w", pads=[1, 0, 0, 1])],
+        {"p": np.array([0, 0, 1, 2, 0, 0, 3, 0])},
+        True,
+    ),
+    "zeros at some axes": (
+        [node("Pad", "x p f a", "q"), node("Conv", "q w")],
+        {"p": np.array([1, 2, 3, 4]), "f": np.float32(0).reshape(()), "a": np.array([-1, 2])},
+        True,
+    ),
+    "a Pad that others read": (
+        [node("Pad", "x p", "q"), node("Conv", "q w", "c"), node("Relu", "q", "r"), node("Conv", "r w", "d"),
+         node("Add", "c d")],
+        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+        False,
+    ),
+    "SAME_UPPER": ([node("Conv", "x w", auto_pad="SAME_UPPER", strides=[2, 2])], {}, True),
+    "SAME_LOWER": ([node("Conv", "x w", auto_pad="SAME_LOWER", strides=[2, 1])], {}, True),
+    "VALID": ([node("Conv", "x w", auto_pad="VALID")], {}, True),
+    "a Pad before SAME_UPPER": (
+        [node("Pad", "x p", "q"), node("Conv", "q w", auto_pad="SAME_UPPER", strides=[2, 2])],
+        {"p": np.array([0, 0, 1, 0, 0, 0, 0, 0])},
+        True,
+    ),
+    "reflected borders": (
+        [node("Pad", "x p", "q", mode="reflect"), node("Conv", "q w")],
+        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+        False,
+    ),
+    "ones": (
+        [node("Pad", "x p f", "q"), node("Conv", "q w")],
+        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "f": np.float32(1).reshape(())},
+        False,
+    ),
+    "a cut": ([node("Pad", "x p", "q"), node("Conv", "q w")], {"p": np.array([0, 0, -1, 1, 0, 0, 1, 1])}, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_zeros_around_an_image_become_padding_of_the_layer(name: str, run_stock: Callable) -> None:
+    nodes, arrays, gone = PADDED[name]
+    given = model(nodes, {"w": W3, **arrays}, (["n", 16, 8, 9], ["n", 8, None, None]))
+    exported = to_sparse(given, lambda layer: Decision(True, "test"))
+    assert {row.format for row in exported.layers} == {"csr"}
+    assert gone == (not any(one.op_type == "Pad" for one in exported.model.graph.node))
+    x = RNG.normal(size=(2, 16, 8, 9)).astype(np.float32)
+    want, got = (run_stock(one, {"x": x})[0] for one in (given, exported.model))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    ours = runtimes.session(exported.model.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose(ours, want, rtol=1e-4, atol=1e-4)
