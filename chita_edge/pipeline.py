@@ -12,7 +12,6 @@ from chita_edge.agreement import check_agreement
 from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.bundle import check_target, write_bundle
 from chita_edge.bundle_content import manifest_content, not_measured
-from chita_edge.bundle_report import REPORT, report_page
 from chita_edge.config import BuildConfig
 from chita_edge.errors import UsageError
 from chita_edge.export_decision import cheapest_on, stay_dense
@@ -25,6 +24,7 @@ from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
+from chita_edge.report.bundle_page import REPORT, report_page
 from chita_edge.shrinking import shrink
 from chita_edge.torch_threads import torch_threads
 

@@ -19,7 +19,7 @@ def report(bundle: Path, runs: tuple[Path, ...], as_json: bool) -> None:
     Each run is kept under its file's name, with a number behind it where the bundle has another run of that name; a run
     that is there already is not taken twice.
     """
-    from chita_edge.bundle_report import write_report
+    from chita_edge.report.bundle_page import write_report
 
     written = write_report(bundle, runs)
     if as_json:

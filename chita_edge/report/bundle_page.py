@@ -9,8 +9,8 @@ from pathlib import Path
 
 from chita_edge.bundle import FileEntry, Manifest, change_measurements
 from chita_edge.bundle.paths import INDEX
-from chita_edge.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.html_report import ReportRun, render_report
+from chita_edge.report.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.run_names import run_path
 from device_bench import Measurement, Results, load
 from device_bench.results import NANOSECONDS
@@ -24,7 +24,7 @@ _NO_TIME = {
 
 
 def report_run(label: str, results: Results, layers: Collection[str] = (), aliases: Aliases | None = None) -> ReportRun:
-    """One run as the report shows it; `layers` and `aliases` are for `chita_edge.layer_times`."""
+    """One run as the report shows it; `layers` and `aliases` are for `chita_edge.report.layer_times`."""
     measurement, context = Measurement(results), results.context
     measured = results.kind == "measured"
     scale = {benchmark.name: NANOSECONDS.get(benchmark.time_unit, 1e6) / 1e6 for benchmark in results.benchmarks}

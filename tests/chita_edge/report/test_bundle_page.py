@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from chita_edge.bundle import verify_bundle, write_bundle
-from chita_edge.bundle_report import report_page, write_report
 from chita_edge.errors import BundleTamperedError
+from chita_edge.report.bundle_page import report_page, write_report
 from chita_edge.report.html_layers import LayerMilliseconds
 from chita_edge.report.html_report import ReportRun, render_report
 from device_bench.errors import ResultsError

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import device_bench
-from chita_edge.layer_times import attribute, layer_times, node_layers
+from chita_edge.report.layer_times import attribute, layer_times, node_layers
 from device_bench.results import Benchmark, OpTime, Results
 
 
