@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chita_edge.commands import COMMANDS
-from chita_edge.failures import reported
+from chita_edge.commands.failures import reported
 from chita_edge.version import __version__
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from chita_edge.cli import cli
-from chita_edge.failures import reported
+from chita_edge.commands.failures import reported
 
 
 @dataclass(frozen=True)

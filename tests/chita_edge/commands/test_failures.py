@@ -3,8 +3,8 @@ import errno
 import click
 import pytest
 
+from chita_edge.commands.failures import reported
 from chita_edge.errors import BundleTamperedError, UsageError
-from chita_edge.failures import reported
 from device_bench.errors import DeviceUnavailableError
 from exporters.errors import NotOnnxError
 from runtimes.errors import SessionError
