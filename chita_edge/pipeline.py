@@ -17,8 +17,8 @@ from chita_edge.errors import UsageError
 from chita_edge.export_decision import cheapest_on, stay_dense
 from chita_edge.inputs import load_inputs
 from chita_edge.judging import accuracy
-from chita_edge.latency import summarise
-from chita_edge.measuring import measure_bundle, measure_pair
+from chita_edge.latency.measure import measure_bundle, measure_pair
+from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES

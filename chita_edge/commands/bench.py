@@ -49,13 +49,13 @@ def bench(
     tell.
     """
     from chita_edge.errors import UsageError
-    from chita_edge.gate import bench_against
-    from chita_edge.latency import summarise
-    from chita_edge.measuring import measure_bundle
+    from chita_edge.latency.gate import bench_against
+    from chita_edge.latency.measure import measure_bundle
+    from chita_edge.latency.side_by_side import bench_side_by_side
+    from chita_edge.latency.summary import summarise
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
-    from chita_edge.side_by_side import bench_side_by_side
     from device_bench import Plan
     from device_bench.plan import parse_cores, parse_duration
 

@@ -36,7 +36,7 @@ def compare(
 
     A regression has to be confirmed by a second run (--again, --rerun), or, with neither, by both halves of NEW.
     """
-    from chita_edge.gate import compare_files
+    from chita_edge.latency.gate import compare_files
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chita_edge.errors import UsageError
-from chita_edge.measuring import measure_bundle
+from chita_edge.latency.measure import measure_bundle
 from chita_edge.progress import Progress, silent
 from device_bench import Measurement, Plan, Results, load
 from device_bench.compare import DEFAULT_BAND, compare, parse_share

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import device_bench
 from chita_edge.bundle import verify_bundle
-from chita_edge.gate import second_run
-from chita_edge.measuring import check_unreplaced
+from chita_edge.latency.gate import second_run
+from chita_edge.latency.measure import check_unreplaced
 from chita_edge.progress import Progress, silent
 from device_bench import ModelUnderTest, Plan, Results
 from device_bench.compare import DEFAULT_BAND, compare, parse_share
