@@ -2,15 +2,18 @@
 
 A model has regressed only if all of this holds; whatever speaks against it makes the comparison inconclusive.
 
-1. Both sides have at least nine samples and were taken on the same kind of machine with as many threads.
-2. Neither side drifts, has two modes or scatters (:mod:`device_bench.health`). In pairs it is the ratios that must not:
-   what slows both sides of a pair alike does no harm.
-3. The bootstrap interval of the median ratio lies above ``1 + max_regression`` as a whole.
+1. Both sides have at least nine samples and were taken alike: machine, threads, cores, governor, clock, input sizes
+   (:mod:`device_bench.judging.comparable`), as far as both recorded them.
+2. No process of either side drifts, has two modes or scatters (:mod:`device_bench.health`), and the sides do not share
+   two modes between which they changed. In pairs it is the ratios that must not: what slows both sides of a pair alike
+   does no harm.
+3. The interval of the median ratio lies above ``1 + max_regression`` as a whole. It allows for noise with a long memory
+   and, where a side has several processes, for what differs between them (:mod:`device_bench.stats`).
 4. So says a rank test of new against ``(1 + max_regression)`` × base: Mann–Whitney, in pairs Wilcoxon's signed ranks.
    Over several models both tests are Holm's: the model with the smallest p-value is held against α/m, the next against
    α/(m − 1), and so on.
-5. A second run of the new side says the same. Where there are only files and nothing can be run again, the first and
-   the second half of the run must both say so.
+5. A second run of the new side says the same. Where there are only files and nothing can be run again, each half of the
+   new samples must be slower than each half of the base.
 
 A model is ok if its interval lies below ``1 + max_regression`` as a whole: a regression was excluded, not just unseen.
 At 2 % noise and 100 samples a side a slowdown is found reliably from about ``max_regression`` + 3 % up, and one of
@@ -31,9 +34,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from device_bench.errors import PlanError, ResultsError
-from device_bench.health import FEWEST_FOR_SHAPE, examine
+from device_bench.health import FEWEST_FOR_SHAPE, changed_modes, examine
+from device_bench.judging.comparable import difference
 from device_bench.results import NANOSECONDS, Benchmark, Results, load
-from device_bench.stats import Interval, holm, mann_whitney, median_ratio, signed_rank
+from device_bench.stats import Interval, halves, holm, mann_whitney, middle, ratio_of_runs, signed_rank
 from device_bench.verdict import ModelVerdict, Verdict
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
     Again = Callable[[], Results | tuple[Results, Results]]
 
 ALPHA = 0.05
@@ -50,19 +55,33 @@ EXACT = 0.001
 _MAX_BAND = 10.0
 DEFAULT_BAND = 0.02
 """Finds slowdowns of 5 % on a machine with 2 % noise in at least 95 of 100 comparisons; see docs/latency-gate.md."""
+ONE_PROCESS = (
+    "One process a side: what differs from one process to the next (memory layout, placement) cannot be seen; "
+    "--processes 3 shows it."
+)
 _KINDS = {"measured": "holds measured times", "instructions": "counts instructions", "estimate": "is an estimate"}
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One model to judge: both sides in the unit of the base."""
+    """One model to judge: the runs (processes) of both sides in the unit of the base."""
 
     name: str
     unit: str
-    base: NDArray[np.float64]
-    new: NDArray[np.float64]
+    base: tuple[Floats, ...]
+    new: tuple[Floats, ...]
     unfit: str | None
     p_value: float = 1.0
+
+    @property
+    def samples(self) -> int:
+        """Samples of the side that has fewer."""
+        return min(sum(run.size for run in side) for side in (self.base, self.new))
+
+    @property
+    def processes(self) -> int:
+        """Processes of the side that has more."""
+        return max(len(self.base), len(self.new))
 
 
 def run(
@@ -108,11 +127,14 @@ def compare(
         raise ResultsError(
             f"The two results have no model in common: {', '.join(base.names)} against {', '.join(new.names)}."
         )
+    notes = ["Both sides are estimates, not measurements."] if kind == "estimate" else []
     if kind == "measured":
-        judged = _judge_all(base, new, common, band, paired, again, seed)
+        cases = [_case(base, new, name, band, paired) for name in common]
+        judged = _judge_all(cases, base, band, paired, again, seed)
+        if max(case.processes for case in cases) == 1:
+            notes.append(ONE_PROCESS)
     else:
         judged = [_judge_exact(base.benchmark(name), new.benchmark(name), band) for name in common]
-    notes = ["Both sides are estimates, not measurements."] if kind == "estimate" else []
     if control in common and _same_file(base, new, control):
         judged, told = _under_control(judged, control, band)
         notes.append(told)
@@ -139,15 +161,8 @@ def parse_share(value: float | str) -> float:
 
 
 def _judge_all(
-    base: Results,
-    new: Results,
-    names: list[str],
-    band: float,
-    paired: bool,
-    again: Again | None,
-    seed: int,
+    cases: list[_Case], base: Results, band: float, paired: bool, again: Again | None, seed: int
 ) -> list[ModelVerdict]:
-    cases = [_case(base, new, name, band, paired) for name in names]
     adjusted = holm([case.p_value for case in cases])
     order = sorted(range(len(cases)), key=lambda index: cases[index].p_value)
     judged: dict[int, ModelVerdict] = {}
@@ -163,7 +178,7 @@ def _judge_all(
             judged[index] = _confirm(judged[index], old, fresh, band, both, seed)
     elif suspects:
         for index in suspects:
-            judged[index] = _halves_agree(judged[index], cases[index], band)
+            judged[index] = _halves_agree(judged[index], cases[index], band, paired, seed)
     return [judged[index] for index in range(len(cases))]
 
 
@@ -172,37 +187,48 @@ def _case(base: Results, new: Results, name: str, band: float, paired: bool) -> 
     for unit in (old.time_unit, fresh.time_unit):
         if unit not in NANOSECONDS:
             raise ResultsError(f"{name!r} is in {unit}, which is no time, but its file says that it was measured.")
-    x = np.asarray(old.samples)
-    y = np.asarray(fresh.samples) * (NANOSECONDS[fresh.time_unit] / NANOSECONDS[old.time_unit])
-    if paired and x.size != y.size:
-        raise ResultsError(f"{name!r} has {x.size} samples against {y.size}; pairs need as many on both sides.")
-    unfit = _unfit(old, fresh, base, new, y / x if paired else None)
-    if min(x.size, y.size) < FEWEST:
-        return _Case(name, old.time_unit, x, y, unfit)
+    scale = NANOSECONDS[fresh.time_unit] / NANOSECONDS[old.time_unit]
+    before, after = tuple(map(np.asarray, old.runs)), tuple(np.asarray(run) * scale for run in fresh.runs)
+    x, y = np.concatenate(before), np.concatenate(after)
+    if paired and [run.size for run in before] != [run.size for run in after]:
+        counts = " samples against ".join(" + ".join(str(run.size) for run in side) for side in (before, after))
+        raise ResultsError(f"{name!r} has {counts}; pairs need as many on both sides.")
+    case = _Case(name, old.time_unit, before, after, None)
+    case = replace(case, unfit=_unfit(case, old, fresh, base, new, band, paired))
+    if case.samples < FEWEST:
+        return case
     p_value = signed_rank(np.log(y / x) - np.log1p(band)) if paired else mann_whitney(y, x * (1.0 + band))
-    return _Case(name, old.time_unit, x, y, unfit, p_value)
+    return replace(case, p_value=p_value)
 
 
 def _unfit(
-    old: Benchmark, fresh: Benchmark, base: Results, new: Results, ratios: NDArray[np.float64] | None
+    case: _Case, old: Benchmark, fresh: Benchmark, base: Results, new: Results, band: float, paired: bool
 ) -> str | None:
     """Why no verdict on these two is worth anything, or None."""
-    few = min(len(old.samples), len(fresh.samples))
-    if few < FEWEST:
-        return f"few samples: {few} on one side, and at least {FEWEST} are needed on both"
-    for what in ("device", "cpu", "isa", "threads"):
-        here, there = getattr(base.context, what), getattr(new.context, what)
-        if here is not None and there is not None and here != there:
-            return f"another machine: the {what} was {here} for the base and {there} for the new side"
-    if ratios is not None:
-        of_pairs = Benchmark(name=f"the ratio of {old.name}", time_unit="ns", samples=tuple(ratios.tolist()))
-        found = [("the pairs", finding) for finding in examine(of_pairs)]
+    if case.samples < FEWEST:
+        return f"few samples: {case.samples} on one side, and at least {FEWEST} are needed on both"
+    # Both models of a pair ran in one process: only files that were put together by hand may differ.
+    if told := difference(base.context, new.context, old, fresh, band):
+        return told
+    if paired:
+        ratios = Benchmark(
+            name=f"the ratio of {old.name}",
+            time_unit="ns",
+            samples=tuple(np.concatenate([y / x for x, y in zip(case.base, case.new, strict=True)]).tolist()),
+            process_samples=old.process_samples,
+        )
+        found = [("the pairs", finding) for finding in examine(ratios)]
     else:
         found = [("the base", finding) for finding in examine(old, base.context)]
         found += [("the new side", finding) for finding in examine(fresh, new.context)]
     for side, finding in found:
         if finding.unfit:
             return f"{finding.cause} in {side}: {finding.sentence.rstrip('.')}"
+    if not paired and (modes := changed_modes(np.concatenate(case.base), np.concatenate(case.new))):
+        return (
+            f"modes changed sides: there are {modes.fast:.4g} and {modes.slow:.4g} {case.unit}, and the slower one has "
+            f"{modes.shares[0]:.0%} of the base and {modes.shares[1]:.0%} of the new side; pin both to the same cores"
+        )
     return None
 
 
@@ -211,22 +237,20 @@ def _judge(case: _Case, band: float, paired: bool, level: float, seed: int) -> M
         case.name,
         "inconclusive",
         case.unfit or "",
-        base=float(np.median(case.base)),
-        new=float(np.median(case.new)),
+        base=middle(case.base),
+        new=middle(case.new),
         time_unit=case.unit,
     )
-    if min(case.base.size, case.new.size) < FEWEST:
+    if case.samples < FEWEST:
         return verdict
-    ratio = median_ratio(case.new, case.base, paired=paired, level=level, seed=seed)
+    found = ratio_of_runs(case.new, case.base, paired=paired, level=level, seed=seed)
+    ratio = found.ratio
     verdict = replace(verdict, ratio=ratio, p_value=case.p_value)
     if case.unfit:
         return verdict
-    # The interval is about four standard errors wide. A slowdown that far beyond the band clears it with probability
-    # 97.5 % in one run, so with 95 % in two.
-    verdict = replace(verdict, detectable=(1.0 + band) * ratio.high / ratio.low - 1.0)
+    verdict = replace(verdict, detectable=(1.0 + band) * found.reach - 1.0)
     if ratio.high <= 1.0 + band:
-        found = "faster" if ratio.high < 1.0 else "no regression"
-        return replace(verdict, outcome="ok", reason=found)
+        return replace(verdict, outcome="ok", reason="faster" if ratio.high < 1.0 else "no regression")
     if ratio.low <= 1.0 + band:
         reason = f"the interval spans the allowed {band:.1%}; more samples or a quieter machine would decide"
         return replace(verdict, reason=reason)
@@ -247,13 +271,26 @@ def _confirm(first: ModelVerdict, base: Results, new: Results, band: float, pair
     return replace(first, outcome="inconclusive", reason=f"slower at first, but the second run says: {told}")
 
 
-def _halves_agree(first: ModelVerdict, case: _Case, band: float) -> ModelVerdict:
-    old, fresh = len(case.base) // 2, len(case.new) // 2
-    halves = ((case.base[:old], case.new[:fresh]), (case.base[old:], case.new[fresh:]))
-    ratios = [float(np.median(y) / np.median(x)) for x, y in halves]
+def _halves_agree(first: ModelVerdict, case: _Case, band: float, paired: bool, seed: int) -> ModelVerdict:
+    """The verdict where nothing can be measured again: a surer interval, and each half against each.
+
+    The interval is that of a tenth of the error, and each half of the new side has to be slower than each of the base.
+    Halves are those of every process. In pairs each half of the ratios counts.
+    """
+    level = 1.0 - (1.0 - first.ratio.level) / 10.0 if first.ratio else 1.0 - ALPHA / 10.0
+    surer = ratio_of_runs(case.new, case.base, paired=paired, level=level, seed=seed).ratio
+    if surer.low <= 1.0 + band:
+        reason = f"slower, but a run by itself is not enough: its {level:.2%} interval begins at {surer.low - 1.0:+.1%}"
+        return replace(first, outcome="inconclusive", reason=f"{reason}; measure the new side again")
+    if paired:
+        pairs = halves(tuple(y / x for x, y in zip(case.base, case.new, strict=True)))
+        ratios = tuple(float(np.median(half)) for half in pairs)
+    else:
+        base, new = (tuple(float(np.median(half)) for half in halves(side)) for side in (case.base, case.new))
+        ratios = tuple(late / early for late in new for early in base)
     if min(ratios) > 1.0 + band:
         return replace(first, reason=f"{first.reason}, in both halves of the run")
-    told = " and ".join(f"{ratio - 1.0:+.1%}" for ratio in ratios)
+    told = f"{min(ratios) - 1.0:+.1%} to {max(ratios) - 1.0:+.1%}"
     return replace(first, outcome="inconclusive", reason=f"the halves of the run do not agree ({told})")
 
 
@@ -282,8 +319,8 @@ def _judge_exact(old: Benchmark, fresh: Benchmark, band: float) -> ModelVerdict:
     x, y = float(np.median(old.samples)), float(np.median(fresh.samples))
     ratio = Interval(y / x, y / x, y / x, 1.0)
     verdict = ModelVerdict(old.name, "ok", "no regression", base=x, new=y, time_unit=old.time_unit, ratio=ratio)
-    for side, middle, samples in (("base", x, old.samples), ("new side", y, fresh.samples)):
-        if max(samples) - min(samples) > EXACT * middle:
+    for side, median, samples in (("base", x, old.samples), ("new side", y, fresh.samples)):
+        if max(samples) - min(samples) > EXACT * median:
             reason = f"the counts of the {side} differ by more than {EXACT:.1%} among themselves"
             return replace(verdict, outcome="inconclusive", reason=reason)
     if ratio.estimate > 1.0 + band:

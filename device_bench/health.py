@@ -10,15 +10,20 @@ import numpy as np
 from device_bench.stats import ranks, spread
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
     from device_bench.results import Benchmark, Context
+
+    Floats = NDArray[np.float64]
 
 Cause = Literal["thermal drop", "drift", "bimodal", "spread", "load", "battery", "warm-up", "few samples", "governor"]
 
 MAX_SPREAD = 0.15  # interquartile range over median
 MAX_DRIFT = 0.05  # first third of a run against its last third
 MIN_MODE_SHARE = 0.25  # a smaller mode cannot carry the median
+MIN_SHARED_MODE = 0.10  # share of a side's samples at a mode that make the mode one of that side
 MIN_MODE_GAP = 0.05  # distance of the modes over the median
 MIN_MODE_SEPARATION = 4.5  # Ashman's D; a normal population cut in two has 2.6, a uniform one 3.5
 SEPARATION_OF_FEW = 30.0  # over the number of samples, on top: few samples look divided by chance
@@ -38,16 +43,34 @@ class Finding:
 
 
 def examine(benchmark: Benchmark, context: Context | None = None) -> tuple[Finding, ...]:
-    """What is wrong with the samples of one benchmark, worst first."""
-    samples = np.asarray(benchmark.samples)
-    name = benchmark.name
-    if samples.size < FEWEST_FOR_SHAPE:
-        sentence = f"{name}: {samples.size} samples are too few to say anything; take at least {FEWEST_FOR_SHAPE}."
+    """What is wrong with the samples of one benchmark, process by process, worst first."""
+    runs = benchmark.runs
+    if len(benchmark.samples) < FEWEST_FOR_SHAPE:
+        sentence = (
+            f"{benchmark.name}: {len(benchmark.samples)} samples are too few to say anything; "
+            f"take at least {FEWEST_FOR_SHAPE}."
+        )
         return (Finding("few samples", sentence, unfit=True),)
+    findings: list[Finding] = []
+    begin = 0
+    for number, run in enumerate(runs, 1):
+        clocks = benchmark.frequencies_mhz[begin : begin + len(run)]
+        begin += len(run)
+        if len(run) >= FEWEST_FOR_SHAPE:
+            name = benchmark.name if len(runs) == 1 else f"{benchmark.name}, process {number},"
+            findings += _shape(name, np.asarray(run), clocks, context)
+    if benchmark.warmup_stable is False:
+        sentence = f"{benchmark.name} had not settled when its warm-up reached its bound."
+        findings.append(Finding("warm-up", sentence, unfit=False))
+    return tuple(findings)
+
+
+def _shape(name: str, samples: Floats, clocks: Sequence[float], context: Context | None) -> list[Finding]:
+    """Drift, modes and spread of one process's samples."""
     findings = []
     slope = drift(samples)
     if abs(slope) > MAX_DRIFT:
-        heat = _heat(benchmark, context) if slope > 0 else None
+        heat = _heat(clocks, context) if slope > 0 else None
         direction = "slower" if slope > 0 else "faster"
         sentence = f"{name} became {abs(slope):.0%} {direction} from the first to the last third of the run"
         if heat:
@@ -69,9 +92,7 @@ def examine(benchmark: Benchmark, context: Context | None = None) -> tuple[Findi
         findings.append(
             Finding("spread", f"{name}: half of the samples spread over {width:.0%} of the median.", unfit=True)
         )
-    if benchmark.warmup_stable is False:
-        findings.append(Finding("warm-up", f"{name} had not settled when its warm-up reached its bound.", unfit=False))
-    return tuple(findings)
+    return findings
 
 
 def examine_machine(context: Context) -> tuple[Finding, ...]:
@@ -109,13 +130,56 @@ def drift(samples: ArrayLike) -> float:
 
 
 def two_modes(samples: ArrayLike) -> tuple[float, float] | None:
-    """(share of the smaller mode, gap between the modes over the median) if there are two, else None.
+    """(share of the smaller mode, gap between the modes over the median) if there are two, else None."""
+    x = np.asarray(samples, dtype=np.float64)
+    if (found := _modes(x)) is None:
+        return None
+    low, high = found
+    share = float((x > (low + high) / 2.0).mean())
+    return min(share, 1.0 - share), (high - low) / float(np.median(x))
+
+
+@dataclass(frozen=True)
+class ChangedModes:
+    """Two modes that two runs have in common: where they are, and the slow one's share in the base and the new side."""
+
+    fast: float
+    slow: float
+    shares: tuple[float, float]
+
+
+def changed_modes(base: ArrayLike, new: ArrayLike) -> ChangedModes | None:
+    """The two modes of both sides together, if their medians are in different ones and one side has samples in both.
+
+    Then the code may be the same and the machine has moved: to other cores, another clock, other neighbours. Where
+    every sample of the new side is slower than every one of the base there are two modes too, one a side, and that is a
+    change of the code. A side has both if at least a tenth of its samples stand at the other's mode.
+    """
+    sides = [np.sort(np.asarray(side, dtype=np.float64)) for side in (base, new)]
+    count = min(side.size for side in sides)
+    # As many of each, evenly over its ranks: the larger side must not hide the other's mode.
+    even = [side[((np.arange(count) + 0.5) * side.size / count).astype(np.intp)] for side in sides]
+    if (found := _modes(np.concatenate(even))) is None:
+        return None
+    low, high = found
+    cut = (low + high) / 2.0
+    if (float(np.median(sides[0])) > cut) == (float(np.median(sides[1])) > cut):
+        return None
+    reach = (high - low) / 4.0
+    at = [[float((np.abs(side - mode) < reach).mean()) for mode in (low, high)] for side in sides]
+    if max(min(shares) for shares in at) < MIN_SHARED_MODE:
+        return None
+    return ChangedModes(low, high, (float((sides[0] > cut).mean()), float((sides[1] > cut).mean())))
+
+
+def _modes(samples: Floats) -> tuple[float, float] | None:
+    """The means of the two modes if there are two, else None.
 
     The samples are cut where the variance within the two parts is least (Otsu 1979). They are two modes if the cut is
     deep: Ashman's D = |μ₁ − μ₂| / √((σ₁² + σ₂²)/2) beyond what one normal or uniform population gives, hardly any
     sample half-way, neither part small, and the gap large enough to matter.
     """
-    x = np.sort(np.asarray(samples, dtype=np.float64))
+    x = np.sort(samples)
     n = x.size
     # Outliers would drag a part's spread along: the outermost 2 % a side count as the values beside them.
     x = np.clip(x, x[int(0.02 * n)], x[n - 1 - int(0.02 * n)])
@@ -133,23 +197,22 @@ def two_modes(samples: ArrayLike) -> tuple[float, float] | None:
     relative = gap / float(np.median(x))
     if relative < MIN_MODE_GAP or gap < (MIN_MODE_SEPARATION + SEPARATION_OF_FEW / n) * noise:
         return None
-    middle = (low.mean() + high.mean()) / 2.0
+    middle = float(low.mean() + high.mean()) / 2.0
     share = float((x > middle).mean())
     valley = float((np.abs(x - middle) < gap / 6.0).mean())
     if valley > MAX_VALLEY or min(share, 1.0 - share) < MIN_MODE_SHARE:
         return None
-    return min(share, 1.0 - share), relative
+    return float(low.mean()), float(high.mean())
 
 
-def _detrended(samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> ArrayLike:
+def _detrended(samples: Floats) -> Floats:
     time = np.arange(samples.size, dtype=np.float64)
     slope, start = np.polyfit(time, samples, 1)
-    return np.asarray(samples - slope * time - start + np.median(samples))
+    return np.asarray(samples - slope * time - start + np.median(samples), dtype=np.float64)
 
 
-def _heat(benchmark: Benchmark, context: Context | None) -> str | None:
+def _heat(clocks: Sequence[float], context: Context | None) -> str | None:
     """What the sensors say if they say that the machine got hot or clocked down, else None."""
-    clocks = benchmark.frequencies_mhz
     third = max(len(clocks) // 3, 1)
     if clocks:
         first, last = float(np.median(clocks[:third])), float(np.median(clocks[-third:]))

@@ -18,6 +18,7 @@ import json
 import os
 import stat
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -32,6 +33,8 @@ MAX_BENCHMARKS: Final = 1_000
 MAX_NODES: Final = 100_000
 MAX_STATES: Final = 100_000
 MAX_ZONES: Final = 64
+MAX_PROCESSES: Final = 1_000
+MAX_INPUTS: Final = 1_000
 MAX_ROUNDS: Final = 200_000
 """Rounds of a run that are kept at most; see :func:`most_rounds`."""
 
@@ -110,7 +113,8 @@ class Benchmark(_Record):
 
     Beside each sample stand the clock of its core, right after it, and what the temperature zones and the battery said.
     ``sensors_age_s`` is 0 where all of these were read right after the sample, else how long before its end the oldest
-    was: slow sensors are read in turns (:mod:`device_bench.watch`).
+    was: slow sensors are read in turns (:mod:`device_bench.watch`). ``process_samples`` says how many of the samples,
+    in their order, each process took, if there were several. ``input_shapes`` holds the size of each input.
     """
 
     name: Name
@@ -121,6 +125,8 @@ class Benchmark(_Record):
     temperatures_c: Annotated[dict[Name, tuple[FiniteFloat, ...]], Field(max_length=MAX_ZONES)] = {}
     battery_percent: tuple[FiniteFloat, ...] = ()
     sensors_age_s: tuple[FiniteFloat, ...] = ()
+    process_samples: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=MAX_PROCESSES)] = ()
+    input_shapes: Annotated[dict[Name, tuple[int, ...]], Field(max_length=MAX_INPUTS)] = {}
     inner_repetitions: Annotated[int, Field(ge=1)] | None = None
     warmup_rounds: Annotated[int, Field(ge=0)] | None = None
     warmup_stable: bool | None = None
@@ -135,7 +141,15 @@ class Benchmark(_Record):
         for column in (*beside, *self.temperatures_c.values()):
             if column and len(column) != len(self.samples):
                 raise ValueError(f"{len(column)} timestamps or readings stand beside {len(self.samples)} samples")
+        if self.process_samples and sum(self.process_samples) != len(self.samples):
+            raise ValueError(f"its processes took {sum(self.process_samples)} samples, and it has {len(self.samples)}")
         return self
+
+    @property
+    def runs(self) -> tuple[tuple[float, ...], ...]:
+        """The samples of each process, in the order in which the processes ran."""
+        ends = tuple(accumulate(self.process_samples or (len(self.samples),)))
+        return tuple(self.samples[begin:end] for begin, end in zip((0, *ends), ends, strict=False))
 
 
 class Results(_Record):

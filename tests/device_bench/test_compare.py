@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_bench.compare import compare, parse_share, run
+from device_bench.compare import ONE_PROCESS, compare, parse_share, run
 from device_bench.errors import PlanError, ResultsError
-from device_bench.results import Benchmark, Context, Results, save
+from device_bench.results import Benchmark, Context, MachineState, Results, save
 
 Array = np.ndarray
 
@@ -122,6 +122,107 @@ def test_another_machine_gets_no_verdict() -> None:
         assert verdict.models[0].reason.startswith(f"another machine: the {field}")
 
 
+MACHINE = {"device": "phone", "cpu": "A76", "threads": 1}
+
+
+def taken(samples: Array, mhz: float | None = None, **context: object) -> Results:
+    """One run of the model m, with the clock beside each sample."""
+    clocks = {"frequencies_mhz": (mhz,) * samples.size} if mhz else {}
+    entry = {"name": "m", "time_unit": "ms", "samples": tuple(samples.tolist()), **clocks}
+    return Results(
+        context=Context.model_validate({**MACHINE, **context}), benchmarks=(Benchmark.model_validate(entry),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "reason"),
+    [
+        ({"affinity": (4, 5, 6, 7)}, {"affinity": (0, 1, 3)}, "other cores: the base ran on cores 4-7 and the new"),
+        ({"governor": "performance"}, {"governor": "powersave"}, "another clock governor: it was performance for"),
+        ({"num_cpus": 8}, {"num_cpus": 4}, "another machine: the num_cpus was 8"),
+        ({"mhz": 2400.0}, {"mhz": 1200.0}, "another clock: its median was 2400 MHz for the base and 1200 MHz"),
+        ({"before": MachineState(on_battery=False)}, {"before": MachineState(on_battery=True)}, "another clock, maybe"),
+        (
+            {"after": MachineState(frequencies_mhz=(800.0, 2000.0))},
+            {"after": MachineState(frequencies_mhz=(800.0, 1400.0))},
+            "another clock: its median was 2000 MHz",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ms", [2.0, 4.0, 8.0])
+def test_what_was_recorded_and_differs_makes_it_inconclusive(
+    base: dict[str, object], new: dict[str, object], reason: str, ms: float
+) -> None:
+    """Whichever way the times go: half the clock looks like a regression, and twice the clock hides one."""
+    verdict = compare(taken(quiet(1), **base), taken(quiet(2, ms), **new))  # type: ignore[arg-type]
+    assert verdict.exit_code == 4
+    assert verdict.models[0].reason.startswith(reason)
+    # What one side did not record speaks against nothing.
+    alone = compare(taken(quiet(1)), taken(quiet(2, 4.0), **new))  # type: ignore[arg-type]
+    assert alone.outcome == "ok"
+
+
+def test_clocks_may_differ_by_what_is_allowed() -> None:
+    for mhz, allowed, outcome in ((2376.0, 0.02, "ok"), (2300.0, 0.02, "inconclusive"), (2300.0, 0.05, "ok")):
+        verdict = compare(taken(quiet(1), 2400.0), taken(quiet(2), mhz), max_regression=allowed)
+        assert verdict.outcome == outcome, (mhz, allowed)
+
+
+def two_clusters(seed: int, slow: float, n: int = 200) -> Array:
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(n) < slow, 22.0, 10.0) * rng.lognormal(0.0, 0.02, n)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.15, 0.85), (0.85, 0.15), (0.2, 1.0), (0.0, 0.85)])
+def test_modes_whose_shares_change_sides_are_no_regression(before: float, after: float) -> None:
+    verdict = compare(results(m=two_clusters(1, before)), results(m=two_clusters(2, after)))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.models[0].reason.startswith("modes changed sides: there are")
+
+
+def test_a_model_that_became_slower_as_a_whole_has_not_changed_modes() -> None:
+    slow = two_clusters(2, 1.0)
+    assert compare(results(m=two_clusters(1, 0.0)), results(m=slow)).outcome == "regression"
+    outliers = two_clusters(1, 0.0)
+    outliers[::20] *= 1.0 + np.random.default_rng(3).exponential(1.0, 10)
+    assert compare(results(m=outliers), results(m=slow)).outcome == "regression"
+
+
+def processes(seed: int, offsets: tuple[float, ...], scale: float = 4.0, n: int = 60) -> Results:
+    runs = [quiet(100 * seed + i, scale * (1.0 + offset), n) for i, offset in enumerate(offsets)]
+    return Results(
+        benchmarks=(
+            Benchmark(
+                name="m",
+                time_unit="ms",
+                samples=tuple(np.concatenate(runs).tolist()),
+                process_samples=(n,) * len(offsets),
+            ),
+        )
+    )
+
+
+def test_what_differs_between_processes_widens_the_interval() -> None:
+    """The same pooled samples: as three processes that differ they say less than as one run."""
+    spread = (-0.03, 0.0, 0.03)
+    apart, shifted = processes(1, spread), processes(2, spread, 4.2)
+    alike, slower = processes(1, (0.0, 0.0, 0.0)), processes(2, (0.0, 0.0, 0.0), 4.2)
+    assert compare(alike, slower).outcome == "regression"
+    verdict = compare(apart, shifted)
+    assert verdict.outcome == "inconclusive"
+    assert verdict.models[0].reason.startswith("the interval spans")
+    assert verdict.models[0].ratio is not None
+    assert verdict.models[0].ratio.high / verdict.models[0].ratio.low > 1.1
+    assert ONE_PROCESS not in verdict.notes
+    # The spread of the base's processes counts against a new side of one process, too.
+    assert compare(apart, results(m=quiet(9, 4.2))).outcome == "inconclusive"
+    assert compare(alike, results(m=quiet(9, 4.0))).notes == ()
+
+
+def test_single_processes_say_what_they_cannot_see() -> None:
+    assert ONE_PROCESS in compare(results(m=quiet(1)), results(m=quiet(2))).notes
+
+
 def test_pairs_cancel_a_drift_that_both_share() -> None:
     trend = np.linspace(1.0, 1.4, 60)
     base, same, slow = quiet(1, 4.0) * trend, quiet(2, 4.0) * trend, quiet(3, 4.4) * trend
@@ -159,7 +260,7 @@ def test_models_on_one_side_only() -> None:
     verdict = compare(results(a=quiet(1), b=quiet(2)), results(a=quiet(3), c=quiet(4)))
     assert verdict.exit_code == 4
     assert [(m.name, m.outcome) for m in verdict.models] == [("a", "ok"), ("b", "inconclusive")]
-    assert verdict.notes == ("c: only in the new results, not compared",)
+    assert verdict.notes == (ONE_PROCESS, "c: only in the new results, not compared")
     with pytest.raises(ResultsError, match="no model in common"):
         compare(results(a=quiet(1)), results(b=quiet(1)))
 
@@ -192,7 +293,7 @@ def test_files_and_what_is_printed(tmp_path: Path) -> None:
     save(results(m=quiet(2, 5.0)), tmp_path / "new.json")
     verdict = run(tmp_path / "base.json", tmp_path / "new.json", max_regression="5%")
     assert verdict.exit_code == 3
-    first, last = verdict.lines()
+    first, _, last = verdict.lines()
     assert first.startswith("m: regression; 4")
     assert last == "regression at an allowed regression of 5.0%"
     document = json.loads(verdict.to_json())

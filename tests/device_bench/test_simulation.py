@@ -33,8 +33,23 @@ def test_drift_memory_throttling_and_level() -> None:
     assert logs.std() == pytest.approx(0.02, rel=0.1)
     throttled = [np.median(x[-40:]) > 4.3 for x in (drawn(Noise(throttled=0.5), seed, 400) for seed in range(60))]
     assert 0.3 < np.mean(throttled) < 0.7
-    levels = [np.median(drawn(Noise(level=0.01), seed, 400)) for seed in range(60)]
-    assert np.log(levels).std() == pytest.approx(0.01, rel=0.4)
+    offsets = [np.median(drawn(Noise(offset=0.01), seed, 400)) for seed in range(60)]
+    assert np.log(offsets).std() == pytest.approx(0.01, rel=0.4)
+
+
+def test_slow_levels_and_walks() -> None:
+    logs = np.log(drawn(Noise(level=0.02), samples=40_000))
+    assert logs.std() == pytest.approx(0.02 * 2**0.5, rel=0.1)
+    assert np.corrcoef(logs[1:], logs[:-1])[0, 1] == pytest.approx(0.5, abs=0.05)
+    ends = [np.log(drawn(Noise(spread=0.0, walk=0.002), seed, 200)[-1] / 4.0) for seed in range(200)]
+    assert np.std(ends) == pytest.approx(0.002 * 200**0.5, rel=0.15)
+
+
+def test_processes_have_as_many_samples_and_offsets_of_their_own() -> None:
+    found = simulate(np.random.default_rng(0), Noise(offset=0.05, processes=3), 50).benchmark("m")
+    assert found.process_samples == (50, 50, 50)
+    middles = [np.median(run) for run in found.runs]
+    assert np.ptp(middles) > 0.05
 
 
 def test_outcomes_add_up_and_repeat() -> None:

@@ -72,26 +72,68 @@ def test_bootstrap_without_resampling_is_the_bootstrap() -> None:
 def test_intervals_hold_the_truth_about_as_often_as_they_say(n: int, paired: bool) -> None:
     rng = np.random.default_rng(7)
     held = 0
-    for seed in range(400):
+    for seed in range(300):
         x, y = rng.lognormal(0.0, 0.02, n), 1.05 * rng.lognormal(0.0, 0.02, n)
         interval = stats.median_ratio(y, x, paired=paired, seed=seed, resamples=1000)
         assert interval.low <= interval.estimate <= interval.high
         held += interval.low <= 1.05 <= interval.high
-    assert 0.92 <= held / 400 <= 0.995
+    assert 0.92 <= held / 300 <= 0.999
+
+
+def autoregression(rng: np.random.Generator, rho: float, n: int) -> np.ndarray:
+    steps = rng.standard_normal(n)
+    level = np.empty(n)
+    level[0] = steps[0]
+    for i in range(1, n):
+        level[i] = rho * level[i - 1] + (1.0 - rho**2) ** 0.5 * steps[i]
+    return level
 
 
 def test_noise_in_stretches_widens_the_interval() -> None:
     rng = np.random.default_rng(3)
-    steps = rng.standard_normal(200)
-    slow = np.empty(200)
-    slow[0] = steps[0]
-    for i in range(1, 200):
-        slow[i] = 0.8 * slow[i - 1] + 0.6 * steps[i]
-    x = np.exp(0.02 * slow)
+    x = np.exp(0.02 * autoregression(rng, 0.8, 200))
     assert stats.effective_size(x) < 60
     assert stats.effective_size(rng.permutation(x)) > 120
     one = np.ones(200)
     assert np.ptp(_bounds(x, one)) > 1.5 * np.ptp(_bounds(rng.permutation(x), one))
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 0.98])
+@pytest.mark.parametrize("white", [0.0, 1.0])
+def test_the_effective_size_is_that_of_the_process(rho: float, white: float) -> None:
+    """Against the definition: n over 1 + 2 Σ ρₖ, with white noise on top, which hides nothing from the sum."""
+    rng, n = np.random.default_rng(11), 20_000
+    x = autoregression(rng, rho, n) + white * rng.standard_normal(n)
+    time = 1.0 + 2.0 * rho / (1.0 - rho) / (1.0 + white**2)
+    assert stats.effective_size(x) == pytest.approx(n / time, rel=0.35)
+
+
+def test_the_effective_size_of_ordinary_and_odd_series() -> None:
+    rng = np.random.default_rng(1)
+    sizes = [stats.effective_size(rng.standard_normal(200)) for _ in range(100)]
+    assert np.median(sizes) > 170
+    assert max(sizes) <= 200
+    assert stats.effective_size(np.arange(200.0)) < 5
+    assert stats.effective_size(np.tile([1.0, 2.0], 50)) == 100.0
+    assert [stats.effective_size(x) for x in ([5.0], [1.0, 2.0], [5.0] * 20)] == [1.0, 2.0, 20.0]
+
+
+def test_runs_that_differ_widen_the_interval_by_students_t() -> None:
+    """Against Student's formula on the log medians, where they differ by far more than their samples."""
+    rng = np.random.default_rng(4)
+    offsets = ((-0.10, 0.02, 0.08), (0.01, 0.11, -0.05))
+    base, new = ([np.exp(o + 0.001 * rng.standard_normal(50)) for o in side] for side in offsets)
+    found = stats.ratio_of_runs(new, base, paired=False)
+    medians = [[float(np.median(np.log(run))) for run in side] for side in (new, base)]
+    expected = scipy.stats.ttest_ind(*medians).confidence_interval(0.95)
+    assert math.log(found.ratio.low) == pytest.approx(expected.low, rel=1e-6)
+    assert math.log(found.ratio.high) == pytest.approx(expected.high, rel=1e-6)
+    assert math.log(found.reach) > expected.high - expected.low
+    pairs = stats.ratio_of_runs(new, base, paired=True).ratio
+    each = [float(np.median(np.log(y / x))) for x, y in zip(base, new, strict=True)]
+    one = scipy.stats.ttest_1samp(each, 0.0).confidence_interval(0.95)
+    assert math.log(pairs.low) == pytest.approx(one.low, rel=1e-6)
+    assert stats.middle(base) == pytest.approx(math.exp(float(np.mean(medians[1]))))
 
 
 def _bounds(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -131,4 +173,3 @@ def test_unequal_pairs_are_refused() -> None:
 def test_quantile_and_spread() -> None:
     assert stats.quantile([1, 2, 3, 4, 5], 0.9) == pytest.approx(4.6)
     assert stats.spread([8, 9, 10, 11, 12]) == pytest.approx(0.2)
-    assert stats.effective_size([5.0] * 20) == 20.0
