@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chita_edge import PruneConfig, prune
-from chita_edge.inputs import load_inputs
+from chita_edge.deploy.load import load_inputs
 from chita_edge.models import get_model
 from chita_edge.prune_to_file import recommended
 

@@ -23,7 +23,7 @@ from torch import nn
 import device_bench
 import exporters
 import runtimes
-from chita_edge.export_decision import decide_for
+from chita_edge.deploy.decide import decide_for
 from chita_edge.models import get_model, load_weights
 from device_bench.interleave import interleave
 from device_bench.stats import median_ratio, quantile

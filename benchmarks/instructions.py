@@ -20,7 +20,7 @@ from networks import NETWORKS, dense_network, input_shape
 
 import exporters
 import runtimes
-from chita_edge.export_decision import decide_for
+from chita_edge.deploy.decide import decide_for
 from device_bench.emulation import count_instructions, emulator
 
 CPU = "cortex-a76"

@@ -27,7 +27,7 @@ from rich.table import Table
 
 import exporters
 import runtimes
-from chita_edge.export_decision import decide_for
+from chita_edge.deploy.decide import decide_for
 from device_bench.emulation.prepare import cache_folder
 
 BURSTS, RUNS = 15, 6

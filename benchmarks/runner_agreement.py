@@ -65,7 +65,7 @@ def written(network: str, folder: Path) -> dict[str, ModelUnderTest]:
 
     import exporters
     import runtimes
-    from chita_edge.export_decision import decide_for
+    from chita_edge.deploy.decide import decide_for
 
     dense = dense_network(network, SPARSITY)
     sparse = exporters.to_sparse(dense, decide_for(runtimes.get_target("x86_64"), dense)).model

@@ -27,7 +27,7 @@ from rich.table import Table
 import device_bench
 import exporters
 import runtimes
-from chita_edge.export_decision import decide_for
+from chita_edge.deploy.decide import decide_for
 from device_bench.context import cpu_name
 from device_bench.interleave import interleave
 from device_bench.stats import median_ratio, quantile, spread

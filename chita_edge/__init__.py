@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chita_edge.build_result import BuildResult, Latency
     from chita_edge.config import BuildConfig
+    from chita_edge.deploy.result import BuildResult, Latency
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
     from chita_edge.pipeline import bench, build
     from chita_edge.prune_config import PruneConfig
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BuildConfig": "chita_edge.config",
-    "BuildResult": "chita_edge.build_result",
+    "BuildResult": "chita_edge.deploy.result",
     "BundleTamperedError": "chita_edge.errors",
     "ChitaEdgeError": "chita_edge.errors",
-    "Latency": "chita_edge.build_result",
+    "Latency": "chita_edge.deploy.result",
     "PruneConfig": "chita_edge.prune_config",
     "PruneResult": "chita_edge.prune_result",
     "UsageError": "chita_edge.errors",

@@ -8,15 +8,15 @@ from pathlib import Path
 import device_bench
 import exporters
 import runtimes
-from chita_edge.agreement import check_agreement
-from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.bundle import check_target, write_bundle
-from chita_edge.bundle_content import manifest_content, not_measured
 from chita_edge.config import BuildConfig
+from chita_edge.deploy.agreement import check_agreement
+from chita_edge.deploy.decide import cheapest_on, stay_dense
+from chita_edge.deploy.judge import accuracy
+from chita_edge.deploy.load import load_inputs
+from chita_edge.deploy.manifest_content import manifest_content, not_measured
+from chita_edge.deploy.result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.errors import UsageError
-from chita_edge.export_decision import cheapest_on, stay_dense
-from chita_edge.inputs import load_inputs
-from chita_edge.judging import accuracy
 from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model

@@ -15,8 +15,8 @@ from chita_edge.atomic_file import check_free, write_file
 from chita_edge.calibration import Ranks
 from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
+from chita_edge.deploy.load import load_inputs
 from chita_edge.errors import UsageError
-from chita_edge.inputs import load_inputs
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chita_edge.build_result import DenseSparse, Latency
+from chita_edge.deploy.result import DenseSparse, Latency
 from device_bench import Measurement
 from device_bench.results import NANOSECONDS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from chita_edge.build_result import BuildResult, Latency, Layer
+from chita_edge.deploy.result import BuildResult, Latency, Layer
 from chita_edge.report.terminal import data_console
 
 

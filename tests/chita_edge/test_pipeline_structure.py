@@ -13,7 +13,7 @@ import chita_edge
 import exporters
 import runtimes
 from chita_edge.config import BuildConfig
-from chita_edge.inputs import load_inputs
+from chita_edge.deploy.load import load_inputs
 
 
 def test_filters_are_removed_and_the_file_is_plain_onnx(tiny: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.build_result import BuildResult, DenseSparse, Latency, Layer
+from chita_edge.deploy.result import BuildResult, DenseSparse, Latency, Layer
 from chita_edge.report.build_table import print_build, print_latency
 
 LATENCY = Latency(

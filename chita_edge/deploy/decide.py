@@ -8,7 +8,7 @@ from typing import cast
 import onnx
 
 import exporters
-from chita_edge.layouts import cheapest
+from chita_edge.deploy.layouts import cheapest
 from device_bench.short_numbers import short
 from exporters import Decide, Decision, LayerInfo, NetworkInfo, NetworkRule
 from runtimes import LayerShape, Target

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import exporters
-from chita_edge.agreement import check_agreement
+from chita_edge.deploy.agreement import check_agreement
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from importlib import metadata
 from typing import Any
 
 import runtimes
-from chita_edge.build_result import BuildResult
 from chita_edge.config import BuildConfig
+from chita_edge.deploy.result import BuildResult
 
 _TOOLS = ("chita-edge", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 

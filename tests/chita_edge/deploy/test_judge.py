@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chita_edge.datasets import LabelledImages
-from chita_edge.judging import accuracy
+from chita_edge.deploy.judge import accuracy
 
 
 class _Echo:

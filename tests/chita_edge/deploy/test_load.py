@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chita_edge import UsageError
-from chita_edge.inputs import load_inputs
+from chita_edge.deploy.load import load_inputs
 from chita_edge.models import get_model
 from chita_edge.pipeline import BuildConfig, build
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from chita_edge.layouts import cheapest, price
+from chita_edge.deploy.layouts import cheapest, price
 
 
 def by_trying_all(costs: dict, links: list) -> float:

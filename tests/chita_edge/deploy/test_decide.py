@@ -11,7 +11,7 @@ from onnx import parser
 
 import exporters
 import runtimes
-from chita_edge.export_decision import LEAST_GAIN, cheapest_on, decide_for, layer_cost
+from chita_edge.deploy.decide import LEAST_GAIN, cheapest_on, decide_for, layer_cost
 from exporters import LayerInfo
 
 CHAIN = """
