@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
-from chita_edge.errors import ChitaEdgeError
+from chita_edge.models.checkpoints import WeightsError, find_state
 
 # A state dict is stored uncompressed; an archive that claims to unpack to more than this many times its size is a bomb.
 _MAX_UNPACK_RATIO = 4
 _SLACK_BYTES = 1 << 20
-
-
-class WeightsError(ChitaEdgeError):
-    """A weights file cannot be read or does not fit the network."""
+_LISTED = 3
+__all__ = ["WeightsError", "load_weights"]
+_log = logging.getLogger(__name__)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load the state dict in `path` into `model`, in place.
 
-    `path` is a ``.safetensors`` file or a torch file that holds nothing but tensors; code in a pickle is never run.
+    `path` is a ``.safetensors`` file or a torch file that holds nothing but tensors and plain values; code in a pickle
+    is never run. Where the state dict is below another key, under a prefix, masked or of another precision, it is found
+    as `chita_edge.models.checkpoints.find_state` says, and what was done is logged as a warning.
     Raises WeightsError when the file is missing, truncated, hostile, does not have exactly the network's keys and
     shapes, or holds non-finite values; `model` is then unchanged.
     """
-    state = _read(path)
-    _check_fits(model, state, path)
-    model.load_state_dict(state)
+    found = find_state(_read(path), model.state_dict())
+    if found is None:
+        raise WeightsError(f"The weights file {path} holds no state dict (names and tensors); save model.state_dict().")
+    _check_fits(model, found.tensors, path)
+    model.load_state_dict(found.tensors)
+    if found.notes:
+        _log.warning("The weights file %s: %s.", path, "; ".join(found.notes))
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -50,7 +57,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             ) from None
     _refuse_archive_bomb(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(
             f"The weights file {path} holds more than tensors and was not opened, since that could run code. "
@@ -60,9 +67,6 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"The weights file {path} claims tensors that do not fit in memory.") from None
     except Exception as error:  # torch raises whatever its readers meet in a damaged file
         raise WeightsError(f"The weights file {path} is damaged or not a torch file: {_first_line(error)}.") from None
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"The weights file {path} holds no state dict (names and tensors); save model.state_dict().")
-    return state
 
 
 def _refuse_archive_bomb(path: Path) -> None:
@@ -89,6 +93,11 @@ def _check_fits(model: nn.Module, state: dict[str, torch.Tensor], path: Path) ->
         )
     for name, tensor in wanted.items():
         given = state[name]
+        if given.layout != torch.strided or given.is_quantized:
+            raise WeightsError(
+                f"The weights file {path} stores {name} as a {'quantised' if given.is_quantized else 'sparse'} tensor. "
+                f"Save it with {'dequantize()' if given.is_quantized else 'to_dense()'}."
+            )
         if given.shape != tensor.shape:
             raise WeightsError(
                 f"The weights file {path} does not match the network: {name} has shape {tuple(given.shape)}, "
@@ -103,7 +112,9 @@ def _check_fits(model: nn.Module, state: dict[str, torch.Tensor], path: Path) ->
 
 
 def _example(names: list[str]) -> str:
-    return f" (such as {names[0]!r})" if names else ""
+    """The first few of them."""
+    listed = ", ".join(repr(name) for name in names[:_LISTED])
+    return f" ({'such as ' if len(names) > _LISTED else ''}{listed})" if names else ""
 
 
 def _first_line(error: BaseException) -> str:
