@@ -1,13 +1,13 @@
 """One emulated Arm processor and the programs that run on it."""
 
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from device_bench.emulation import prepare
 from device_bench.errors import DeviceUnavailableError, MeasurementError
+from device_bench.limited import run_limited
 
 CPUS = tuple(prepare.PARTS)
 
@@ -31,22 +31,16 @@ class Emulator:
         start = [self.qemu, "-cpu", self.cpu, "-L", self.root, *options, *command]
         environment = {"PATH": os.environ.get("PATH", ""), "ORT_DISABLE_TELEMETRY": "1"}
         try:
-            done = subprocess.run(
-                [str(part) for part in start],
-                env=environment,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise MeasurementError(f"{command[0]} on {self.cpu} took longer than {timeout_seconds:g} s") from error
-        if done.returncode != 0:
+            done = run_limited([str(part) for part in start], timeout_seconds, env=environment)
+        except OSError as error:
+            raise MeasurementError(f"{self.qemu} cannot be started ({error.strerror}).") from error
+        if done.code is None:
+            raise MeasurementError(f"{command[0]} on {self.cpu} took longer than {timeout_seconds:g} s.")
+        if done.code != 0:
             raise MeasurementError(
-                f"{command[0]} on {self.cpu} ended with status {done.returncode}: {done.stderr.strip()[-2000:]}"
+                f"{command[0]} on {self.cpu} ended with status {done.code}: {done.errors.strip()[-2000:]}"
             )
-        return done.stdout if plugin is None else done.stdout + done.stderr
+        return done.output if plugin is None else done.output + done.errors
 
 
 def emulator(cpu: str, folder: Path | None = None) -> Emulator:

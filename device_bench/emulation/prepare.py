@@ -6,7 +6,6 @@ else is missing.
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from device_bench.errors import DeviceUnavailableError
+from device_bench.limited import run_limited
 
 APT_COMMAND = (
     "apt-get install --no-install-recommends qemu-user libc6-arm64-cross libstdc++6-arm64-cross libgcc-s1-arm64-cross"
@@ -23,6 +23,7 @@ QEMU = "qemu-aarch64"
 CROSS_LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
 _NEEDED = ("ld-linux-aarch64.so.1", "libc.so.6", "libstdc++.so.6", "libgcc_s.so.1")
 _LARGEST_LIBRARY = 200 * 2**20
+_DOWNLOAD_S = 900.0
 
 # ONNX Runtime's cpuinfo reads /proc/cpuinfo, where qemu before 8 shows the host's; on an x86 one it ends the process.
 # The kernels read there whether all cores are in order.
@@ -110,10 +111,14 @@ def fetch_onnxruntime(folder: Path | None = None) -> Path:
         for glibc in ("2_28", "2_27", "2_17"):
             command += ["--platform", f"manylinux_{glibc}_aarch64"]
         command += ["--python-version", python, "--implementation", "cp", "--abi", f"cp{python}", "--dest", name]
-        done = subprocess.run([*command, f"onnxruntime=={release}"], capture_output=True, text=True, check=False)
+        try:
+            done = run_limited([*command, f"onnxruntime=={release}"], _DOWNLOAD_S)
+        except OSError as error:
+            raise EmulationUnavailableError(f"pip could not be started: {error}") from error
         wheels = list(Path(name).glob("*.whl"))
-        if done.returncode or not wheels:
-            raise EmulationUnavailableError(f"pip could not download onnxruntime {release}: {done.stderr.strip()}")
+        if done.code != 0 or not wheels:
+            why = f"it took longer than {_DOWNLOAD_S:g} s" if done.code is None else done.errors.strip()
+            raise EmulationUnavailableError(f"pip could not download onnxruntime {release}: {why}")
         member = f"onnxruntime/capi/{target.name}"
         with zipfile.ZipFile(wheels[0]) as wheel:
             if member not in wheel.namelist() or wheel.getinfo(member).file_size > _LARGEST_LIBRARY:

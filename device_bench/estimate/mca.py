@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from device_bench.errors import DeviceUnavailableError, MeasurementError
+from device_bench.limited import run_limited
 
 APT_COMMAND: Final = "apt-get install --no-install-recommends llvm-19"
 _VERSIONS: Final = tuple(f"-{version}" for version in range(24, 13, -1))
@@ -96,11 +96,11 @@ def _disassemble(tools: Analyser, blocks: Sequence[bytes]) -> list[str]:
 
 def _run(command: list[str], text: str) -> str:
     try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, errors="replace", check=False, timeout=_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run_limited(command, _TIMEOUT_S, stdin=text)
+    except OSError as error:
         raise MeasurementError(f"{command[0]} could not be run: {error}") from error
-    if done.returncode != 0:
-        raise MeasurementError(f"{command[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
-    return done.stdout
+    if done.code is None:
+        raise MeasurementError(f"{command[0]} took longer than {_TIMEOUT_S:g} s.")
+    if done.code != 0:
+        raise MeasurementError(f"{command[0]} ended with status {done.code}: {done.errors.strip()[-300:]}")
+    return done.output

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.interleave import Progress
+    from device_bench.limited import Finished
     from device_bench.plan import ModelUnderTest, Plan
-    from device_bench.remote.transport import Finished, Transport
+    from device_bench.remote.transport import Transport
 
 _GRACE_S = 30.0
 _KILLED = (124, 137, 142)  # by timeout's own report, by SIGKILL, by the runner's alarm
