@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chita_edge.config import BuildConfig
+    from chita_edge.config import BuildConfig, ExportConfig
+    from chita_edge.datasets import LabelledImages
+    from chita_edge.deploy.export import export
     from chita_edge.deploy.result import BuildResult, Latency
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
     from chita_edge.pipeline import bench, build
@@ -23,12 +25,15 @@ _HOMES = {
     "BuildResult": "chita_edge.deploy.result",
     "BundleTamperedError": "chita_edge.errors",
     "ChitaEdgeError": "chita_edge.errors",
+    "ExportConfig": "chita_edge.config",
+    "LabelledImages": "chita_edge.datasets",
     "Latency": "chita_edge.deploy.result",
     "PruneConfig": "chita_edge.prune_config",
     "PruneResult": "chita_edge.prune_result",
     "UsageError": "chita_edge.errors",
     "bench": "chita_edge.pipeline",
     "build": "chita_edge.pipeline",
+    "export": "chita_edge.deploy.export",
     "prune": "chita_edge.pruning_api",
     "to_onnx": "exporters",
     "to_sparse": "exporters",
@@ -39,12 +44,15 @@ __all__ = [
     "BuildResult",
     "BundleTamperedError",
     "ChitaEdgeError",
+    "ExportConfig",
+    "LabelledImages",
     "Latency",
     "PruneConfig",
     "PruneResult",
     "UsageError",
     "bench",
     "build",
+    "export",
     "prune",
     "to_onnx",
     "to_sparse",

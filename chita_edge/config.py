@@ -14,29 +14,13 @@ from chita_edge.errors import UsageError
 _MAX_CONFIG_BYTES = 1 << 20
 
 
-class BuildConfig(BaseModel):
-    """Everything that decides what a bundle holds.
-
-    `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
-    sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
-    `values` is how the weights of sparse layers are stored; with `arithmetic` float16, for which they have to be
-    float16, sparse convolutions multiply and add in it where the processor can, on arm64, and in float32 elsewhere.
-    """
+class _SparseWeights(BaseModel):
+    """How sparse layers' weights are stored and multiplied."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: str
-    target: str
-    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.8
-    method: str = "default"
-    structure: str = "unstructured"
-    allocation: str = "balanced"
     values: Literal["float32", "float16"] = "float32"
     arithmetic: Literal["float32", "float16"] = "float32"
-    calibration_images: Annotated[int, Field(ge=1)] = 1000
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
-    samples: Annotated[int, Field(ge=50, le=100_000)] = 200
 
     @field_validator("arithmetic")
     @classmethod
@@ -44,6 +28,37 @@ class BuildConfig(BaseModel):
         if arithmetic == "float16" and info.data.get("values") == "float32":
             raise PydanticCustomError("arithmetic", "Float16 arithmetic needs values of float16")
         return arithmetic
+
+
+class ExportConfig(_SparseWeights):
+    """How a pruned network becomes sparse ONNX.
+
+    `target` names the processor whose cost table decides which layers become sparse. `values` is how the weights of
+    sparse layers are stored; with `arithmetic` float16, for which they have to be float16, sparse convolutions multiply
+    and add in it where the processor can, on arm64, and in float32 elsewhere.
+    """
+
+    target: str
+
+
+class BuildConfig(_SparseWeights):
+    """Everything that decides what a bundle holds.
+
+    `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
+    sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
+    `target`, `values` and `arithmetic` are those of `ExportConfig`.
+    """
+
+    model: str
+    target: str
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    method: str = "default"
+    structure: str = "unstructured"
+    allocation: str = "balanced"
+    calibration_images: Annotated[int, Field(ge=1)] = 1000
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    samples: Annotated[int, Field(ge=50, le=100_000)] = 200
 
 
 Config = TypeVar("Config", bound=BaseModel)

@@ -9,9 +9,10 @@ import device_bench
 import exporters
 import runtimes
 from chita_edge.bundle import check_target, write_bundle
-from chita_edge.config import BuildConfig
+from chita_edge.config import BuildConfig, ExportConfig
 from chita_edge.deploy.agreement import check_agreement
-from chita_edge.deploy.decide import cheapest_on, stay_dense
+from chita_edge.deploy.decide import stay_dense
+from chita_edge.deploy.export import export
 from chita_edge.deploy.judge import accuracy
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
@@ -80,9 +81,8 @@ def build(
         baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
-        graph = exporters.to_onnx(network, test.images[:1])
-        how = cheapest_on(target), config.values, target.cache, config.arithmetic
-        exported = exporters.to_sparse(graph, *how, apart=True)
+        exporting = ExportConfig(target=config.target, values=config.values, arithmetic=config.arithmetic)
+        exported = export(network, exporting, example_input=test.images[:1], apart=True)
         exporters.save(exported.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
         exporters.save(exported.apart or exported.model, apart)

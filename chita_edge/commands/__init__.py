@@ -9,6 +9,7 @@ from chita_edge.commands.build import build
 from chita_edge.commands.compare import compare
 from chita_edge.commands.devices import devices
 from chita_edge.commands.doctor import doctor
+from chita_edge.commands.export import export
 from chita_edge.commands.inspect import inspect
 from chita_edge.commands.models import models
 from chita_edge.commands.prune import prune
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 COMMANDS: Final[tuple[click.Command, ...]] = (
     build,
     prune,
+    export,
     bench,
     compare,
     devices,

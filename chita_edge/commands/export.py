@@ -1,0 +1,42 @@
+"""`chita-edge export`: write a pruned ONNX network as the one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chita_edge.commands.json_output import json_option, print_json
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="Platform that the file is for, such as arm64.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--values", help="How sparse layers' weights are stored: float32 (default) or float16.")
+@click.option(
+    "--arithmetic", help="Of sparse convolutions: float32 (default) or, with --values float16, float16 on arm64."
+)
+@click.option("--force", is_flag=True, help="Replace --out.")
+@json_option
+def export(file: Path, out: Path, force: bool, as_json: bool, **options: Any) -> None:
+    """Make the layers of an ONNX FILE sparse where their zeros pay on a target.
+
+    FILE is a network that any tool pruned and exported. Nothing is pruned here: --out computes what FILE computes.
+    """
+    import exporters
+    from chita_edge.atomic_file import check_free, write_file
+    from chita_edge.config import ExportConfig, validated
+    from chita_edge.deploy.export import export as to_one_file
+    from chita_edge.report.export_table import export_json, print_export
+
+    config = validated(ExportConfig, {name: value for name, value in options.items() if value is not None})
+    check_free(out, force)
+    exported = to_one_file(file, config)
+    content = exporters.to_bytes(exported.model)
+    write_file(out, content, force)
+    if as_json:
+        print_json(export_json(out, len(content), exported))
+    else:
+        print_export(out, len(content), exported)
