@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import check_images, copy_network, float32_network
@@ -91,7 +92,7 @@ def _convert(
     constraint = Constraint(pattern, shapes, get_allocation(config.allocation)(shapes, config.sparsity, facts))
     stopwatch = Stopwatch()
     objective = find_objective(dense, calibration.images, calibration.labels)
-    augmentation = known_augmentation(dense, calibration, config, None, objective)
+    augmentation = known_augmentation(dense, calibration, config, ALONE, objective)
     run = Run(
         converted,
         dense,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration import GradientMatrix
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.network.objective import Objective
     from chita_edge.prune_config import PruneConfig
@@ -54,7 +55,7 @@ class Run:
         objective: of the dense network.
         stopwatch: told of the time of each stage.
         state: where finished work goes, if anywhere.
-        ranks: the other processes, if any.
+        ranks: the processes that do this together.
         progress: told of everything.
     """
 
@@ -68,7 +69,7 @@ class Run:
     objective: Objective
     stopwatch: Stopwatch
     state: StateFolder | None = None
-    ranks: Ranks | None = None
+    ranks: Ranks = ALONE
     progress: Progress = silent
 
     def stage(
@@ -122,11 +123,11 @@ class Run:
 
     def _share(self, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Give all ranks the leader's network and masks."""
-        return masks if self.ranks is None else share(self.ranks, self.pruned, masks)
+        return share(self.ranks, self.pruned, masks)
 
     @property
     def _leads(self) -> bool:
-        return self.ranks is None or self.ranks.leads
+        return self.ranks.leads
 
     def _recalibrate(self, views: int, progress: Progress = silent) -> None:
         """Replace the batch-norm statistics, in place, where that helps."""
@@ -169,6 +170,8 @@ class Run:
 
 def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Give all ranks the leader's network and masks."""
+    if ranks.size == 1:
+        return masks
     state = model.state_dict()
     mine = {**{f"state/{name}": tensor for name, tensor in state.items()}, **masks} if ranks.leads else None
     found = ranks.hand_out(mine)
@@ -177,13 +180,11 @@ def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dic
 
 
 def known_augmentation(
-    dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks | None, objective: Objective
+    dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks, objective: Objective
 ) -> Augmentation:
     """What the network knows, as the leader finds it; not looked for where nothing would use it."""
     if not config.augment and not config.recalibration_views:
         return PLAIN
-    if ranks is None:
-        return familiar_augmentation(dense, calibration.images, objective=objective, seed=config.seed)
     found = (
         familiar_augmentation(dense, calibration.images, objective=objective, seed=config.seed)
         if ranks.leads

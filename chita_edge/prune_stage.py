@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.calibration import GradientMatrix, LogitCurvature, per_sample_gradients
-from chita_edge.calibration.sharded_columns import lead, serve
+from chita_edge.calibration.distributed.ranks import ALONE
+from chita_edge.calibration.distributed.sharded_columns import lead, serve
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images
 from chita_edge.network.objective import Objective
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.network.capture import Loss
     from chita_edge.prune_config import PruneConfig
@@ -51,7 +52,7 @@ class Stages:
         config: of the run.
         solver: chooses the weights.
         state: where finished work goes, if anywhere.
-        ranks: the other processes, if any.
+        ranks: the processes that do this together.
         progress: called with stages "gradients" and "solve".
         augmentation: of the images whose gradients are taken; none when None.
         stopwatch: told of the time of each stage.
@@ -64,7 +65,7 @@ class Stages:
     config: PruneConfig
     solver: Solver
     state: StateFolder | None = None
-    ranks: Ranks | None = None
+    ranks: Ranks = ALONE
     progress: Progress = silent
     augmentation: Augmentation | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
@@ -88,32 +89,31 @@ class Stages:
         def solve(matrix: GradientMatrix) -> dict[str, torch.Tensor]:
             return self._solve(model, matrix, constraint, journal)
 
-        if self.ranks is None:
-            tensors = journal.remember(
-                "solution", lambda: solve(gradients or self._gradients(model, stage, self._rows(), name))
-            )
-        else:
-            tensors = self._run_on_ranks(name, stage, model, journal, solve)
+        tensors = self._solution(name, stage, model, journal, solve, gradients)
         if self.state is not None:
             self.state.discard_gradients(name)
         return Solution(
             tensors["weights"], tensors["mask"], float(tensors["objective"]), tuple(tensors["trace"].tolist())
         )
 
-    def _run_on_ranks(
-        self, name: str, stage: int, model: nn.Module, journal: Journal, solve: Solve
+    def _solution(
+        self,
+        name: str,
+        stage: int,
+        model: nn.Module,
+        journal: Journal,
+        solve: Solve,
+        gradients: GradientMatrix | None,
     ) -> dict[str, torch.Tensor]:
+        """The leader's, which asks the others for what depends on their samples."""
         ranks = self.ranks
-        assert ranks is not None  # noqa: S101 (the caller has seen to it)
-        known = self.state is not None and self.state.journal.under(name).knows("solution")
-        _, known_to_leader, *_ = ranks.command(0, int(known))
+        _, known_to_leader, *_ = ranks.command(0, int(journal.knows("solution")))
         result: dict[str, torch.Tensor] | None = None
         if not known_to_leader:
             rows = self._rows()
             step = -(-self.config.gradient_batch // self.config.samples_per_row)
             shares = [ranks.share(rows.stop, step, rank) for rank in range(ranks.size)]
-            with ranks.agreed():
-                mine = self._gradients(model, stage, shares[ranks.rank], name)
+            mine = gradients or self._gradients(model, stage, shares[ranks.rank], name)
             if not ranks.leads:
                 serve(mine, ranks, shares)
             else:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from chita_edge.atomic_file import check_free, write_file
-from chita_edge.calibration import Ranks
+from chita_edge.calibration import ALONE, Ranks
 from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.load import load_inputs
@@ -73,7 +73,7 @@ def prune_to_file(
     calibration_images: int | None = None,
     force: bool = False,
     state_dir: Path | None = None,
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
 ) -> PrunedFile | None:
     """Prune a registered network and write its state dict, with the network's own keys, to `out`.
@@ -114,7 +114,7 @@ def _prune_to_file(
     calibration_images: int | None,
     force: bool,
     state_dir: Path | None,
-    ranks: Ranks | None,
+    ranks: Ranks,
     progress: Progress,
 ) -> PrunedFile | None:
     entry = get_model(model)
@@ -125,7 +125,7 @@ def _prune_to_file(
             f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, or "
             "use --method chita_bso, chita_pp or reconstruct, which need none."
         )
-    judging = inputs.validation if ranks is None or ranks.leads else None
+    judging = inputs.validation if ranks.leads else None
     before = _accuracy(inputs.model, judging, "accuracy before", progress)
     prunable = entry.prunable(inputs.model)
     if start is None:
@@ -139,12 +139,12 @@ def _prune_to_file(
             progress=progress,
         )
     else:
-        if ranks is not None or state_dir is not None:
+        if ranks.size > 1 or state_dir is not None:
             raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
         given = entry.architecture().eval()
         load_weights(given, start)
         result = convert(inputs.model, given, inputs.calibration, config, prunable=prunable, progress=progress)
-    if ranks is not None and not ranks.leads:
+    if not ranks.leads:
         return None
     after = _accuracy(result.model, judging, "accuracy after", progress)
     write_file(out, _state_dict_file(result.model, out), force)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from chita_edge.calibration.ranks import leading
+from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration import GradientMatrix
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.datasets import LabelledImages
     from chita_edge.network.objective import Objective
 
@@ -49,7 +49,7 @@ def prune(
     prunable: Sequence[str] | None = None,
     gradients: GradientMatrix | None = None,
     state_dir: Path | None = None,
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PruneResult:
@@ -65,7 +65,7 @@ def prune(
         state_dir: a folder in which finished batches of gradients, finished layers and the last state of the
             distillation are kept, so that the same call goes on from there after a kill, to the same result. The
             gradients are removed once they are not needed.
-        ranks: the other processes that prune the same network with the same arguments, see
+        ranks: the processes that prune the same network with the same arguments, see
             `chita_edge.calibration.ranks_from_environment`; each takes the gradients of its share of the samples, and
             all return the same.
         progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct",
@@ -81,13 +81,16 @@ def prune(
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
     if state_dir is not None and gradients is not None:
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
-    if state_dir is not None and ranks is not None:
+    if state_dir is not None and ranks.size > 1:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
-    with torch_threads(config.threads), leading(ranks):
-        known_by = None if state_dir is None else _identity(model, calibration, prunable, config, ranks)
-        with nullcontext() if ranks is None else ranks.agreed():
-            check_images(calibration.images, calibration.labels)
-            objective = find_objective(model, calibration.images, calibration.labels)
+    with torch_threads(config.threads), ranks.guarded():
+        check_images(calibration.images, calibration.labels)
+        objective = find_objective(model, calibration.images, calibration.labels)
+        known_by = None
+        if state_dir is not None or ranks.size > 1:
+            known_by = _identity(model, calibration, prunable, config)
+            ranks.same(known_by.extended({"option memory_budget_bytes": config.memory_budget_bytes}).parts)
+            known_by = known_by.extended({"rank": (ranks.rank, ranks.size)})
         if not config.distill_epochs:
             return _prune(
                 model, calibration, config, prunable, gradients, state_dir, known_by, ranks, objective, progress, clock
@@ -107,7 +110,7 @@ def prune(
         result = prune_and_distill(
             prune_once, model, calibration.images, config, state_dir, known_by, objective=objective, progress=progress
         )
-        masks = result.masks if ranks is None else share(ranks, result.model, result.masks)
+        masks = share(ranks, result.model, result.masks)
     return replace(result, masks=masks)
 
 
@@ -119,17 +122,17 @@ def _prune(
     gradients: GradientMatrix | None,
     state_dir: Path | None,
     known_by: Fingerprint | None,
-    ranks: Ranks | None,
+    ranks: Ranks,
     objective: Objective,
     progress: Progress,
     clock: Callable[[], float],
 ) -> PruneResult:
     """The same without distillation; the state folder is this process's own."""
     if config.structure in CHANNEL_STRUCTURES:
-        if ranks is not None:
+        if ranks.size > 1:
             raise UsageError(f"The structure {config.structure!r} is found by one process; start it alone.")
         return prune_channels(model, calibration, config, prunable=prunable, objective=objective, progress=progress)
-    if ranks is not None and config.fit_images is not None and config.fit_images < ranks.size:
+    if config.fit_images is not None and config.fit_images < ranks.size:
         raise UsageError(f"{config.fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
     method = get_method(config.method)
     solver, pattern = get_solver(method.solver), get_pattern(config.structure)
@@ -203,7 +206,6 @@ def _identity(
     calibration: LabelledImages,
     prunable: Sequence[str] | None,
     config: PruneConfig,
-    ranks: Ranks | None,
 ) -> Fingerprint:
     """What the result of a run depends on, known before any of it is done.
 
@@ -211,8 +213,7 @@ def _identity(
     """
     names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
     inputs = {**calibration.tensors(), "names of the weights": names}
-    place = (0, 1) if ranks is None else (ranks.rank, ranks.size)
-    return fingerprint(model, inputs).extended({"rank": place, **_options(config)})
+    return fingerprint(model, inputs).extended(_options(config))
 
 
 def _options(config: PruneConfig) -> dict[str, object]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from chita_edge.calibration.activations import ImageShare, InputSums, input_sums
+from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.network.batch_norms import following_batch_norms
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.layerwise import LayerwiseForward, call_order, largest_input
@@ -17,11 +17,11 @@ from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import nn
 
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.network.layerwise import LayerStop
     from chita_edge.pruning import Constraint
 
@@ -42,7 +42,7 @@ def reconstruct(
     batch_size: int = 50,
     memory_bytes: int | None = None,
     journal: Journal = FORGETFUL,
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Refit each pruned layer, in the network's order, to give the dense outputs from the pruned network's inputs.
@@ -82,10 +82,9 @@ def reconstruct(
     if memory_bytes is not None:
         images = images[: _fitting(memory_bytes, largest_input(dense, names, images[:1]), batch_size, ranks)]
     # Another memory budget is another refit.
-    journal, share = Prefixed(journal, f"{len(images)}-images/"), None
-    if ranks is not None:
-        mine = ranks.share(len(images), batch_size)
-        share, images = ImageShare(ranks, len(images), mine.start), images[mine]
+    journal = Prefixed(journal, f"{len(images)}-images/")
+    mine = ranks.share(len(images), batch_size)
+    share, images = ImageShare(ranks, len(images), mine.start), images[mine]
     progress("reconstruct", 0, len(names))
     done = 0
     with (
@@ -93,13 +92,12 @@ def reconstruct(
         LayerwiseForward(dense, names, images, batch_size) as reference,
     ):
         sums: dict[str, InputSums] = {}
-        known: dict[str, bool] = {}
+        known: dict[str, int] = {}
         for number, name in enumerate(order):
-            with nullcontext() if ranks is None else ranks.agreed():
-                stop, dense_stop = _same_call(name, forward.next(), reference.next())
+            stop, dense_stop = _same_call(name, forward.next(), reference.next())
             norm = norms.get(name)
             if name not in known:
-                known[name] = _known(journal, name, ranks)
+                _, known[name], *_ = ranks.command(0, int(journal.knows(name)))
             if not known[name]:
                 more = input_sums(
                     name, stop.form, stop.inputs, dense_stop.inputs, centred=norm is not None, share=share
@@ -110,7 +108,8 @@ def reconstruct(
                 continue
             weight, start = originals[name].detach().flatten(1), masks[name].flatten(1)
             refit = partial(_refit, name, weight, start, constraints[name] if search else None, ridge)
-            refitted = _remembered(journal, name, partial(refit, sums.pop(name, None)), ranks)
+            refit = partial(refit, sums.pop(name, None))
+            refitted = ranks.hand_out(journal.remember(name, refit) if ranks.leads else None)
             with torch.no_grad():
                 parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
                 if norm is not None and norm.running_mean is not None:
@@ -121,10 +120,9 @@ def reconstruct(
     return {name: found[name] for name in masks}
 
 
-def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks | None) -> int:
+def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks) -> int:
     """How many images' activations fit into every process's memory, at least a batch each."""
-    size = 1 if ranks is None else ranks.size
-    return size * max(batch_size, memory_bytes // (_ACTIVATIONS * max(1, input_bytes)))
+    return ranks.size * max(batch_size, memory_bytes // (_ACTIVATIONS * max(1, input_bytes)))
 
 
 def _same_call(name: str, *stops: LayerStop | None) -> tuple[LayerStop, LayerStop]:
@@ -133,23 +131,6 @@ def _same_call(name: str, *stops: LayerStop | None) -> tuple[LayerStop, LayerSto
     if pruned is None or dense is None or {pruned.name, dense.name} != {name}:
         raise CalibrationError(f"The network calls its layers in another order for other samples: {name} was due.")
     return pruned, dense
-
-
-def _known(journal: Journal, name: str, ranks: Ranks | None) -> bool:
-    """Whether the leader has a layer's refit already."""
-    if ranks is None:
-        return journal.knows(name)
-    _, known, *_ = ranks.command(0, int(journal.knows(name)))
-    return bool(known)
-
-
-def _remembered(
-    journal: Journal, name: str, refit: Callable[[], dict[str, torch.Tensor]], ranks: Ranks | None
-) -> dict[str, torch.Tensor]:
-    """One layer's refit: the leader's, which goes by all ranks' sums."""
-    if ranks is None:
-        return journal.remember(name, refit)
-    return ranks.hand_out(journal.remember(name, refit) if ranks.leads else None)
 
 
 def _refit(

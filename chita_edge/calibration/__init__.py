@@ -1,12 +1,13 @@
 """What pruning needs to know about a network's behaviour on calibration images."""
 
+from chita_edge.calibration.distributed import ALONE, RankError, Ranks, ranks_from_environment
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError, StateError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
 from chita_edge.calibration.logit_curvature import LogitCurvature
 from chita_edge.calibration.per_sample import cross_entropy, per_sample_gradients
-from chita_edge.calibration.ranks import RankError, Ranks, ranks_from_environment
 
 __all__ = [
+    "ALONE",
     "CalibrationError",
     "GradientMatrix",
     "LogitCurvature",

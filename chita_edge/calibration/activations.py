@@ -14,7 +14,7 @@ from chita_edge.pruning.gram import bfloat16_pays
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
 
 _LEAST_COLUMNS = 64
 _LEAST_POSITIONS = 1024

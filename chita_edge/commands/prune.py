@@ -67,7 +67,7 @@ def prune(
     if wanted and "distill_epochs" not in values:
         values["distill_epochs"] = _DISTILL_EPOCHS
     config = validated(PruneConfig, values)
-    with ranks_from_environment() as ranks, ProgressBars() if ranks is None or ranks.leads else nullcontext() as bars:
+    with ranks_from_environment() as ranks, ProgressBars() if ranks.leads else nullcontext() as bars:
         try:
             result = prune_to_file(
                 model,

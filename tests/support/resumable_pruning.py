@@ -5,18 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import nn
 
-from chita_edge.calibration import Ranks
+from chita_edge.calibration import ranks_from_environment
+from chita_edge.calibration.distributed import monitor
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.prune_config import PruneConfig
@@ -50,30 +51,65 @@ def calibration(count: int = SAMPLES) -> LabelledImages:
 
 
 class Deadly:
-    """A progress that kills its own process, as `kill -9` does; or fails with a sentence, if told ``solve:3!``."""
+    """A progress that ends its own process at the third call of a stage, if told ``solve:3``, as `kill -9` does.
+
+    ``solve:3!`` fails with a sentence instead; ``solve:3!MemoryError`` with another exception; ``solve:3!sleep``
+    computes for a minute in Python, and ``solve:3!wait`` outside of it.
+    """
 
     def __init__(self, at: str | None) -> None:
-        self.stage, _, self.calls = (at or ":0").rstrip("!").partition(":")
-        self.fails = at is not None and at.endswith("!")
+        at, _, self.how = (at or ":0").partition("!") if "!" in (at or "") else (at or ":0", "", "kill")
+        self.stage, _, calls = at.partition(":")
+        self.left = int(calls)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Count the calls of the one stage."""
         if stage == self.stage:
-            left = int(self.calls) - 1
-            self.calls = str(left)
-            if not left and self.fails:
-                raise ChitaEdgeError("This is what went wrong.")
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self.left -= 1
+            if not self.left:
+                self.end()
+
+    def end(self) -> None:
+        """Do what was told."""
+        if self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.how == "wait":
+            time.sleep(60)
+        elif self.how == "sleep":
+            for _ in range(6000):
+                time.sleep(0.01)
+        else:
+            raise FAILURES[self.how]
+
+
+FAILURES: dict[str, BaseException] = {
+    "": ChitaEdgeError("This is what went wrong."),
+    "RuntimeError": RuntimeError("can't allocate memory"),
+    "MemoryError": MemoryError(),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+}
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def join(port: int, rank: int, size: int) -> None:
+    """Set the environment as torchrun does."""
+    place = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()} | {"GLOO_SOCKET_IFNAME": "lo"})
 
 
 def run(
     out: Path,
     state: Path | None = None,
     die_at: str | None = None,
-    group: tuple[Path, int, int] | None = None,
-    spoilt_rank: int | None = None,
+    group: tuple[int, int, int] | None = None,
     images: int = SAMPLES,
+    quick_s: tuple[float, float] | None = None,
     **options: Any,
 ) -> None:
     """Prune; weights and masks go to ``out`` as safetensors, or the sentence of what failed to ``out`` as text.
@@ -81,32 +117,29 @@ def run(
     Args:
         out: file to write.
         state: state folder.
-        die_at: ``"solve:3"`` kills the process at the third call of that stage's progress.
-        group: file to meet at, rank, number of ranks.
-        spoilt_rank: this rank sees an image of NaN.
+        die_at: see `Deadly`.
+        group: port to meet at, rank, number of ranks.
         images: calibration images.
+        quick_s: seconds after which a rank counts as lost, and after which one is ended that does not end; what it
+            then says on standard error is in a file beside `out`.
         options: of `PruneConfig`.
     """
     defaults = {"sparsity": 0.6, "gradient_samples": None, "gradient_batch": 3, "threads": 1}
-    config = PruneConfig(**{**defaults, **options})
-    ranks, data = None, calibration(images)
+    config, data = PruneConfig(**{**defaults, **options}), calibration(images)
     if group is not None:
-        meet, rank, size = group
-        dist.init_process_group(
-            "gloo", init_method=f"file://{meet}", rank=rank, world_size=size, timeout=timedelta(seconds=100)
-        )
-        ranks = Ranks(rank, size)
-        if rank == spoilt_rank:
-            data.images[:, 0, 0, 0] = torch.nan
+        join(*group)
+    if quick_s is not None:
+        monitor.LOST_S, monitor.GRACE_S = quick_s
+        os.dup2(os.open(out.with_suffix(".err"), os.O_WRONLY | os.O_CREAT, 0o644), 2)
+    progress = Deadly(die_at)
     try:
-        result = prune(network(), data, config, prunable=NAMES, state_dir=state, ranks=ranks, progress=Deadly(die_at))
-    except ChitaEdgeError as error:
+        with ranks_from_environment() as ranks:
+            result = prune(network(), data, config, prunable=NAMES, state_dir=state, ranks=ranks, progress=progress)
+    except (ChitaEdgeError, *map(type, FAILURES.values())) as error:
         out.write_text(f"{type(error).__name__}: {error}")
-    else:
-        tensors = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
-        save_file(tensors | {f"mask/{name}": mask for name, mask in result.masks.items()}, out)
-    if group is not None:
-        dist.destroy_process_group()
+        return
+    tensors = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
+    save_file(tensors | {f"mask/{name}": mask for name, mask in result.masks.items()}, out)
 
 
 def start(*arguments: Any, **options: Any) -> BaseProcess:

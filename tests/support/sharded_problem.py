@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
+from resumable_pruning import join
 from safetensors.torch import save_file
 
-from chita_edge.calibration import GradientMatrix, RankError, Ranks
-from chita_edge.calibration.sharded_columns import lead, serve
-from chita_edge.pruning import Constraint, Layer, Problem, PruningError, get_pattern, get_solver
+from chita_edge.calibration import GradientMatrix, ranks_from_environment
+from chita_edge.calibration.distributed.sharded_columns import lead, serve
+from chita_edge.pruning import Constraint, Layer, Problem, get_pattern, get_solver
 from chita_edge.pruning.columns import Work, each
 
 SIZES, N = {"a": (6, 5), "b": (7, 10)}, 11
@@ -60,30 +59,18 @@ def process(columns: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"process": torch.tensor([os.getpid()])}
 
 
-def refuse(columns: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What a work that fails does."""
-    raise PruningError(f"{len(columns)} coordinates are not to be worked on.")
-
-
 PIECES = [Work(first, first + 5, process) for first in range(0, 70, 5)]
 
 
-def one_rank(out: Path, meet: Path, rank: int, size: int) -> None:
+def one_rank(out: Path, port: int, rank: int, size: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{meet}", rank=rank, world_size=size, timeout=timedelta(seconds=100)
-    )
-    ranks = Ranks(rank, size)
-    shares = [ranks.share(N, 1, number) for number in range(size)]
-    if ranks.leads:
+    join(port, rank, size)
+    with ranks_from_environment() as ranks:
+        shares = [ranks.share(N, 1, number) for number in range(size)]
+        if not ranks.leads:
+            serve(matrix(shares[rank]), ranks, shares)
+            return
         with lead(matrix(shares[0]), ranks, shares, window_bytes=4 * N * 20) as gradients:
             found = figures(gradients)
             found["processes"] = torch.cat([result["process"] for result in each(gradients.blocks["b"], PIECES)])
-            try:
-                list(each(gradients.blocks["b"], [Work(0, 70, refuse)]))
-            except RankError as error:
-                found["sentence"] = torch.frombuffer(bytearray(str(error).encode()), dtype=torch.uint8)
-            save_file({name: tensor.contiguous() for name, tensor in found.items()}, out)
-    else:
-        serve(matrix(shares[rank]), ranks, shares)
-    dist.destroy_process_group()
+        save_file({name: tensor.contiguous() for name, tensor in found.items()}, out)

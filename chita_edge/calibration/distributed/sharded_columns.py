@@ -7,19 +7,17 @@ other ranks' samples of its blocks, does them, and tells the leader.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from chita_edge.calibration.gradient_matrix import GradientMatrix
-from chita_edge.calibration.ranks import RankError
-from chita_edge.errors import ChitaEdgeError
 from chita_edge.pruning.columns import gram, squared_norms, times, transposed_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from chita_edge.calibration.ranks import Ranks
+    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.pruning.columns import Columns, Work
 
 _STOP, _TIMES, _TRANSPOSED_TIMES, _SQUARED_NORMS, _GRAM, _ROWS, _SELECT, _EACH = range(8)
@@ -66,11 +64,7 @@ class _Shard:
         return self.ranks.gather(self.blocks[layer].index_select(0, index), self.shares)
 
     def each(self, layer: int, deal: list[list[Work]] | None) -> list[dict[str, torch.Tensor]]:
-        """Each rank gets all samples of the coordinates that its works need, and does them; the results in order.
-
-        Raises:
-            RankError: a rank could not.
-        """
+        """Each rank gets all samples of the coordinates that its works need, and does them; the results in order."""
         spans = torch.zeros(self.ranks.size, 2, dtype=torch.int64)
         for rank, works in enumerate(deal or []):
             if works:
@@ -79,16 +73,8 @@ class _Shard:
         columns = self.ranks.exchange([self.blocks[layer][first:last] for first, last in places], self.shares)
         mine: list[Work] = self.ranks.scatter(deal)
         begin = places[self.ranks.rank][0]
-        try:
-            done: Any = [work.run(columns[work.first - begin : work.last - begin]) for work in mine]
-        except ChitaEdgeError as error:
-            done = str(error)
-        results = []
-        for rank, results_of_one in enumerate(self.ranks.collect(done)):
-            if isinstance(results_of_one, str):
-                raise RankError(f"Rank {rank} of {self.ranks.size}: {results_of_one}")
-            results += results_of_one
-        return results
+        done = [work.run(columns[work.first - begin : work.last - begin]) for work in mine]
+        return [result for results in self.ranks.collect(done) for result in results]
 
 
 class ShardedColumns:
@@ -182,6 +168,9 @@ def lead(
         shares: each rank's samples, in order.
         window_bytes: of one layer's coordinates that a rank holds at a time.
     """
+    if ranks.size == 1:
+        yield matrix
+        return
     shard = _Shard(matrix, ranks, shares)
     yield GradientMatrix(
         {name: ShardedColumns(shard, number, window_bytes) for number, name in enumerate(matrix.blocks)}, on_disk=True
