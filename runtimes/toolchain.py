@@ -87,9 +87,8 @@ PLATFORMS: Mapping[str, Platform] = {
 # What the kernels are compiled and tested for, although no library is shipped: there is no ONNX Runtime for it to load.
 _KERNEL_PLATFORMS = {
     "linux-armv7": Platform(
-        "linux-armv7", "arm-linux-musleabihf", ("-mcpu=cortex_a7",), {"neon": ("-mcpu=cortex_a7",)}
+        "linux-armv7", "arm-linux-gnueabihf.2.17", ("-mcpu=cortex_a7",), {"neon": ("-mcpu=cortex_a7",)}
     ),
-    "linux-aarch64": Platform("linux-aarch64", "aarch64-linux-musl", ("-mcpu=generic",), _ARM64),
 }
 
 # What only programs are built for, by a caller that knows that platform's C library.
@@ -205,7 +204,7 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
 
 
 def build_with_kernels(platform: str, source: Path, output: Path, extra_flags: Sequence[str] = ()) -> Path:
-    """Compile `source` and all kernels, without ONNX Runtime's side, into a program for `platform`, linked statically.
+    """Compile `source` and all kernels, without ONNX Runtime's side, into a program for `platform` and its C library.
 
     `platform` is one of those of the library, or linux-armv7. `extra_flags` are for the kernels as well: a sanitizer.
 
@@ -214,7 +213,7 @@ def build_with_kernels(platform: str, source: Path, output: Path, extra_flags: S
 
     """
     chosen = _KERNEL_PLATFORMS.get(platform) or get_platform(platform)
-    target = ("-target", chosen.triple.replace("gnu.2.17", "musl"))
+    target = ("-target", chosen.triple)
     # A program has a memcpy of its own, and may use the C library: the kernels are still compiled not to.
     work = [unit for unit in units(chosen) if not unit.source.startswith(("ort/", "common/memory"))]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +227,7 @@ def build_with_kernels(platform: str, source: Path, output: Path, extra_flags: S
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(compile_unit, work))
-        flags = ("-O1", "-std=gnu11", "-g0", "-Wall", "-Wextra", "-Werror", *extra_flags, *chosen.baseline)
+        flags = (*extra_flags, "-O1", "-std=gnu11", "-g0", "-Wall", "-Wextra", "-Werror", *chosen.baseline)
         main = [*target, *flags, "-I", str(NATIVE), str(source.resolve()), *objects, "-lm", "-o", output.name]
         _compiler(main, folder, None)
         return (folder / output.name).replace(output)

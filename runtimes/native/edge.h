@@ -6,7 +6,8 @@
  *   plan_bytes(desc, isa)          size of the plan with the best kernel that needs no ISA above `isa`
  *   plan_init(plan, desc, isa)     copies all it needs from desc, whose pointers may be freed afterwards
  *   scratch_bytes(plan, shape, t)  size of the scratch (64-byte aligned, 0 is possible) for a run meant for t threads; that
- *                                  for 1 thread is enough for a band of any number of rows of the shape
+ *                                  for 1 thread is enough for a band of any number of rows of the shape; each task has
+ *                                  the same share of it, in their order, and touches no other
  *   tasks(plan, shape, t)          number of tasks such a run consists of, at least 1
  *   run(plan, run, task)           one of them; tasks of a run write disjoint parts of y and may run in parallel
  *

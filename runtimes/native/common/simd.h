@@ -29,7 +29,9 @@
 #define CE_REGISTERS 16
 #endif
 
+#ifndef CE_INLINE /* the tests compile each function once, not in each place */
 #define CE_INLINE static inline __attribute__((always_inline))
+#endif
 #define CE_NOINLINE static __attribute__((noinline))
 #define CE_UNROLL _Pragma("clang loop unroll(full)")
 #define CE_ONE_BY_ONE _Pragma("clang loop unroll(disable)")

@@ -2,8 +2,8 @@
  *
  * The grid is the one that testers of such kernels use: each edge of a tile in pixels, in input and in output channels,
  * strides, paddings, windows, clips, sparsity 0, 1/2 and 1, batches of 1 and 3. Every array lies between unreadable pages
- * and starts at every multiple of 4 bytes in turn; inputs are signed, some of them NaN, infinite, -0 or denormal; 1, 2 and
- * 3 threads must give the same bits. |y - reference| <= (terms + 3) u (|W| |X| + |bias| + |residual|), and the right side
+ * and starts at every multiple of 4 bytes, one case after another; inputs are signed, some of them NaN, infinite, -0 or denormal; 1, 2 and
+ * 3 threads must give the same bits, and so must those of a chain up to 16, which cut its images into other bands. |y - reference| <= (terms + 3) u (|W| |X| + |bias| + |residual|), and the right side
  * is what the reference makes of absolute values (Higham, Accuracy and Stability, section 4.2); an activation makes errors
  * grow by no more than 3/2, and adds 2^-21 of its value.
  *
@@ -25,6 +25,7 @@ static int taken[OPS];
 typedef struct grid_case {
   enum op op;
   int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group, half;
+  int before; /* channels of a chain's input where a sparse 1×1 stage, which makes `in` of them, is the first of its three */
   float sparsity, clip_min, clip_max;
 } grid_case;
 
@@ -83,6 +84,8 @@ typedef struct problem {
   float *values, *bias, *x, *residual;
   ce_conv_geometry window; /* of a chain's depthwise stage, before the sparse one that g is the geometry of */
   float *taps;             /* [in, kernel, kernel], then [in] biases */
+  float *before;           /* [in, before], every second column of them, then [in] biases */
+  int32_t *before_col_idx, *before_row_ptr;
   int32_t *col_idx, *row_ptr;
   uint8_t *index; /* of N:M weights, whose slots are the nnz: values [rows, groups, taps, slots] */
   size_t x_count, y_count;
@@ -133,12 +136,18 @@ static problem make(const grid_case *c) {
   }
   p.taps = need((size_t)(c->in * (taps + 1)) * 4);
   for (int i = 0; i < c->in * (taps + 1); ++i) p.taps[i] = signed_random();
+  const int kept = (c->before + 1) / 2; /* of a row of the first stage */
+  p.before = need((size_t)c->in * (kept + 1) * 4), p.before_col_idx = need((size_t)c->in * kept * 4);
+  p.before_row_ptr = need((size_t)(c->in + 1) * 4);
+  for (int i = 0; i < c->in * (kept + 1); ++i) p.before[i] = signed_random();
+  for (int i = 0; i < c->in * kept; ++i) p.before_col_idx[i] = i % kept * 2;
+  for (int i = 0; i <= c->in; ++i) p.before_row_ptr[i] = i * kept;
   p.rows = c->out / c->block, p.columns = (depthwise ? 1 : c->in) * taps;
   int64_t oh = 1, ow = 1;
   if (c->op == POOL) p.columns = c->h * c->w;
   else if (c->op == CHAIN) p.columns = c->in, ce_conv_output(&p.window, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
   else if (c->op != CSR_GEMM && c->op != NM_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
-  p.x_count = (size_t)c->n * c->in * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
+  p.x_count = (size_t)c->n * (c->before ? c->before : c->in) * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
   p.x = need(p.x_count * 4), p.residual = need(p.y_count * 4);
   const int packed = c->op == NM_CONV || c->op == NM_GEMM;
   if (packed) make_nm(&p, taps);
@@ -172,6 +181,7 @@ static problem make(const grid_case *c) {
 }
 
 static void destroy(problem p) {
+  free(p.before), free(p.before_col_idx), free(p.before_row_ptr);
   free(p.taps), free(p.values), free(p.index), free(p.col_idx), free(p.row_ptr), free(p.bias), free(p.x), free(p.residual);
 }
 
@@ -194,7 +204,12 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_global_average_pool_desc pool = {0};
   const float *after_taps = p->taps + p->c.in * p->c.kernel * p->c.kernel;
   const ce_depthwise_conv_desc before = {p->window, low, high, p->taps, after_taps, CE_CLIP};
-  const ce_conv_chain_desc chain = {2, isa, {{CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}}};
+  const ce_conv_geometry point = {p->c.in, p->c.before, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
+  const ce_csr_conv_desc first = {point, low, high, p->before, p->before_col_idx, p->before_row_ptr,
+                                  p->before + p->before_row_ptr[p->c.in], CE_CLIP, CE_FLOAT32};
+  const ce_stage stages[3] = {{CE_STAGE_csr_conv, &first}, {CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}};
+  ce_conv_chain_desc chain = {p->c.before ? 3 : 2, isa, {{0}}};
+  memcpy(chain.stages, stages + 3 - chain.count, (size_t)chain.count * sizeof *stages);
   array x = guarded(p->x_count, at, 4), y = guarded(p->y_count, at, 4), residual = guarded(p->y_count, at, 4);
   memcpy(x.data, p->x, p->x_count * 4);
   memcpy(residual.data, p->residual, p->y_count * 4);
@@ -203,12 +218,16 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   do {                                                                                                      \
     array plan = guarded((ce_##op##_plan_bytes(&desc, isa) + 3) / 4, at < 0 ? -1 : 0, 64);                       \
     ce_##op##_plan_init(plan.data, &desc, isa);                                                                  \
-    array scratch = guarded((ce_##op##_scratch_bytes(plan.data, shape, threads) + 3) / 4, at < 0 ? -1 : 0, 64); \
-    const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL, NULL}; \
-    for (int task = ce_##op##_tasks(plan.data, shape, threads) - 1; task >= 0; --task)                      \
+    const int tasks = ce_##op##_tasks(plan.data, shape, threads);                                           \
+    const size_t share = ce_##op##_scratch_bytes(plan.data, shape, threads) / 4 / (size_t)tasks;            \
+    for (int task = tasks - 1; task >= 0; --task) { /* the scratch of later tasks is not there */           \
+      array scratch = guarded(share * (size_t)(task + 1), at < 0 ? -1 : 0, 64);                             \
+      const ce_run run = {shape, x.data, p->c.residual ? residual.data : NULL, y.data, scratch.data, threads, NULL, NULL}; \
       ce_##op##_run(plan.data, &run, task);                                                                 \
+      release(scratch);                                                                                     \
+    }                                                                                                       \
     found = ce_##op##_plan_isa(plan.data);                                                                  \
-    release(scratch), release(plan);                                                                        \
+    release(plan);                                                                                          \
   } while (0)
   switch (p->c.op) {
     case CSR_CONV: RUN(csr_conv, conv); break;
@@ -234,6 +253,7 @@ static void absolute(problem *p) {
   for (int i = 0; i < p->nnz * p->c.block; ++i) p->values[i] = fabsf(p->values[i]);
   for (int i = 0; i < p->c.out; ++i) p->bias[i] = fabsf(p->bias[i]);
   for (int i = 0; i < p->c.in * (p->c.kernel * p->c.kernel + 1); ++i) p->taps[i] = fabsf(p->taps[i]);
+  for (int i = 0; i < p->c.in * ((p->c.before + 1) / 2 + 1); ++i) p->before[i] = fabsf(p->before[i]);
   for (size_t i = 0; i < p->x_count; ++i) p->x[i] = fabsf(p->x[i]);
   for (size_t i = 0; i < p->y_count; ++i) p->residual[i] = fabsf(p->residual[i]);
 }
@@ -251,19 +271,22 @@ static void check(const grid_case *c, int isa) {
   problem p = make(c);
   float *exact = need(p.y_count * 4), *size = need(p.y_count * 4), *first = need(p.y_count * 4);
   float *y = need(p.y_count * 4);
-  solve(&p, CE_ISA_reference, 1, -1, exact);
-  for (int i = 0; i < 6; ++i) {
-    static const int places[6] = {-1, 0, 1, 2, 3, -1};
-    taken[c->op] += solve(&p, isa, 1 + i % 3, places[i], y) == isa && i == 0;
+  for (int i = 0; i < (c->op == CHAIN ? 7 : 3); ++i) {
+    const int place = i % 2 ? (i / 2 + taken[c->op]) % 4 : -1; /* the next case begins at the next multiple of 4 bytes */
+    const int found = solve(&p, isa, i < 3 ? 1 + i : 4 + (i + 5 * taken[CHAIN]) % 13, place, y);
+    /* Another instruction set's kernel is checked where that one is asked for. */
+    if (i == 0 && found != isa) goto done;
+    taken[c->op] += i == 0;
     if (i == 0) memcpy(first, y, p.y_count * 4);
     if (memcmp(first, y, p.y_count * 4)) {
       fprintf(stderr, "threads or alignment change bits: ");
       goto failed;
     }
   }
+  solve(&p, CE_ISA_reference, 1, -1, exact);
   absolute(&p);
   /* The error of a first stage is multiplied by the absolute weights of the second: the terms add up. */
-  const int terms = p.columns + (c->op == CHAIN ? c->kernel * c->kernel + 3 : 0);
+  const int terms = p.columns + (c->op == CHAIN ? c->kernel * c->kernel + 3 + c->before + 3 : 0);
   const int of_tile = c->kernel > 1 ? 32 * c->kernel * c->kernel : 128, of_half = p.columns < of_tile ? p.columns : of_tile;
   solve(&p, CE_ISA_reference, 1, -1, size);
   for (size_t i = 0; i < p.y_count; ++i)
@@ -271,12 +294,13 @@ static void check(const grid_case *c, int isa) {
       fprintf(stderr, "output %zu is %g, not %g (of terms of size %g): ", i, y[i], exact[i], size[i]);
       goto failed;
     }
+done:
   free(exact), free(size), free(first), free(y), destroy(p);
   return;
 failed:
-  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d, half %d\n",
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d, half %d, before %d\n",
           NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity,
-          c->activation, c->block, c->slots, c->group, c->half);
+          c->activation, c->block, c->slots, c->group, c->half, c->before);
   exit(1);
 }
 
@@ -284,6 +308,12 @@ static void run_grid(int isa) {
   static const int pixels[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 49, 63, 64, 65, 127, 129, 196, 257};
   static const int channels[] = {1, 2, 31, 33, 64, 127, 129, 257};
   static const int sides[] = {1, 3, 4, 7, 8, 14, 17, 28, 34};
+  static const struct {
+    int before, in, h, w;
+  } chains[] = {{0, 128, 20, 20}, {0, 130, 13, 33}, {0, 24, 139, 19}, {0, 6, 352, 18},  {0, 5, 4, 352},   {0, 3, 352, 1},
+                {0, 3, 1, 352},   {0, 40, 55, 21},  {0, 16, 69, 24},  {0, 128, 7, 17},  {0, 9, 200, 20},
+                {3, 33, 64, 18},  {2, 9, 31, 5},    {4, 96, 40, 66},  {3, 130, 9, 19},  {1, 7, 50, 34},
+                {6, 12, 2, 129},  {2, 4, 17, 90}};
   static const float sparsities[] = {0.0f, 0.5f, 1.0f};
   static const struct {
     float low, high;
@@ -370,6 +400,11 @@ static void run_grid(int isa) {
               .pad = kernel / 2, .n = 1 + 2 * (i == 5), .special = i == 4);
       }
     }
+  /* A depthwise stage feeds the sparse one strips of rows, of which bands of all lengths are cut into others than the image. */
+  for (int i = 0; i < COUNT(chains); ++i)
+    CHECK(.op = CHAIN, .before = chains[i].before, .in = chains[i].in, .out = 3 + 2 * (i % 3), .h = chains[i].h,
+          .w = chains[i].w, .kernel = 3 + 2 * (i % 4 == 3), .pad = 1 + (i % 4 == 3), .stride = 1 + (i % 5 == 4),
+          .sparsity = 0.6f, .residual = i & 1, .n = 1 + (i % 7 == 6), .special = i % 6 == 5);
   /* More than a band where caches are small. */
   CHECK(.op = CHAIN, .in = 16, .out = 9, .h = 40, .w = 100, .kernel = 3, .pad = 1, .sparsity = 0.8f);
   for (int dilation = 1; dilation <= 3; ++dilation) {

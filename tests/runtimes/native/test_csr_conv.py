@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from kernel_isas import isas_of
 
-from runtimes.kernels import Csr, Kernels, geometry, listed_kernels
+from runtimes.kernels import Csr, Kernels, geometry
 
-ISAS = [isa for op, isa in listed_kernels() if op == "csr_conv"]
+ISAS = isas_of("csr_conv")
 Check = Callable[[str], Callable[..., None]]
 Sparse = Callable[..., np.ndarray]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernel_isas import isas_of
 
-from runtimes.kernels import Csr, Kernels, listed_kernels
+from runtimes.kernels import Csr, Kernels
 
-ISAS = [isa for op, isa in listed_kernels() if op == "csr_gemm"]
+ISAS = isas_of("csr_gemm")
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from kernel_isas import isas_of
 
-from runtimes.kernels import Kernels, listed_kernels
+from runtimes.kernels import Kernels
 
-ISAS = [isa for op, isa in listed_kernels() if op == "global_average_pool"]
+ISAS = isas_of("global_average_pool")
 
 
 @pytest.mark.parametrize("isa", ISAS)
