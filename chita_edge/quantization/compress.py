@@ -1,0 +1,264 @@
+"""Prune and round a network together, layer by layer, from its first to its last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.progress import Progress, silent
+from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.quantization.errors import QuantizationError
+from chita_edge.quantization.graph import Graph, Layer, Step
+from chita_edge.quantization.moments import Moments, moments
+from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork, output_factor, step_codes
+from chita_edge.quantization.plan import Plan, layer_constraints, prepare
+from chita_edge.quantization.ranges import find_grid
+from chita_edge.quantization.refit import bias_for, refit_dense, refit_sparse
+from chita_edge.quantization.rounding import round_nearest, round_with_gram, row_scales
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from chita_edge.quantization.config import CompressionConfig
+    from chita_edge.quantization.grid import Grid
+
+_BATCH = 100
+_SAME_GRID = ("max_pool", "flatten")  # their outputs are among their inputs
+_LARGEST_SUM = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed network.
+
+    Attributes:
+        graph: in floating point, with the compressed weights.
+        masks: by layer, in its shape; False where pruning has put a zero.
+        network: its integers; None of dtype float32.
+    """
+
+    graph: Graph
+    masks: Mapping[str, torch.Tensor]
+    network: QuantisedNetwork | None
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's output, computed in integers where there are some."""
+        if self.network is not None:
+            return self.network(images)
+        with torch.inference_mode():
+            return torch.cat([self.graph(batch) for batch in torch.split(images, _BATCH)])
+
+
+def compress(
+    model: nn.Module,
+    images: torch.Tensor,
+    config: CompressionConfig,
+    *,
+    prunable: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Compressed:
+    """Prune and quantise a trained network with unlabelled images; `prepare`, then `compress_plan`."""
+    return compress_plan(prepare(model, images, config, prunable), images, config, progress=progress)
+
+
+def compress_plan(
+    plan: Plan,
+    images: torch.Tensor,
+    config: CompressionConfig,
+    *,
+    masks: Mapping[str, torch.Tensor] | None = None,
+    progress: Progress = silent,
+) -> Compressed:
+    """Compress each layer to give the dense network's outputs from what the compressed layers before it hand on.
+
+    In the order of the network: the moments of the layer's inputs in both networks; the support and its weights, or all
+    weights where none may go; scales and rounding; the bias that keeps the mean of each output, on the integer grid;
+    the range of the output. All images' inputs of the current steps are held in memory, float32 of the dense network
+    and uint8 of the compressed one.
+
+    Args:
+        plan: from `prepare`.
+        images: calibration images.
+        config: options.
+        masks: of the layers that lose weights, to start the search from, in place of the plan's budgets.
+        progress: called with stage "compress".
+
+    Raises:
+        QuantizationError: values that are not finite, or a layer whose sums could pass 32 bits.
+    """
+    pattern = get_pattern(config.structure)
+    constraints = (
+        layer_constraints(plan, config)
+        if masks is None
+        else {name: Constraint(pattern, (mask.shape,), (int(mask.sum()),)) for name, mask in masks.items()}
+    )
+    with torch.no_grad():
+        return _Pass(plan, images, config, constraints, masks or {}).run(progress)
+
+
+class _Pass:
+    """The networks up to the current step."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        images: torch.Tensor,
+        config: CompressionConfig,
+        constraints: Mapping[str, Constraint],
+        starts: Mapping[str, torch.Tensor],
+    ) -> None:
+        self.graph, self.images, self.config = plan.graph, images, config
+        self.constraints, self.starts = constraints, starts
+        self.integers = config.dtype == "int8"
+        self.dense: dict[str, torch.Tensor] = {}
+        self.values: dict[str, torch.Tensor] = {}  # of the compressed network: codes, or real numbers of float32
+        self.grids: dict[str, Grid] = {}
+        self.layers: dict[str, QuantisedLayer] = {}
+        self.real: dict[str, Layer] = {}
+        self.masks: dict[str, torch.Tensor] = {}
+        self.shared = _concat_grids(plan.graph, images, config) if self.integers else {}
+
+    def run(self, progress: Progress) -> Compressed:
+        last = self.graph.last_uses()
+        progress("compress", 0, len(self.graph.steps))
+        for number, step in enumerate(self.graph.steps):
+            if step.op == "input":
+                self._finish(step, lambda batch: self.images[batch])
+            elif step.layer is not None:
+                self._layer(step)
+            elif step.op in _SAME_GRID and self.integers:
+                self.grids[step.name] = self.grids[step.inputs[0]]
+                self._advance(step)
+            else:
+                self._finish(step, lambda batch, step=step: step(*self._real_inputs(step, batch)))  # type: ignore[misc]
+            self._advance_dense(step)
+            for name in last[step.name]:
+                self.dense.pop(name)
+                self.values.pop(name, None)
+            progress("compress", number + 1, len(self.graph.steps))
+        graph = self.graph.with_layers(self.real)
+        network = QuantisedNetwork(graph, self.layers, self.grids) if self.integers else None
+        return Compressed(graph, self.masks, network)
+
+    def _layer(self, step: Step) -> None:
+        layer, config = step.weights, self.config
+        source = step.inputs[0]
+        found = moments(
+            layer,
+            lambda batch: self._real(source, batch),
+            lambda batch: self.dense[source][batch],
+            len(self.images),
+            rows=config.rows,
+            seed=config.seed,
+        )
+        if not bool(torch.isfinite(found.gram).all() and torch.isfinite(found.cross).all()):
+            raise QuantizationError(f"The inputs of {step.name} are not finite for the calibration images.")
+        constraint = self.constraints.get(step.name)
+        if constraint is None:
+            weights, mask = refit_dense(layer, found, config.ridge), torch.ones(layer.weight.flatten(1).shape).bool()
+        else:
+            start = self.starts.get(step.name)
+            weights, mask = refit_sparse(layer, found, config.ridge, constraint, start, search=config.search)
+        self.masks[step.name] = mask.view(layer.weight.shape)
+        if self.integers:
+            self._round(step, found, weights, mask)
+        else:
+            new = replace(layer, weight=weights.view(layer.weight.shape), bias=bias_for(layer, found, weights).float())
+            self.real[step.name] = new
+            self._advance(replace(step, layer=new))
+
+    def _round(self, step: Step, found: Moments, weights: torch.Tensor, mask: torch.Tensor) -> None:
+        """Integers of a layer, and the grid of its output."""
+        layer, config, shape = step.weights, self.config, step.weights.weight.shape
+        input_grid = self.grids[step.inputs[0]]
+        scale = row_scales(weights, bias_for(layer, found, weights).float(), input_grid.scale, config.weight_bits)
+        if config.rounds_with_gram and layer.groups == 1:
+            codes = round_with_gram(weights, scale, mask, found.gram[0], bits=config.weight_bits, ridge=config.ridge)
+        else:
+            codes = round_nearest(weights, scale, config.weight_bits)
+        unit = output_factor(scale, input_grid, None)
+        bias = (bias_for(layer, found, codes * scale[:, None]) / unit.double()).round()
+        if float((codes.abs().sum(1, dtype=torch.float64) * 255 + bias.abs()).max()) > _LARGEST_SUM:
+            raise QuantizationError(f"The sums of {step.name} could pass 32 bits. Keep it in float32.")
+        integers = QuantisedLayer(codes.to(torch.int8).view(shape), scale, bias.to(torch.int32), mask.view(shape))
+        self.layers[step.name] = integers
+        new = replace(layer, weight=integers.real_weight, bias=(bias * unit).float())
+        self.real[step.name] = new
+        real = replace(step, layer=new)
+        if step.name == self.graph.output:
+            self._advance(step)
+        else:
+            self._finish(step, lambda batch: real(self._real(step.inputs[0], batch)))
+
+    def _finish(self, step: Step, real: Callable[[slice], torch.Tensor]) -> None:
+        """Choose the grid of a step's output from its real values, then compute its codes."""
+        if self.integers:
+            grid = self.shared.get(step.name)
+            if grid is None:
+                grid = find_grid(self._sampled(real), self.config.activation_range, step.name)
+            self.grids[step.name] = grid
+        self._advance(step)
+
+    def _sampled(self, real: Callable[[slice], torch.Tensor]) -> torch.Tensor:
+        """The real values of a step's output for some of the images."""
+        batches = self._batches()
+        return torch.cat([real(batch).flatten() for batch in batches[:: max(1, len(batches) // 3)]])
+
+    def _advance(self, step: Step) -> None:
+        """The compressed network's output of a step, for all images."""
+        parts = []
+        integers = self.layers.get(step.name)
+        weights = None if integers is None else (integers.weight.float(), integers.bias.double(), integers.scale)
+        for batch in self._batches():
+            if not self.integers:
+                inputs = tuple(self.values[name][batch] for name in step.inputs) or (self.images[batch],)
+                parts.append(step(*inputs))
+                continue
+            inputs = tuple(self.values[name][batch].float() for name in step.inputs) or (self.images[batch],)
+            codes = step_codes(step, inputs, self.grids, weights)
+            parts.append(codes.to(torch.uint8) if step.name in self.grids else codes)
+        self.values[step.name] = torch.cat(parts)
+
+    def _advance_dense(self, step: Step) -> None:
+        if step.op == "input":
+            self.dense[step.name] = self.images
+            return
+        self.dense[step.name] = torch.cat(
+            [step(*(self.dense[name][batch] for name in step.inputs)) for batch in self._batches()]
+        )
+
+    def _batches(self) -> list[slice]:
+        count = len(self.images)
+        return [slice(start, min(count, start + _BATCH)) for start in range(0, count, _BATCH)]
+
+    def _real(self, name: str, batch: slice) -> torch.Tensor:
+        values = self.values[name][batch]
+        return self.grids[name].dequantise(values) if name in self.grids else values
+
+    def _real_inputs(self, step: Step, batch: slice) -> list[torch.Tensor]:
+        return [self._real(name, batch) for name in step.inputs]
+
+
+def _concat_grids(graph: Graph, images: torch.Tensor, config: CompressionConfig) -> dict[str, Grid]:
+    """One grid for each concatenation and the steps that only it reads, from the dense values: none is requantised."""
+    joins = [step for step in graph.steps if step.op == "concat"]
+    if not joins:
+        return {}
+    wanted = {step.name for step in joins}
+    values: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
+    for batch in torch.split(images, _BATCH):
+        for step, _, value in graph.walk(batch):
+            if step.name in wanted:
+                values[step.name].append(value.flatten())
+    found: dict[str, Grid] = {}
+    for join in joins:
+        grid = find_grid(torch.cat(values[join.name]), config.activation_range, join.name)
+        found[join.name] = grid
+        for name in join.inputs:
+            if graph[name].op in ("layer", "add", "average_pool", "table") and len(graph.readers(name)) == 1:
+                found[name] = grid
+    return found

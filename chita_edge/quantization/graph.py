@@ -1,0 +1,213 @@
+"""Network as a list of steps in the order in which they run, batch norm folded and activations fused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Op = Literal["input", "layer", "add", "concat", "average_pool", "max_pool", "flatten", "table"]
+Pair = tuple[int, int]
+
+FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "relu6": functional.relu6,
+    "hard_swish": functional.hardswish,
+    "hard_sigmoid": functional.hardsigmoid,
+    "silu": functional.silu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Bounds of a step's output; ReLU is (0, ∞), ReLU6 (0, 6)."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is clipped."""
+        return self == Clip()
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """The clipped values."""
+        return values if self.is_none else values.clamp(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights and geometry of a convolution, (out, in / groups, kh, kw), or a linear layer, (out, in).
+
+    Attributes:
+        weight: float32.
+        bias: float32 (out,).
+        stride: down and right.
+        padding: zeros above and below, left and right.
+        dilation: down and right.
+        groups: of the channels.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is a convolution; otherwise a linear layer."""
+        return self.weight.dim() == 4
+
+    def product(self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """W ∗ x + b with other weights and bias than its own, of this geometry."""
+        if self.is_convolution:
+            return functional.conv2d(inputs, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return functional.linear(inputs, weight, bias)
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """W ∗ x + b."""
+        return self.product(inputs, self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Window of a pooling; ``kernel`` None is the whole image."""
+
+    kernel: Pair | None = None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a network.
+
+    Attributes:
+        name: of the step and its output; a layer's is that of its module.
+        op: what it does.
+        inputs: names of the steps that it reads.
+        clip: what follows within the step, for layers and sums.
+        layer: of op "layer".
+        pool: of the poolings.
+        function: of op "table", a name of `FUNCTIONS`.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...] = ()
+    clip: Clip = field(default_factory=Clip)
+    layer: Layer | None = None
+    pool: Pool | None = None
+    function: str | None = None
+
+    @property
+    def weights(self) -> Layer:
+        """The layer of a step of op "layer"."""
+        assert self.layer is not None  # noqa: S101 (by construction)
+        return self.layer
+
+    @property
+    def window(self) -> Pool:
+        """The window of a pooling."""
+        assert self.pool is not None  # noqa: S101 (by construction)
+        return self.pool
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """The output in floating point."""
+        first = inputs[0]
+        if self.op == "layer":
+            return self.clip(self.weights(first))
+        if self.op == "add":
+            return self.clip(first + inputs[1])
+        if self.op == "concat":
+            return torch.cat(inputs, 1)
+        if self.op == "average_pool":
+            kernel, stride, padding = pool_window(self.window, first)
+            return functional.avg_pool2d(first, kernel, stride, padding)
+        if self.op == "max_pool":
+            kernel, stride, padding = pool_window(self.window, first)
+            return functional.max_pool2d(first, kernel, stride, padding)
+        if self.op == "table":
+            assert self.function is not None  # noqa: S101 (by construction)
+            return FUNCTIONS[self.function](first)
+        return first.flatten(1) if self.op == "flatten" else first
+
+
+def pool_window(pool: Pool, inputs: torch.Tensor) -> tuple[Pair, Pair, Pair]:
+    """Kernel, stride and padding of a pooling of these inputs."""
+    whole = (inputs.shape[2], inputs.shape[3])
+    return (whole, whole, (0, 0)) if pool.kernel is None else (pool.kernel, pool.stride, pool.padding)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network with one input and one output.
+
+    Attributes:
+        steps: in an order in which they can run; the first is the input.
+        output: name of the step whose output is the network's.
+    """
+
+    steps: tuple[Step, ...]
+    output: str
+
+    def __getitem__(self, name: str) -> Step:
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, Step]:
+        """The steps by name."""
+        return {step.name: step for step in self.steps}
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The layers by the name of their step, in order."""
+        return {step.name: step.layer for step in self.steps if step.layer is not None}
+
+    def readers(self, name: str) -> list[Step]:
+        """The steps that read this one."""
+        return [step for step in self.steps if name in step.inputs]
+
+    def with_layers(self, layers: Mapping[str, Layer]) -> Graph:
+        """The same network with other weights in the given layers."""
+        steps = tuple(replace(s, layer=layers[s.name]) if s.name in layers else s for s in self.steps)
+        return Graph(steps, self.output)
+
+    def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, tuple[torch.Tensor, ...], torch.Tensor]]:
+        """Each step with its inputs and its output, in floating point; values are dropped after their last reader."""
+        values: dict[str, torch.Tensor] = {}
+        last = self.last_uses()
+        for step in self.steps:
+            inputs = tuple(values[name] for name in step.inputs) or (images,)
+            values[step.name] = step(*inputs)
+            yield step, inputs, values[step.name]
+            for name in last[step.name]:
+                del values[name]
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's output in floating point."""
+        for step, _, value in self.walk(images):
+            if step.name == self.output:
+                return value
+        raise AssertionError(self.output)
+
+    def last_uses(self) -> dict[str, tuple[str, ...]]:
+        """For each step, the values that no later step reads; the network's output stays."""
+        last = {step.name: step.name for step in self.steps}
+        for step in self.steps:
+            last |= dict.fromkeys(step.inputs, step.name)
+        ended: dict[str, tuple[str, ...]] = {step.name: () for step in self.steps}
+        for name, reader in last.items():
+            if name != self.output:
+                ended[reader] += (name,)
+        return ended

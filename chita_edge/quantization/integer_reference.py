@@ -1,0 +1,128 @@
+"""Integer forward pass in plain numpy: what every fast form has to equal to the bit.
+
+Sums in int64, requantising in float32, one operation a line. Slow: for tests and small networks.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chita_edge.quantization.arithmetic import function_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from chita_edge.quantization.graph import Clip, Layer, Pair, Step
+    from chita_edge.quantization.grid import Grid
+    from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork
+
+Codes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+_F = np.float32
+
+
+def integer_forward(network: QuantisedNetwork, images: torch.Tensor) -> dict[str, NDArray[Any]]:
+    """The output of every step: uint8 codes, float32 of a layer whose output stays floating point."""
+    values: dict[str, NDArray[Any]] = {}
+    for step in network.graph.steps:
+        if step.op == "input":
+            values[step.name] = _quantise(images.numpy().astype(_F), network.grids[step.name])
+        elif step.op == "layer":
+            values[step.name] = _layer(step, values[step.inputs[0]], network)
+        else:
+            values[step.name] = _other(step, [values[name] for name in step.inputs], network.grids)
+    return values
+
+
+def _quantise(values: Floats, grid: Grid) -> Codes:
+    return _saturate(np.rint(values / _F(grid.scale)).astype(np.int64) + grid.zero)
+
+
+def _saturate(values: Integers, low: int = 0, high: int = 255) -> Codes:
+    return np.clip(values, low, high).astype(np.uint8)
+
+
+def _bounds(clip: Clip, grid: Grid) -> Pair:
+    """Codes of an activation's bounds."""
+    low, high = (int(np.clip(np.rint(b / grid.scale) + grid.zero, 0, 255)) for b in (clip.low, clip.high))
+    return low, high
+
+
+def _layer(step: Step, codes: Codes, network: QuantisedNetwork) -> NDArray[Any]:
+    layer, grid, out = network.layers[step.name], network.input_grid(step.name), network.grids.get(step.name)
+    sums = _sums(step.weights, layer, codes.astype(np.int64) - grid.zero)
+    shape = (-1, *[1] * (sums.ndim - 2))
+    scale = layer.scale.numpy()
+    if out is None:
+        real = sums.astype(_F) * (scale * _F(grid.scale)).reshape(shape)
+        return np.asarray(np.clip(real, _F(step.clip.low), _F(step.clip.high)))
+    factor = (_F(grid.scale) * scale) / _F(out.scale)
+    scaled = sums.astype(_F) * factor.reshape(shape)
+    return _saturate(np.rint(scaled).astype(np.int64) + out.zero, *_bounds(step.clip, out))
+
+
+def _sums(geometry: Layer, layer: QuantisedLayer, x: Integers) -> Integers:
+    """Acc = Σ q_w (q_x − z_x) + b, int64."""
+    weight, bias = layer.weight.numpy().astype(np.int64), layer.bias.numpy().astype(np.int64)
+    if not geometry.is_convolution:
+        return np.asarray(x @ weight.T + bias)
+    (down, right), (step_down, step_right) = geometry.padding, geometry.stride
+    x = np.pad(x, ((0, 0), (0, 0), (down, down), (right, right)))
+    outputs, channels, rows, columns = weight.shape
+    height = (x.shape[2] - geometry.dilation[0] * (rows - 1) - 1) // step_down + 1
+    width = (x.shape[3] - geometry.dilation[1] * (columns - 1) - 1) // step_right + 1
+    sums = np.zeros((len(x), outputs, height, width), np.int64)
+    share = outputs // geometry.groups
+    for output, channel, row, column in product(range(outputs), range(channels), range(rows), range(columns)):
+        top, left = row * geometry.dilation[0], column * geometry.dilation[1]
+        plane = x[:, output // share * channels + channel]
+        seen = plane[:, top : top + step_down * height : step_down, left : left + step_right * width : step_right]
+        sums[:, output] += weight[output, channel, row, column] * seen[:, :height, :width]
+    return sums + bias[:, None, None]
+
+
+def _other(step: Step, inputs: list[Codes], grids: Mapping[str, Grid]) -> Codes:
+    out, known = grids[step.name], [grids[name] for name in step.inputs]
+    first = inputs[0]
+    if step.op == "add":
+        ratios = [_F(_F(grid.scale) / _F(out.scale)) for grid in known]
+        zeros = [_F(ratio * _F(grid.zero)) for ratio, grid in zip(ratios, known, strict=True)]
+        fix = _F(_F(out.zero) - _F(zeros[0] + zeros[1]))
+        left = first.astype(_F) * ratios[0] + fix
+        return _saturate(np.rint(left + inputs[1].astype(_F) * ratios[1]).astype(np.int64), *_bounds(step.clip, out))
+    if step.op == "concat":
+        return np.concatenate([_regrid(part, grid, out) for part, grid in zip(inputs, known, strict=True)], 1)
+    if step.op == "average_pool":
+        windows = _windows(step, first.astype(np.int64) - known[0].zero, 0)
+        factor = _F(known[0].scale) / _F(_F(out.scale) * _F(windows.shape[-1]))
+        return _saturate(np.rint(windows.sum(-1).astype(_F) * factor).astype(np.int64) + out.zero)
+    if step.op == "max_pool":
+        return np.asarray(_windows(step, first.astype(np.int64), -1).max(-1), np.uint8)
+    if step.op == "table":
+        assert step.function is not None  # noqa: S101 (by construction)
+        return np.asarray(function_table(step.function, known[0], out).numpy()[first], np.uint8)
+    return first.reshape(len(first), -1)
+
+
+def _regrid(codes: Codes, grid: Grid, out: Grid) -> Codes:
+    if grid == out:
+        return codes
+    real = (codes.astype(np.int64) - grid.zero).astype(_F) * _F(grid.scale)
+    return _quantise(real, out)
+
+
+def _windows(step: Step, x: Integers, padding: int) -> Integers:
+    """The values of each pooling window, (batch, channels, height, width, values)."""
+    pool = step.window
+    kernel = (x.shape[2], x.shape[3]) if pool.kernel is None else pool.kernel
+    (down, right), (step_down, step_right) = pool.padding, pool.stride
+    x = np.pad(x, ((0, 0), (0, 0), (down, down), (right, right)), constant_values=padding)
+    views = np.lib.stride_tricks.sliding_window_view(x, kernel, (2, 3))[:, :, ::step_down, ::step_right]
+    return np.asarray(views.reshape(*views.shape[:4], -1))

@@ -1,0 +1,141 @@
+"""Network of integers: weights, biases, scales and zero points, and its forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.quantization.arithmetic import (
+    accumulate,
+    add_codes,
+    average_codes,
+    concat_codes,
+    max_codes,
+    multiplier,
+    per_channel,
+    requantise,
+    table_codes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from chita_edge.quantization.graph import Graph, Step
+    from chita_edge.quantization.grid import Grid
+
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class QuantisedLayer:
+    """Integers of one layer.
+
+    Attributes:
+        weight: q_w, int8, in the layer's shape.
+        scale: s_w > 0, float32 (out,); w = s_w q_w.
+        bias: int32 (out,), in units of s_x s_w.
+        mask: bool, in the layer's shape; False where pruning has put a zero.
+    """
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+    bias: torch.Tensor
+    mask: torch.Tensor
+
+    @property
+    def real_weight(self) -> torch.Tensor:
+        """s_w q_w, float32."""
+        return self.weight.float() * self.scale.view(-1, *[1] * (self.weight.dim() - 1))
+
+
+@dataclass(frozen=True)
+class QuantisedNetwork:
+    """A network whose layers hold integers.
+
+    Attributes:
+        graph: the steps; weights and biases there are the integers', in floating point.
+        layers: by the name of their step.
+        grids: of each step's output. A layer that gives the network's output has none: its output stays floating point.
+    """
+
+    graph: Graph
+    layers: Mapping[str, QuantisedLayer]
+    grids: Mapping[str, Grid]
+
+    def input_grid(self, name: str) -> Grid:
+        """The grid of what a layer reads."""
+        return self.grids[self.graph[name].inputs[0]]
+
+    def multiplier(self, name: str) -> torch.Tensor:
+        """s[m] = (s_x s_w[m]) / s_y of a layer, float32 (out,); s_x s_w[m] where the output stays floating point."""
+        return output_factor(self.layers[name].scale, self.input_grid(name), self.grids.get(name))
+
+    def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, torch.Tensor]]:
+        """Each step and its output: codes as float32, real numbers of a last layer."""
+        values: dict[str, torch.Tensor] = {}
+        last = self.graph.last_uses()
+        for step in self.graph.steps:
+            inputs = tuple(values[name] for name in step.inputs) or (images,)
+            layer = self.layers.get(step.name)
+            weights = None if layer is None else (layer.weight.float(), layer.bias.double(), layer.scale)
+            values[step.name] = step_codes(step, inputs, self.grids, weights)
+            yield step, values[step.name]
+            for name in last[step.name]:
+                del values[name]
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's output as real numbers, float32."""
+        parts = []
+        with torch.inference_mode():
+            for batch in torch.split(images, _BATCH):
+                value = next(value for step, value in self.walk(batch) if step.name == self.graph.output)
+                grid = self.grids.get(self.graph.output)
+                parts.append(value if grid is None else grid.dequantise(value))
+        return torch.cat(parts)
+
+
+def output_factor(scale: torch.Tensor, grid: Grid, out: Grid | None) -> torch.Tensor:
+    """What an accumulator is multiplied by."""
+    return scale * grid.scale if out is None else multiplier(grid.scale, scale, out.scale)
+
+
+def step_codes(
+    step: Step,
+    inputs: tuple[torch.Tensor, ...],
+    grids: Mapping[str, Grid],
+    weights: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """The output of one step in codes; that of a layer without a grid in real numbers.
+
+    Args:
+        step: what to do.
+        inputs: codes; the images of the input step.
+        grids: of the steps' outputs.
+        weights: of a layer: q_w, bias and s_w.
+    """
+    out = grids.get(step.name)
+    if step.op == "layer":
+        assert weights is not None  # noqa: S101 (the caller has them)
+        weight, bias, scale = weights
+        grid = grids[step.inputs[0]]
+        sums = accumulate(step.weights, inputs[0], grid, weight, bias)
+        scaled = sums * per_channel(output_factor(scale, grid, out), sums)
+        return step.clip(scaled) if out is None else requantise(scaled, out, step.clip)
+    assert out is not None  # noqa: S101 (only layers may have none)
+    known = [grids[name] for name in step.inputs]
+    if step.op == "input":
+        return out.quantise(inputs[0])
+    if step.op == "add":
+        return add_codes(step, inputs, known, out)
+    if step.op == "concat":
+        return concat_codes(inputs, known, out)
+    if step.op == "average_pool":
+        return average_codes(step.window, inputs[0], known[0], out)
+    if step.op == "max_pool":
+        return max_codes(step.window, inputs[0])
+    if step.op == "table":
+        assert step.function is not None  # noqa: S101 (by construction)
+        return table_codes(step.function, inputs[0], known[0], out)
+    return inputs[0].flatten(1)

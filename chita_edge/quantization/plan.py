@@ -1,0 +1,126 @@
+"""What compression knows before its first layer: the folded network, what may be pruned, and how much of each layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.quantization.budgets import Curve, measure_curves, share_budget
+from chita_edge.quantization.curvature import fisher
+from chita_edge.quantization.equalise import equalise
+from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError
+from chita_edge.quantization.moments import position_count
+from chita_edge.quantization.trace import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import nn
+
+    from chita_edge.quantization.config import CompressionConfig
+    from chita_edge.quantization.graph import Graph
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network that is ready to be compressed, at any sparsity.
+
+    Attributes:
+        graph: batch norm folded, channels equalised; the dense network's function.
+        prunable: names of the layers that may lose weights.
+        curves: what those layers lose at each density.
+        fixed_multiplications: of the layers that may lose none, for one image.
+    """
+
+    graph: Graph
+    prunable: tuple[str, ...]
+    curves: Mapping[str, Curve]
+    fixed_multiplications: int
+
+
+def prepare(
+    model: nn.Module, images: torch.Tensor, config: CompressionConfig, prunable: Sequence[str] | None = None
+) -> Plan:
+    """Trace, fold, equalise, and measure the curvature of the layers.
+
+    Args:
+        model: a trained network; evaluation mode is assumed, whatever its flags say.
+        images: calibration images, float32 (n, …).
+        config: options.
+        prunable: names of layers, with or without ``.weight``; all without groups but those that read the images and
+            those that give the network's output, when None.
+
+    Raises:
+        UnsupportedNetworkError: the network holds what has no integer form.
+        QuantizationError: no images, or values that are not finite.
+        QuantizationOptionError: a name is no layer without groups.
+    """
+    if not len(images):
+        raise QuantizationError("There are no calibration images; ranges and moments need some.")
+    if not bool(torch.isfinite(images).all()):
+        raise QuantizationError("A calibration image holds NaN or infinity.")
+    graph = trace(model)
+    for name, layer in graph.layers.items():
+        if not bool(torch.isfinite(layer.weight).all() and torch.isfinite(layer.bias).all()):
+            raise QuantizationError(f"The weights of {name}, batch norm folded, are not finite.")
+    if config.equalise:
+        graph = equalise(graph, images)
+    names = default_prunable(graph) if prunable is None else tuple(n.removesuffix(".weight") for n in prunable)
+    for name in names:
+        if name not in graph.layers or graph.layers[name].groups != 1:
+            raise QuantizationOptionError(f"{name} is no layer without groups of this network, so it cannot be pruned.")
+    some = images[: config.curvature_images]
+    curves: Mapping[str, Curve] = {}
+    if names:
+        curvatures = fisher(graph, some, names, seed=config.seed)
+        pattern = get_pattern(config.structure)
+        curves = measure_curves(graph, some, names, pattern, curvatures, rows=config.rows // 2, ridge=config.ridge)
+    return Plan(graph, names, curves, _fixed_multiplications(graph, images[:1], names))
+
+
+def _fixed_multiplications(graph: Graph, image: torch.Tensor, names: tuple[str, ...]) -> int:
+    """Of the other layers, for one image."""
+    with torch.no_grad():
+        return sum(
+            step.layer.weight.numel() * position_count(step.layer, inputs[0])
+            for step, inputs, _ in graph.walk(image)
+            if step.layer is not None and step.name not in names
+        )
+
+
+def default_prunable(graph: Graph) -> tuple[str, ...]:
+    """Layers without groups, except those that read the images and those that give the output."""
+    return tuple(
+        step.name
+        for step in graph.steps
+        if step.layer is not None
+        and step.layer.groups == 1
+        and graph[step.inputs[0]].op != "input"
+        and step.name != graph.output
+    )
+
+
+def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constraint]:
+    """Pattern and budget of each prunable layer, as `share_budget` says; none where nothing is to go.
+
+    Raises:
+        InfeasibleBudgetError: the budget leaves too little.
+    """
+    if not config.sparsity or not plan.prunable:
+        return {}
+    curves = [plan.curves[name] for name in plan.prunable]
+    share = 1 - config.sparsity
+    if config.budget == "weights":
+        costs = [curve.weights for curve in curves]
+        allowed = share * sum(costs)
+    else:
+        costs = [curve.multiplications for curve in curves]
+        allowed = share * (sum(costs) + plan.fixed_multiplications) - plan.fixed_multiplications
+    pattern = get_pattern(config.structure)
+    return {
+        name: Constraint(pattern, (plan.graph.layers[name].weight.shape,), (int(density * curve.weights + 1e-6),))
+        for name, density, curve in zip(plan.prunable, share_budget(curves, costs, allowed), curves, strict=True)
+    }

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from small_networks import SmallResidual, pictures, settled
+
+from chita_edge.quantization import CompressionConfig, QuantizationError, compress, tempered_divergence
+from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
+
+
+def test_brings_the_integers_closer_to_the_teacher_and_keeps_the_zeros() -> None:
+    model, images = settled(SmallResidual), pictures(60, 5)
+    config = CompressionConfig(sparsity=0.6, rows=400, curvature_images=8, search=False, ridge=1e6)
+    network = compress(model, images, config).network
+    assert network is not None
+    with torch.no_grad():
+        dense = model(images)
+    seen: list[int] = []
+    how = DistillConfig(epochs=4, learning_rate=3e-3, batch_size=15, temperature=1.0)
+    report = lambda stage, done, total: seen.append(done)  # noqa: E731
+    taught = distill_through_rounding(network, model, images, how, progress=report)
+    again = distill_through_rounding(network, model, images, how)
+    assert tempered_divergence(taught(images), dense) < 0.8 * tempered_divergence(network(images), dense)
+    assert seen == list(range(17))
+    for name, layer in taught.layers.items():
+        assert bool((layer.weight[~layer.mask] == 0).all())
+        assert torch.equal(layer.weight, again.layers[name].weight)
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    images = pictures(10)
+    network = compress(settled(SmallResidual), images, CompressionConfig(sparsity=0, rows=100)).network
+    assert network is not None
+    with pytest.raises(QuantizationError, match="not finite in epoch 0"):
+        distill_through_rounding(network, lambda x: torch.full((len(x), 5), torch.nan), images, DistillConfig(1))
