@@ -16,7 +16,7 @@ from chita_edge.deploy.export import export
 from chita_edge.deploy.judge import accuracy
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
-from chita_edge.deploy.result import BuildResult, DenseSparse, Latency, Layer
+from chita_edge.deploy.result import BuildResult, BuiltLayer, DenseSparse, Latency
 from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
@@ -111,7 +111,7 @@ def build(
             sparsity=pruned.figures.sparsity,
             accuracy=judged,
             size_bytes=DenseSparse(dense.stat().st_size, sparse.stat().st_size),
-            layers=tuple(Layer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
+            layers=tuple(BuiltLayer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
             agreement=agreement,
             latency=summarise(measurement),
             not_measured=not_measured(target),

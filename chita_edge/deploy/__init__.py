@@ -1,1 +1,1 @@
-"""From a pruned network to the files that ship: what becomes sparse, export, agreement, accuracy, manifest."""
+"""Deployment of a pruned network: its export, the checks of the exported file, and the manifest's content."""

@@ -1,4 +1,4 @@
-"""Does the exported file compute what the pruned network computes, wherever it may be run?"""
+"""Check that every runtime computes from the exported file what torch computes from the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALF_TOLERANCE = 2e-2
 
 
 class DisagreementError(ChitaEdgeError):
-    """The exported file and the network it was exported from disagree."""
+    """A runtime computes something else from the exported file than torch from the network."""
 
 
 def check_agreement(model: nn.Module, path: Path, images: torch.Tensor, values: Values = "float32") -> dict[str, float]:

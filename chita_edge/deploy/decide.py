@@ -1,4 +1,4 @@
-"""Which layers become sparse on a target: those of the cheapest network, if it is worth it at all."""
+"""Choice of the layers that become sparse on a target, by the predicted cost of the whole network."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ UNKNOWN = LayerCost(0.0, float("inf"))
 
 
 def stay_dense(layer: LayerInfo) -> Decision:
-    """The rule of the baseline: no layer becomes sparse."""
+    """Rule of the dense baseline: every layer stays dense."""
     return Decision(sparse=False, reason=f"{layer.name} belongs to the dense network")
 
 
 def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
-    """The rule of :func:`cheapest_on` for one network.
+    """Rule of :func:`cheapest_on` for one network.
 
     dense: the network that is going to be exported. Raises what :func:`exporters.describe` raises.
     """
@@ -37,7 +37,7 @@ def decide_for(target: Target, dense: onnx.ModelProto) -> Decide:
 
 
 def cheapest_on(target: Target) -> NetworkRule:
-    """The rule that makes a network's layers sparse where the cost model of the target finds the whole cheapest so.
+    """Rule that makes layers sparse where the target's cost model finds the whole network cheapest so.
 
     A layer unlike all that were measured on the target stays dense, and its reason says so.
     """

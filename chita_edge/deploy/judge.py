@@ -14,7 +14,7 @@ _BATCH = 100
 def accuracy(
     session: onnxruntime.InferenceSession, data: LabelledImages, stage: str = "accuracy", progress: Progress = silent
 ) -> float:
-    """Share of the images whose largest logit is their label's."""
+    """Share of the images that a model classifies as labelled."""
     name = session.get_inputs()[0].name
     assert data.labels is not None  # noqa: S101 (what is judged on has labels)
     images, labels = data.images.numpy(), data.labels.numpy()

@@ -1,4 +1,4 @@
-"""What a run starts from: a trained network, images to calibrate on, and images to judge it on."""
+"""Trained network and images of a run, embedded or the user's: to calibrate on and to judge on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `build` and `bench` found out, as data: for the tables, for ``--json`` and for the manifest."""
+"""Results of `build` and `bench` as data, for the tables, ``--json`` and the manifest."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class DenseSparse(Generic[Number]):
-    """One figure of the dense network and of the sparse one."""
+    """A figure of the dense network and the same of the sparse one."""
 
     dense: Number
     sparse: Number
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What became of one layer; `bytes` are those of its weights and bias in the file, `macs` those of one image.
+class BuiltLayer:
+    """A layer, dense and as it was exported; `bytes` of its weights and bias in the file, `macs` for one image.
 
     `shape` is that of the weight in the file, `dense_shape` that of the dense network's, larger where whole filters or
     channels were removed; `sparsity` is the share of the dense network's weights that are zero or removed.
@@ -40,7 +40,7 @@ class Layer:
     dense_shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, report: LayerReport, dense: LayerReport) -> Layer:
+    def of(cls, report: LayerReport, dense: LayerReport) -> BuiltLayer:
         """A layer as the exporter reports it, and the same layer of the dense network."""
         smaller = report.shape != dense.shape
         kept = (
@@ -99,7 +99,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """Everything that a build can tell.
+    """Result of a build.
 
     `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
     correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
@@ -115,7 +115,7 @@ class BuildResult:
     sparsity: float
     accuracy: DenseSparse[float]
     size_bytes: DenseSparse[int]
-    layers: tuple[Layer, ...]
+    layers: tuple[BuiltLayer, ...]
     agreement: dict[str, float]
     latency: Latency
     not_measured: tuple[str, ...]

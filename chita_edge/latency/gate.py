@@ -1,4 +1,4 @@
-"""A latency gate in one step: measure a bundle, hold it against a baseline, measure again before calling it slower."""
+"""Latency gate: measure a bundle, compare it with a baseline, measure again before calling it slower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure the two models of a bundle, and keep the raw samples whatever happens."""
+"""Measurement of a bundle's dense and sparse model; the raw samples are kept whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two builds of one network measured in turns on one device: pairs that drift and heat do not touch."""
+"""Comparison of two builds of one network in turns on one device, so that drift and heat meet both alike."""
 
 from __future__ import annotations
 

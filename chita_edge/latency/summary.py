@@ -1,4 +1,4 @@
-"""From a measurement's samples to the figures that are shown."""
+"""Latency figures of a measurement: medians, percentiles and the speedup."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from chita_edge.deploy.result import BuildResult, Latency, Layer
+from chita_edge.deploy.result import BuildResult, BuiltLayer, Latency
 from chita_edge.report.terminal import data_console
 
 
@@ -99,7 +99,7 @@ def _remarks(result: BuildResult) -> list[str]:
     ]
 
 
-def _shape(layer: Layer) -> str:
+def _shape(layer: BuiltLayer) -> str:
     shape, dense = ("×".join(map(str, shape)) for shape in (layer.shape, layer.dense_shape))
     return shape if shape == dense else f"{shape} of {dense}"
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.deploy.result import BuildResult, DenseSparse, Latency, Layer
+from chita_edge.deploy.result import BuildResult, BuiltLayer, DenseSparse, Latency
 from chita_edge.report.build_table import print_build, print_latency
 
 LATENCY = Latency(
@@ -29,7 +29,7 @@ RESULT = BuildResult(
     accuracy=DenseSparse(0.931, 0.928),
     size_bytes=DenseSparse(3_000_000, 900_000),
     layers=(
-        Layer(
+        BuiltLayer(
             "features.1",
             "CsrConv",
             (32, 16, 1, 1),
