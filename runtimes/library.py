@@ -5,6 +5,7 @@ import functools
 import platform as host
 from pathlib import Path
 
+from runtimes import checkout
 from runtimes.errors import LibraryMissingError
 
 PLATFORMS = ("linux-x86_64", "linux-aarch64")
@@ -22,6 +23,8 @@ def host_platform() -> str:
 def library(platform: str | None = None) -> Path:
     """The kernel library for `platform` (default: this machine's). The aarch64 file also serves Android.
 
+    In a source checkout that has none it is the installed package's, or built now (:mod:`runtimes.checkout`).
+
     Raises:
         LibraryMissingError: there is none for that platform in this installation.
 
@@ -32,11 +35,13 @@ def library(platform: str | None = None) -> Path:
         raise LibraryMissingError(
             f"there is no kernel library for {wanted}; there is one for {' and '.join(PLATFORMS)}"
         )
+    if not path.is_file() and checkout.is_checkout():
+        return checkout.provide(wanted)
     if not path.is_file():
         present = sorted(folder.parent.name for folder in _FOLDER.glob(f"*/{FILE_NAME}"))
         raise LibraryMissingError(
             f"the kernel library for {wanted} is not in this installation (present: {', '.join(present) or 'none'}); "
-            "install the package from its wheel, or build it in place with `python -m runtimes.toolchain`"
+            "install the package from its wheel"
         )
     return path
 

@@ -175,6 +175,7 @@ def test_a_missing_library_says_what_there_is(tmp_path: Path, monkeypatch: pytes
     ):
         runtimes.library("plan9-mips")
     monkeypatch.setattr(sys.modules["runtimes.library"], "_FOLDER", tmp_path)
+    monkeypatch.setattr(sys.modules["runtimes.checkout"], "_RUNTIMES", tmp_path)
     with pytest.raises(LibraryMissingError, match=r"linux-aarch64 is not in this installation \(present: none\)"):
         runtimes.library("linux-aarch64")
 
