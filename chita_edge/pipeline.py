@@ -91,7 +91,7 @@ def build(
         # 5. Check: four ways to run the file have to agree with torch.
         agreement = check_agreement(pruned.model, sparse, test.images[:2], config.values)
 
-        # 6. Judge both files on images that no stage above has seen, in the runtimes that will run them.
+        # 6. Judge both files on images that no step above has seen, in the runtimes that will run them.
         judged = DenseSparse(
             accuracy(runtimes.dense_session(dense, threads=2), test, "accuracy of dense", progress),
             accuracy(runtimes.session(sparse, threads=2), test, "accuracy of sparse", progress),

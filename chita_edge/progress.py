@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is."""
+"""Progress of long work, phase by phase, as its caller is told."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with the stage's name, the units done so far and their total; the first call of a stage has ``done`` 0."""
+    """Called with the phase's name, the units done so far and their total; the first call of a phase has ``done`` 0."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` units of ``stage`` are finished."""
+    def __call__(self, phase: str, done: int, total: int, /) -> None:
+        """Report that ``done`` of ``total`` units of ``phase`` are finished."""
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def silent(phase: str, done: int, total: int, /) -> None:
     """The `Progress` that reports to nobody."""
-    del stage, done, total
+    del phase, done, total

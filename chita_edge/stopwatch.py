@@ -1,4 +1,4 @@
-"""The time that each stage of a computation takes."""
+"""Time of each phase of a computation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Adds up time by stage name.
+    """Adds up time by phase name.
 
     Attributes:
         clock: in seconds; the wall's, or `time.process_time` where the machine is shared.
@@ -24,8 +24,8 @@ class Stopwatch:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def timed(self, phase: str) -> Iterator[None]:
         """Add the time of what is done in here."""
         started = self.clock()
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + self.clock() - started
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + self.clock() - started

@@ -12,16 +12,16 @@ _BATCH = 100
 
 
 def accuracy(
-    session: onnxruntime.InferenceSession, data: LabelledImages, stage: str = "accuracy", progress: Progress = silent
+    session: onnxruntime.InferenceSession, data: LabelledImages, phase: str = "accuracy", progress: Progress = silent
 ) -> float:
     """Share of the images that a model classifies as labelled."""
     name = session.get_inputs()[0].name
     assert data.labels is not None  # noqa: S101 (what is judged on has labels)
     images, labels = data.images.numpy(), data.labels.numpy()
     right = 0
-    progress(stage, 0, len(labels))
+    progress(phase, 0, len(labels))
     for start in range(0, len(labels), _BATCH):
         (logits,) = session.run(None, {name: images[start : start + _BATCH]})
         right += int(np.count_nonzero(logits.argmax(1) == labels[start : start + _BATCH]))
-        progress(stage, min(start + _BATCH, len(labels)), len(labels))
+        progress(phase, min(start + _BATCH, len(labels)), len(labels))
     return right / len(labels)

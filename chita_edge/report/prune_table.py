@@ -25,7 +25,7 @@ def print_prune(result: PrunedFile) -> None:
 
 def _remarks(result: PrunedFile) -> list[str]:
     figures, accuracy = result.figures, result.accuracy
-    spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in figures.seconds.items())
+    spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in figures.seconds.items())
     return [
         f"Sparsity: {figures.sparsity:.2%} of the prunable weights are zero.",
         f"Objective: {figures.objective:.6g}, from {result.calibration_images} calibration images.",

@@ -27,9 +27,9 @@ def data_console() -> Console:
 
 
 class ProgressBars:
-    """A `chita_edge.progress.Progress` that draws one bar a stage on standard error.
+    """A `chita_edge.progress.Progress` that draws one bar a phase on standard error.
 
-    Where standard error is no terminal (a CI log) each stage is one line when it ends, without control characters, and
+    Where standard error is no terminal (a CI log) each phase is one line when it ends, without control characters, and
     one a minute with the time left while it lasts.
 
     Args:
@@ -62,21 +62,21 @@ class ProgressBars:
     ) -> None:
         self._bars.stop()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` units of `stage` are finished."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-        self._bars.update(self._tasks[stage], completed=done, total=total)
+    def __call__(self, phase: str, done: int, total: int, /) -> None:
+        """Show that `done` of `total` units of `phase` are finished."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._bars.add_task(phase, total=total)
+        self._bars.update(self._tasks[phase], completed=done, total=total)
         if not self._live:
-            self._log(stage, done, total)
+            self._log(phase, done, total)
 
-    def _log(self, stage: str, done: int, total: int) -> None:
+    def _log(self, phase: str, done: int, total: int) -> None:
         now = self._clock()
-        started, before = self._begun.setdefault(stage, (now, done))
-        line = f"{stage}: done" if done >= total else ""
+        started, before = self._begun.setdefault(phase, (now, done))
+        line = f"{phase}: done" if done >= total else ""
         if not line and done > before and now - self._told >= _LOG_SECONDS:
             left = (now - started) / (done - before) * (total - done)
-            line = f"{stage}: {100 * done / total:.0f} %, {_span(left)} left"
+            line = f"{phase}: {100 * done / total:.0f} %, {_span(left)} left"
         if line:
             self._told = now
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that prints
