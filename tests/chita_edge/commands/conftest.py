@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import onnx_models
 import pytest
 from fake_device import FakeDevice, results_of
 
@@ -13,9 +14,10 @@ Fake = Callable[..., FakeDevice]
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A bundle whose models nobody runs."""
+    """A bundle whose models are small."""
     content = {"config": {"model": "mobilenet", "target": "arm64"}, "sparsity": 0.8}
-    files = {"model.onnx": b"sparse", "model.dense.onnx": b"dense"}
+    model = onnx_models.tiny().SerializeToString()
+    files = {"model.onnx": model, "model.dense.onnx": model}
     return write_bundle(tmp_path / "bundle", files, content, measurements={})
 
 

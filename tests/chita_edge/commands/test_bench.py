@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from command_line import Run
 from fake_device import FakeDevice
+from onnx import TensorProto, helper
 
 from chita_edge.bundle import write_bundle
 from device_bench import Measurement, load
@@ -156,6 +157,27 @@ def test_a_bundle_that_is_replaced_meanwhile_gives_no_samples(
     assert done.returncode == 1
     assert "was replaced while it was measured" in done.stderr
     assert not (bundle.parent / "run.json").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--against", "bundle"]])
+def test_a_model_out_of_bounds_is_not_run_though_the_sums_are_right(
+    options: list[str], bundle: Path, fake: Fake, chita_edge: Run
+) -> None:
+    device = fake(QUICK)
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    huge = helper.make_node("ConstantOfShape", ["size"], ["big"])  # a tebibyte from eight bytes
+    nodes = [
+        huge,
+        helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [helper.make_tensor("size", TensorProto.INT64, [1], [1 << 38])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    write_bundle(bundle.parent / "foreign", {"model.onnx": model, "model.dense.onnx": model}, {})
+    done = chita_edge("bench", "foreign", *options, "--device", "fake:x")
+    assert done.returncode == 1
+    assert "foreign/model" in done.stderr
+    assert device.plans == []
 
 
 def test_against_what_is_no_bundle_and_with_a_file_besides(bundle: Path, fake: Fake, chita_edge: Run) -> None:
