@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device_bench.devices import get_device
-from device_bench.errors import PlanError
+from device_bench.errors import MeasurementError, PlanError
 from device_bench.plan import Plan
 
 if TYPE_CHECKING:
@@ -42,4 +42,20 @@ def measure(
         samples=plan.samples if samples is None else samples,
         seed=plan.seed if seed is None else seed,
     )
-    return get_device(device).measure(models, plan, progress)
+    found = get_device(device)
+    _check(models)
+    return found.measure(models, plan, progress)
+
+
+def _check(models: Mapping[str, ModelUnderTest]) -> None:
+    """Raise MeasurementError for a file that asks a runtime for more than it may, before a device gets it."""
+    from runtimes import SessionError, check_file
+
+    for name, model in models.items():
+        for path in (model.path, model.profiled):
+            if path is None or model.trusted:
+                continue
+            try:
+                check_file(path)
+            except SessionError as error:
+                raise MeasurementError(f"The model {name!r} cannot be measured: {error}") from error

@@ -19,12 +19,14 @@ class ModelUnderTest:
 
     ``library`` names a kernel library other than the one of this installation, for devices of another kind.
     ``profiled`` is a file of the same network that is profiled instead, if its nodes say more about the layers.
+    ``trusted`` files are opened as they are; others are checked first, see :func:`runtimes.check_file`.
     """
 
     path: Path
     sparse: bool
     library: Path | None = None
     profiled: Path | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True)

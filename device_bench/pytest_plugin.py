@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +104,19 @@ class Latency:
     baselines: Path
 
     def check(
-        self, subject: str | Path, *, name: str | None = None, max_regression: float | str | None = None
+        self,
+        subject: str | Path,
+        *,
+        name: str | None = None,
+        max_regression: float | str | None = None,
+        trusted: bool = False,
     ) -> Verdict | None:
         """Measure a bundle (or an ONNX file) and compare it with the baseline called ``name`` (the test's, if None).
 
         Fails the test on a regression or if there is no baseline, skips it if the comparison is inconclusive (or what
         ``--latency-inconclusive`` says) or the device is not reachable. Returns the verdict; with ``--latency-update``
-        it writes the baseline instead and returns None, as it does without a device.
+        it writes the baseline instead and returns None, as it does without a device. A file is checked before a runtime
+        sees it, but for a ``trusted`` one.
         """
         from device_bench.compare import compare, parse_share
         from device_bench.results import load
@@ -118,7 +124,7 @@ class Latency:
         from runtimes.errors import RuntimesError
 
         allowed = self.max_regression if max_regression is None else parse_share(max_regression)
-        models = models_of(subject)
+        models = {key: replace(one, trusted=trusted) for key, one in models_of(subject).items()}
         baseline = self._baseline(name)
         update = self.request.config.getoption("--latency-update")
         if not update and not baseline.is_file():

@@ -23,17 +23,18 @@ from exporters.untrusted.walk import STANDARD
 _OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
 
-def load(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> onnx.ModelProto:
+def load(path: str | Path, limits: Limits = DEFAULT_LIMITS, *, needs_bodies: bool = True) -> onnx.ModelProto:
     """The model in the file at ``path``, checked as this module's docstring says, external data read into it.
 
-    Raises a LoadError: NotOnnxError, TooLargeError, ExternalDataError, MalformedModelError or UnsupportedOpError. It
-    names the file and what is wrong in it.
+    needs_bodies: whether the function body of each op of ours must be there; a runtime with the kernel library runs
+    without. Raises a LoadError: NotOnnxError, TooLargeError, ExternalDataError, MalformedModelError or
+    UnsupportedOpError. It names the file and what is wrong in it.
     """
     source = read(path, limits)
     model = source.model
     with naming(Path(path)):
         _check_header(model)
-        _check_functions(model)
+        _check_functions(model, needs_bodies)
         check_tensors_to_run(model)
         check_graph(model, limits.dense_bytes(source.bytes), limits.total_bytes)
         _check_onnx(model)
@@ -73,7 +74,7 @@ def _check_onnx(model: onnx.ModelProto) -> None:
         raise MalformedModelError(f"ONNX's checker refuses it ({first}); export it again.") from error
 
 
-def _check_functions(model: onnx.ModelProto) -> None:
+def _check_functions(model: onnx.ModelProto, needs_bodies: bool) -> None:
     """Functions may be ours, to the letter, and nothing else: a body can ask for any amount of memory."""
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     names = [(function.name, function.overload) for function in model.functions]
@@ -86,7 +87,7 @@ def _check_functions(model: onnx.ModelProto) -> None:
                 f"its function {function.domain}:{function.name} is not the one this version writes; export it again."
             )
     missing = {(node.op_type, node.overload) for node in model.graph.node if node.domain == DOMAIN} - set(names)
-    if missing:
+    if missing and needs_bodies:
         lacking = ", ".join(sorted({name for name, _ in missing}))
         raise MalformedModelError(f"it lacks the function bodies of {lacking}; export it again.")
     if model.training_info:

@@ -15,7 +15,7 @@ from runtimes.errors import (
     UnknownTargetError,
 )
 from runtimes.library import PLATFORMS, host_isa, host_platform, isas, library
-from runtimes.session import dense_session, session
+from runtimes.session import check_file, dense_session, session
 from runtimes.targets import TARGETS, Target, get_target
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Target",
     "ToolchainError",
     "UnknownTargetError",
+    "check_file",
     "dense_session",
     "get_target",
     "host_isa",

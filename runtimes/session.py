@@ -32,11 +32,41 @@ def _options(threads: int, profile: bool | str) -> ort.SessionOptions:
     return options
 
 
-def _open(model: str | Path | bytes, options: ort.SessionOptions) -> ort.InferenceSession:
-    source = model if isinstance(model, bytes) else os.fspath(model)
+def check_file(path: str | Path) -> bytes:
+    """Read a model file that nobody vouches for as `exporters.load` does, and return what may be handed to a runtime.
+
+    A runtime believes a file: it reads external data from wherever the file says, and computes and allocates what the
+    file asks for. What is returned has its external data in it, from its own folder, and is bounded.
+
+    Raises:
+        SessionError: the file is no ONNX model, asks for too much, or uses what cannot be bounded.
+
+    """
+    # Who only opens files of his own making needs neither of these, and they take half a second to import.
+    from exporters.errors import LoadError
+    from exporters.load import load
+
+    if not Path(path).is_file():
+        raise SessionError(f"the model {path} is not a file")
+    try:
+        content: bytes = load(path, needs_bodies=False).SerializeToString()
+    except LoadError as error:
+        raise SessionError(
+            f"{error} (It was checked before a runtime sees it; trusted=True opens a file of your own unchecked.)"
+        ) from error
+    return content
+
+
+def _open(model: str | Path | bytes, options: ort.SessionOptions, trusted: bool) -> ort.InferenceSession:
     where = "the model" if isinstance(model, bytes) else f"the model {model}"
-    if not isinstance(model, bytes) and not Path(model).is_file():
-        raise SessionError(f"{where} is not a file")
+    if isinstance(model, bytes):
+        source: str | bytes = model
+    elif trusted:
+        source = os.fspath(model)
+        if not Path(model).is_file():
+            raise SessionError(f"{where} is not a file")
+    else:
+        source = check_file(model)
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exception classes have no common base but this
@@ -44,16 +74,22 @@ def _open(model: str | Path | bytes, options: ort.SessionOptions) -> ort.Inferen
 
 
 def session(
-    path: str | Path | bytes, threads: int = 1, isa: str | None = None, profile: bool | str = False
+    path: str | Path | bytes,
+    threads: int = 1,
+    isa: str | None = None,
+    profile: bool | str = False,
+    *,
+    trusted: bool = False,
 ) -> ort.InferenceSession:
     """A session for `path` (a file, or the bytes of a model) that runs chita.edge ops with the kernel library.
 
+    A file is checked first, as by `check_file`, but for one that is `trusted`; bytes are the caller's own and are not.
     `threads` is the size of the intra-op pool. `isa` hides all instruction sets above the one named, for tests and
     comparisons (see `isas`). `profile` makes ONNX Runtime write its per-node profile, into a file that begins with the
     path that is given, if one is.
 
     Raises:
-        SessionError: ONNX Runtime or a kernel refused the model.
+        SessionError: the file, ONNX Runtime or a kernel refused the model.
         LibraryMissingError: this machine has no kernel library.
         OptionError: `threads` or `isa` is out of range.
 
@@ -74,15 +110,17 @@ def session(
         raise SessionError(
             f"ONNX Runtime {ort.__version__} could not load the kernel library {file}: {error}"
         ) from error
-    return _open(path, options)
+    return _open(path, options, trusted)
 
 
-def dense_session(path: str | Path | bytes, threads: int = 1, profile: bool | str = False) -> ort.InferenceSession:
-    """The baseline: stock ONNX Runtime, the same settings as `session`, no kernel library.
+def dense_session(
+    path: str | Path | bytes, threads: int = 1, profile: bool | str = False, *, trusted: bool = False
+) -> ort.InferenceSession:
+    """The baseline: stock ONNX Runtime, the same settings as `session`, no kernel library; `trusted` as there.
 
     Raises:
         SessionError: ONNX Runtime refused the model.
         OptionError: `threads` is out of range.
 
     """
-    return _open(path, _options(threads, profile))
+    return _open(path, _options(threads, profile), trusted)

@@ -18,7 +18,8 @@ CACHE = cache_folder()  # pytester gives its tests another home folder
 
 def layer() -> bytes:
     weight = sparse_models.random_sparse(np.random.default_rng(1), (32, 32, 1, 1), 0.8)
-    return sparse_models.layer("CsrConv", weight, np.zeros(32, np.float32), [1, 32, 14, 14])
+    window = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "clip_min": 0.0, "clip_max": 6.0}
+    return sparse_models.layer("CsrConv", weight, np.zeros(32, np.float32), [1, 32, 14, 14], **window)
 
 
 def test_two_counts_agree_to_a_tenth_of_a_percent(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

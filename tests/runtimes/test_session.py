@@ -166,7 +166,17 @@ def test_bad_options_and_models_are_sentences(tmp_path: Path) -> None:
     broken.write_bytes(dense_model()[:40])
     for make in (runtimes.session, runtimes.dense_session):
         with pytest.raises(SessionError, match=r"ONNX Runtime refused the model .*broken\.onnx: .+"):
+            make(broken, trusted=True)
+        with pytest.raises(SessionError, match=r"broken\.onnx: it is truncated.*checked before a runtime sees it"):
             make(broken)
+        with pytest.raises(SessionError, match=r"the model .*nothing\.onnx is not a file"):
+            make(tmp_path / "nothing.onnx", trusted=True)
+
+
+def test_a_light_import_opens_models_of_ones_own() -> None:
+    program = "import sys, runtimes; runtimes.dense_session(sys.stdin.buffer.read()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], input=dense_model(), capture_output=True, check=True)
+    assert not {"torch", "onnx", "onnx_ir", "exporters", "chita_edge"} & set(done.stdout.decode().split())
 
 
 def test_a_missing_library_says_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +238,9 @@ def test_sessions_that_come_and_go_leak_nothing(tmp_path: Path) -> None:
 import gc, psutil, numpy as np, runtimes
 x = np.zeros((1, 3, 32, 32), np.float32)
 def once():
-    runtimes.session({str(good)!r}).run(None, {{"X": x}})
+    runtimes.session({str(good)!r}, trusted=True).run(None, {{"X": x}})
     try:
-        runtimes.session({str(bad)!r})
+        runtimes.session({str(bad)!r}, trusted=True)
     except runtimes.SessionError:
         return
     raise AssertionError("the malformed model was accepted")
