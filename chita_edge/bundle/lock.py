@@ -1,7 +1,8 @@
-"""Lock of a bundle's writers; its holder removes what killed writers left beside the bundle."""
+"""Lock of the writers of a folder; its holder removes what killed writers left beside the folder."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chita_edge.bundle.errors import BundleWriteError
 from chita_edge.bundle.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Siblings:
-    """Hidden names beside a bundle, for its writers.
+    """Hidden names beside a folder that is replaced as a whole, for its writers.
 
     Attributes:
         lock: a file that the one writer of the moment has locked.
-        partial: a bundle on its way in, or on its way out; whoever holds the lock and did not make it removes it.
-        replaced: the bundle that a new one is about to replace, where names cannot be exchanged; always whole.
+        partial: a folder on its way in, or on its way out; whoever holds the lock and did not make it removes it.
+        replaced: the folder that a new one is about to replace, where names cannot be exchanged; always whole.
     """
 
     lock: Path
@@ -40,7 +40,7 @@ class Siblings:
 
     @classmethod
     def of(cls, folder: Path) -> Siblings:
-        """The names for the bundle `folder`; two bundles in one place never share one."""
+        """The names for `folder`; two folders in one place never share one."""
         name = folder.name
         if len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
             digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
@@ -50,13 +50,13 @@ class Siblings:
 
 @contextmanager
 def only_writer(folder: Path, make_parents: bool = False) -> Iterator[Siblings]:
-    """Hold the lock of the bundle `folder`, an absolute path, while the block runs; wait for others before.
+    """Hold the lock of `folder`, an absolute path, while the block runs; wait for others before.
 
-    Once the lock is held, what writers that were killed left is gone, and the bundle that one of them had moved aside
+    Once the lock is held, what writers that were killed left is gone, and the folder that one of them had moved aside
     is back. The system drops a lock when its process ends, however it ends. With `make_parents` the folders above are
     made, and removed again when the block fails.
 
-    Raises OSError for what the system refuses, BundleWriteError when another writer does not end.
+    Raises OSError for what the system refuses, TimeoutError among it when another writer does not end.
     """
     siblings = Siblings.of(folder)
     descriptor: int | None = None
@@ -71,9 +71,8 @@ def only_writer(folder: Path, make_parents: bool = False) -> Iterator[Siblings]:
                 descriptor = _try_lock(siblings.lock, missing_parent_is_an_error=not make_parents)
             if descriptor is None:
                 if time.monotonic() > deadline:
-                    raise BundleWriteError(
-                        f"Another process has been writing the bundle {folder} for {PATIENCE_S:.0f} s and holds "
-                        f"{siblings.lock}. Wait for it or end it, then run the command again."
+                    raise TimeoutError(
+                        errno.ETIMEDOUT, f"another process has held {siblings.lock} for {PATIENCE_S:.0f} s; wait for it"
                     )
                 time.sleep(_PAUSE_S)
         with uninterrupted():
