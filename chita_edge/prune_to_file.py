@@ -11,7 +11,6 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from chita_edge.atomic_file import check_free, write_file
 from chita_edge.calibration import ALONE, Ranks
 from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
@@ -23,6 +22,7 @@ from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import curvature_kind, get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
+from chita_edge.storage.atomic_file import check_free, write_file
 from chita_edge.torch_threads import torch_threads
 
 _BATCH = 100

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chita_edge.bundle.errors import BundleExistsError, BundleWriteError
-from chita_edge.bundle.exchange import exchange
-from chita_edge.bundle.lock import remove
-from chita_edge.bundle.uninterrupted import uninterrupted
 from chita_edge.bundle.verify import first_unlisted
 from chita_edge.errors import BundleTamperedError
+from chita_edge.storage.exchange import exchange
+from chita_edge.storage.folder_lock import remove
+from chita_edge.storage.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chita_edge.bundle.lock import Siblings
+    from chita_edge.storage.folder_lock import Siblings
 
 
 @contextmanager
@@ -36,11 +36,11 @@ def refusals_told(folder: Path) -> Iterator[None]:
 def staged(folder: Path, siblings: Siblings, force: bool = False) -> Iterator[Path]:
     """Give a fresh folder to fill; when the block ends well it becomes ``folder``, else it vanishes.
 
-    The caller holds the bundle's lock (:func:`chita_edge.bundle.lock.only_writer`). An existing ``folder`` is refused
-    unless ``force``; with ``force`` it must be empty or a bundle with nothing else in it. It is replaced only once the
-    new one is complete and on disk, by an exchange of names: whoever looks sees the old one or the new one. Where the
-    disk cannot exchange names, the old one is moved aside first and a kill between the two moves is undone by whoever
-    comes next.
+    The caller holds the bundle's lock (:func:`chita_edge.storage.folder_lock.only_writer`). An existing ``folder`` is
+    refused unless ``force``; with ``force`` it must be empty or a bundle with nothing else in it. It is replaced only
+    once the new one is complete and on disk, by an exchange of names: whoever looks sees the old one or the new one.
+    Where the disk cannot exchange names, the old one is moved aside first, and a kill between the two moves is undone
+    by whoever comes next.
 
     Raises BundleExistsError, and OSError for what the operating system refuses.
     """

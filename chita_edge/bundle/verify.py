@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from chita_edge.bundle.lock import Siblings, only_writer
 from chita_edge.bundle.manifest import (
     MAX_LIST_BYTES,
     FileEntry,
@@ -21,6 +20,7 @@ from chita_edge.bundle.manifest import (
 )
 from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision
 from chita_edge.errors import BundleTamperedError, UsageError
+from chita_edge.storage.folder_lock import Siblings, only_writer
 
 Read = TypeVar("Read")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from chita_edge.bundle.errors import BundleWriteError
-from chita_edge.bundle.lock import only_writer
 from chita_edge.bundle.manifest import (
     MAX_LIST_BYTES,
     FileEntry,
@@ -20,6 +19,7 @@ from chita_edge.bundle.manifest import (
 from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision, path_problem
 from chita_edge.bundle.staging import check_target, refusals_told, staged
 from chita_edge.bundle.verify import verify_bundle
+from chita_edge.storage.folder_lock import only_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

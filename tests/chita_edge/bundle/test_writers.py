@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.bundle import BundleWriteError, add_measurements, lock, verify_bundle, write_bundle
-from chita_edge.bundle.exchange import exchange
-from chita_edge.bundle.lock import Siblings, only_writer
+from chita_edge.bundle import BundleWriteError, add_measurements, verify_bundle, write_bundle
+from chita_edge.storage import folder_lock
+from chita_edge.storage.folder_lock import Siblings, only_writer
 
 from .conftest import FILES, MEASURED, tree
 
@@ -60,7 +60,7 @@ def test_threads_of_one_process_lose_nothing(bundle: Path) -> None:
 
 
 def test_a_writer_that_does_not_end_is_told(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(folder_lock, "PATIENCE_S", 0.0)
     before = tree(bundle)
     with only_writer(bundle) as siblings:
         verify_bundle(bundle)  # readers do not wait
@@ -92,14 +92,3 @@ def test_a_reader_brings_back_a_bundle_that_a_killed_writer_had_moved_aside(bund
     verify_bundle(bundle)
     assert tree(bundle) == before
     assert list(bundle.parent.iterdir()) == [bundle]
-
-
-def test_exchange_gives_each_name_the_others_folder(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "was").write_text(name)
-    if not exchange(tmp_path / "a", tmp_path / "b"):
-        pytest.skip("this system or disk exchanges no names")
-    assert [(tmp_path / name / "was").read_text() for name in "ab"] == ["b", "a"]
-    with pytest.raises(FileNotFoundError):
-        exchange(tmp_path / "a", tmp_path / "none")

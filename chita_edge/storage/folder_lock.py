@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chita_edge.bundle.uninterrupted import uninterrupted
+from chita_edge.storage.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.atomic_file import FileWriteError, check_free, whole_file, write_file
 from chita_edge.errors import UsageError
+from chita_edge.storage.atomic_file import FileWriteError, check_free, whole_file, write_file
 
 
 def test_writes_and_replaces_only_when_forced(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_disk_without_second_names_or_locks_does_too(tmp_path: Path, monkeypat
 KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path
-from chita_edge.atomic_file import write_file
+from chita_edge.storage.atomic_file import write_file
 path, force = Path(sys.argv[1]), sys.argv[2] == "replacing"
 steps = 0
 while True:

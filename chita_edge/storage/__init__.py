@@ -1,0 +1,1 @@
+"""Storage on disk: files and folders that are whole or not there, whatever ends their writer."""
