@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chita_edge.bundle.errors import BundleExistsError, BundleWriteError
 from chita_edge.bundle.verify import first_unlisted
 from chita_edge.errors import BundleTamperedError
+from chita_edge.storage.atomic_file import sync
 from chita_edge.storage.exchange import exchange
 from chita_edge.storage.folder_lock import remove
 from chita_edge.storage.uninterrupted import uninterrupted
@@ -53,7 +54,7 @@ def staged(folder: Path, siblings: Siblings, force: bool = False) -> Iterator[Pa
         with uninterrupted():
             _put_in_place(folder, siblings)
             with suppress(OSError):
-                _fsync(folder.parent)
+                sync(folder.parent)
     finally:
         with uninterrupted(), suppress(OSError):
             remove(siblings.partial)  # the new bundle, or the old one once they were exchanged
@@ -108,13 +109,5 @@ def _is_empty(folder: Path) -> bool:
 
 def _make_durable(folder: Path) -> None:
     for parent, _, names in os.walk(folder):
-        for path in [*(os.path.join(parent, name) for name in names), parent]:  # noqa: PTH118
-            _fsync(path)
-
-
-def _fsync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        for path in [*(Path(parent, name) for name in names), Path(parent)]:
+            sync(path)

@@ -79,12 +79,12 @@ def whole_file(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
             partial.unlink(missing_ok=True)
         raise
     with suppress(OSError):  # not every system opens folders
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names in `folder` on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Have a file's bytes, or the names in a folder, on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
