@@ -12,7 +12,7 @@ from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.distillation import prune_and_distill
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
-from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
 from chita_edge.network.objective import find_objective
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
@@ -84,6 +84,7 @@ def prune(
     if state_dir is not None and ranks.size > 1:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     with torch_threads(config.threads), ranks.guarded():
+        check_weights(model)
         check_images(calibration.images, calibration.labels)
         objective = find_objective(model, calibration.images, calibration.labels)
         known_by = None

@@ -5,8 +5,9 @@ from chita_edge.shrinking.channels import read_channels, scale_channels, weight_
 from chita_edge.shrinking.choose import ChannelChoice, choose_channels
 from chita_edge.shrinking.errors import ShrinkingError
 from chita_edge.shrinking.groups import ChannelGroup, Member, channel_groups
+from chita_edge.shrinking.remove import remove_channels
 from chita_edge.shrinking.sensitivity import Side, channel_layers, channel_lengths
-from chita_edge.shrinking.shrink import remove_channels, shrink
+from chita_edge.shrinking.shrink import shrink
 
 __all__ = [
     "AtLeastOne",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +11,9 @@ import torch_pruning
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from chita_edge.network.batch import copy_network
 from chita_edge.shrinking.errors import ShrinkingError
+from chita_edge.shrinking.trial import removable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,8 @@ def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGrou
 
     The network's inputs and outputs are in none of them: no layer writes the former, none reads the latter. Left out
     are also channels that a layer of another kind than convolution (ungrouped or depthwise), linear and batch norm
-    takes part in.
+    takes part in, and those that cannot be removed one by one, as where they are split or shuffled; the latter are
+    found by trying (`chita_edge.shrinking.trial`).
 
     Dependencies are followed by torch-pruning (Fang et al. 2023, "DepGraph", arXiv 2301.12900) through autograd's
     graph of one forward pass.
@@ -77,7 +79,7 @@ def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGrou
     Raises:
         ShrinkingError: the network's layers cannot be followed.
     """
-    network = copy.deepcopy(model).eval().requires_grad_(True)
+    network = copy_network(model).eval().requires_grad_(True)
     names = {module: name for name, module in network.named_modules()}
     try:
         with torch.enable_grad():
@@ -91,7 +93,8 @@ def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGrou
         ) from error
     groups = (_group(graph, raw, names) for raw in found)
     order = {name: number for number, name in enumerate(names.values())}
-    return tuple(sorted((group for group in groups if group is not None), key=lambda group: order[group.name]))
+    known = sorted((group for group in groups if group is not None), key=lambda group: order[group.name])
+    return removable(copy_network(model).eval(), known, example)
 
 
 def _group(

@@ -133,6 +133,13 @@ def _attach(model: nn.Module, group: ChannelGroup, member: Member, factors: dict
 
     if side == "channel":
         reader = model.get_submodule(member.layer)
-        return reader.register_forward_pre_hook(lambda _, arguments: (scaled(arguments[0]),))
+        return reader.register_forward_pre_hook(
+            lambda _, given, options: (
+                ((scaled(given[0]), *given[1:]), options)
+                if given
+                else (given, {**options, "input": scaled(options["input"])})
+            ),
+            with_kwargs=True,
+        )
     writer = model.get_submodule(member.norm or member.layer)
     return writer.register_forward_hook(lambda _, __, output: scaled(output))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
+from chita_edge.network.batch import copy_network
 from chita_edge.shrinking.channels import read_channels
 from chita_edge.shrinking.errors import ShrinkingError
 from chita_edge.shrinking.groups import channel_groups
+from chita_edge.shrinking.remove import remove_channels
+from chita_edge.shrinking.trial import difference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from chita_edge.shrinking.groups import ChannelGroup
+    import torch
+    from torch import nn
 
 _TOLERANCE = 1e-4
 
@@ -36,96 +32,21 @@ def shrink(model: nn.Module, example: torch.Tensor) -> nn.Module:
         ShrinkingError: the network's layers cannot be followed, or the smaller network computes something else.
     """
     groups = channel_groups(model, example)
-    smaller = copy.deepcopy(model).eval()
+    smaller, reference = (copy_network(model).eval() for _ in range(2))
     remove_channels(smaller, groups, read_channels(model, groups))
-    _check_same(model, smaller, example)
+    try:
+        found = difference(reference, smaller, example)
+    except Exception as error:  # shapes that no longer fit
+        raise ShrinkingError(
+            f"{type(model).__name__} cannot do with fewer channels ({_first_line(error)}). Choose another structure."
+        ) from error
+    if not found <= _TOLERANCE:
+        raise ShrinkingError(
+            f"Without its unused channels {type(model).__name__} computes something else (a difference of {found:.1e} "
+            "of the largest output), so it cannot be made smaller. Choose another structure."
+        )
     return smaller
 
 
-def remove_channels(model: nn.Module, groups: Sequence[ChannelGroup], kept: Mapping[str, torch.Tensor]) -> None:
-    """Cut the channels that are not kept out of every layer's tensors; changes ``model``.
-
-    Args:
-        model: the network.
-        groups: of the network as it is.
-        kept: by name of the group, bool (size,), at least one channel; groups that are not named keep all.
-    """
-    outputs: dict[str, list[torch.Tensor]] = defaultdict(list)
-    inputs: dict[str, list[torch.Tensor]] = defaultdict(list)
-    for group in groups:
-        if group.name not in kept:
-            continue
-        for member in group.members:
-            gone = member.channels[~kept[group.name][member.of]]
-            if member.role in ("writes", "carries"):
-                outputs[member.layer].append(gone)
-            if member.role == "reads":
-                inputs[member.layer].append(gone)
-    for name, removed in outputs.items():
-        _cut_outputs(model.get_submodule(name), torch.cat(removed))
-    for name, removed in inputs.items():
-        _cut_inputs(model.get_submodule(name), torch.cat(removed))
-
-
-def _cut_outputs(layer: nn.Module, gone: torch.Tensor) -> None:
-    left = _left(
-        layer.weight if isinstance(layer, nn.Conv2d | nn.Linear) else getattr(layer, "running_mean", None), 0, gone
-    )
-    if left is None:  # a layer without tensors, such as an activation
-        return
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        tensor = getattr(layer, name, None)
-        if tensor is not None:
-            _replace(layer, name, tensor.detach().index_select(0, left))
-    if isinstance(layer, nn.Conv2d):
-        layer.out_channels = len(left)
-        if layer.groups > 1:
-            layer.in_channels = layer.groups = len(left)
-    elif isinstance(layer, nn.Linear):
-        layer.out_features = len(left)
-    elif isinstance(layer, _BatchNorm):
-        layer.num_features = len(left)
-
-
-def _cut_inputs(layer: nn.Module, gone: torch.Tensor) -> None:
-    assert isinstance(layer, nn.Conv2d | nn.Linear)  # noqa: S101 (no other layer reads)
-    left = _left(layer.weight, 1, gone)
-    assert left is not None  # noqa: S101 (it has a weight)
-    _replace(layer, "weight", layer.weight.detach().index_select(1, left))
-    if isinstance(layer, nn.Conv2d):
-        layer.in_channels = len(left)
-    else:
-        layer.in_features = len(left)
-
-
-def _left(tensor: torch.Tensor | None, dimension: int, gone: torch.Tensor) -> torch.Tensor | None:
-    if tensor is None:
-        return None
-    stays = torch.ones(tensor.shape[dimension], dtype=torch.bool)
-    stays[gone] = False
-    return stays.nonzero()[:, 0]
-
-
-def _replace(layer: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    old = getattr(layer, name)
-    setattr(layer, name, nn.Parameter(tensor, old.requires_grad) if isinstance(old, nn.Parameter) else tensor)
-
-
-def _check_same(model: nn.Module, smaller: nn.Module, example: torch.Tensor) -> None:
-    noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
-    reference = copy.deepcopy(model).eval()
-    with torch.no_grad():
-        for images in (example, noise):
-            try:
-                want, got = reference(images), smaller(images)
-                difference = float((want - got).abs().max() / want.abs().max().clamp_min(1e-30))
-            except RuntimeError as error:  # shapes that no longer fit
-                raise ShrinkingError(
-                    f"{type(model).__name__} cannot do with fewer channels: {str(error).splitlines()[0]}. "
-                    "Choose another structure."
-                ) from error
-            if not difference <= _TOLERANCE:
-                raise ShrinkingError(
-                    f"Without its unused channels {type(model).__name__} computes something else (a difference of "
-                    f"{difference:.1e} of the largest output), so it cannot be made smaller. Choose another structure."
-                )
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_the_network_is_not_changed_and_still_trains(network: Network) -> None:
     assert all(parameter.grad is not None for parameter in smaller.parameters())
 
 
-def test_channels_mixed_by_an_operation_are_refused() -> None:
+def test_channels_mixed_by_an_operation_stay() -> None:
     class Mixing(nn.Module):
         """A softmax over the channels: each depends on all others, though no weight says so."""
 
@@ -117,5 +118,14 @@ def test_channels_mixed_by_an_operation_are_refused() -> None:
     net = Mixing()
     with torch.no_grad():
         net.second.weight[:, 0] = 0
+    assert channel_groups(net, torch.ones(1, 1, 4, 4)) == ()
+    assert shrink(net, torch.ones(1, 1, 4, 4)).first.weight.shape == net.first.weight.shape
+
+
+def test_a_smaller_network_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 2, 1)).eval()
+    everything = {"0": torch.tensor([True, False, True, True])}
+    module = sys.modules["chita_edge.shrinking.shrink"]  # the package hands out a function of that name
+    monkeypatch.setattr(module, "read_channels", lambda model, groups: everything)
     with pytest.raises(ShrinkingError, match="computes something else"):
         shrink(net, torch.ones(1, 1, 4, 4))
