@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chita_edge.pruning import Constraint, InfeasibleBudgetError
 from chita_edge.pruning.reconstruction import LayerFit, solve_rows
-from chita_edge.quantization.moments import MomentSums, position_count
+from chita_edge.quantization.moments import GramSums, position_count
 from chita_edge.quantization.refit import saliency
 
 if TYPE_CHECKING:
@@ -70,18 +70,16 @@ def measure_curves(
         rows: positions of each layer's inputs.
         ridge: of the refit.
     """
-    sums = {name: MomentSums(graph.layers[name], len(images), rows=rows) for name in names}
+    sums = {name: GramSums(graph.layers[name], len(images), rows=rows) for name in names}
     positions: dict[str, int] = {}
     with torch.no_grad():
         for batch in torch.split(images, _BATCH):
             for step, inputs, _ in graph.walk(batch):
                 if step.name in sums:
-                    sums[step.name].add(inputs[0], inputs[0])
+                    sums[step.name].add(inputs[0])
                     positions[step.name] = position_count(step.weights, inputs[0])
         return {
-            name: _curve(
-                graph, name, sums.pop(name).moments().gram[0], pattern, curvatures[name], ridge, positions[name]
-            )
+            name: _curve(graph, name, sums.pop(name).gram()[0], pattern, curvatures[name], ridge, positions[name])
             for name in names
         }
 

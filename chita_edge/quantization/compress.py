@@ -10,13 +10,14 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.quantization.errors import QuantizationError
-from chita_edge.quantization.graph import Graph, Layer, Step
-from chita_edge.quantization.moments import Moments, moments
+from chita_edge.quantization.graph import Clip, Graph, Layer, Step
+from chita_edge.quantization.moments import draw_positions, position_outputs, position_rows, positions_of_image
 from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork, output_factor, step_codes
 from chita_edge.quantization.plan import Plan, layer_constraints, prepare
 from chita_edge.quantization.ranges import find_grid
-from chita_edge.quantization.refit import bias_for, refit_dense, refit_sparse
+from chita_edge.quantization.refit import Refitted, refit
 from chita_edge.quantization.rounding import round_nearest, round_with_gram, row_scales
+from chita_edge.quantization.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,45 +147,72 @@ class _Pass:
 
     def _layer(self, step: Step) -> None:
         layer, config = step.weights, self.config
-        source = step.inputs[0]
-        found = moments(
+        samples, clip = self._samples(step)
+        if not bool(torch.isfinite(samples.gram).all() and torch.isfinite(samples.wanted).all()):
+            raise QuantizationError(f"The values of {step.name} are not finite for the calibration images.")
+        found = refit(
             layer,
-            lambda batch: self._real(source, batch),
-            lambda batch: self.dense[source][batch],
-            len(self.images),
-            rows=config.rows,
-            seed=config.seed,
+            samples,
+            config.ridge,
+            clip,
+            self.constraints.get(step.name),
+            self.starts.get(step.name),
+            search=config.search,
+            rounds=config.activation_rounds,
         )
-        if not bool(torch.isfinite(found.gram).all() and torch.isfinite(found.cross).all()):
-            raise QuantizationError(f"The inputs of {step.name} are not finite for the calibration images.")
-        constraint = self.constraints.get(step.name)
-        if constraint is None:
-            weights, mask = refit_dense(layer, found, config.ridge), torch.ones(layer.weight.flatten(1).shape).bool()
-        else:
-            start = self.starts.get(step.name)
-            weights, mask = refit_sparse(layer, found, config.ridge, constraint, start, search=config.search)
-        self.masks[step.name] = mask.view(layer.weight.shape)
+        self.masks[step.name] = found.mask.view(layer.weight.shape)
         if self.integers:
-            self._round(step, found, weights, mask)
-        else:
-            new = replace(layer, weight=weights.view(layer.weight.shape), bias=bias_for(layer, found, weights).float())
-            self.real[step.name] = new
-            self._advance(replace(step, layer=new))
+            self._round(step, samples, found)
+            return
+        bias = found.bias(samples, found.weights).float()
+        new = replace(layer, weight=found.weights.view(layer.weight.shape), bias=bias)
+        self.real[step.name] = new
+        self._advance(replace(step, layer=new))
 
-    def _round(self, step: Step, found: Moments, weights: torch.Tensor, mask: torch.Tensor) -> None:
+    def _samples(self, step: Step) -> tuple[Samples, Clip]:
+        """Inputs and wanted outputs of a layer, and the activation that follows it or the sum that it goes into."""
+        layer, source, config = step.weights, step.inputs[0], self.config
+        each = positions_of_image(layer, len(self.images), config.rows)
+        rng = torch.Generator().manual_seed(config.seed)
+        total = self._sum_behind(step)
+        other = None if total is None else next(name for name in total.inputs if name != step.name)
+        inputs, wanted, beside = [], [], []
+        for batch in self._batches():
+            dense, x = self.dense[source][batch], self._real(source, batch)
+            chosen = draw_positions(layer, x, each, rng)
+            inputs.append(position_rows(layer, x, chosen))
+            target = layer(dense)
+            if other is not None:
+                now = self._real(other, batch)
+                target = target + self.dense[other][batch] - now
+                beside.append(position_outputs(now, chosen))
+            wanted.append(position_outputs(target, chosen))
+        samples = Samples(torch.cat(inputs, 1), torch.cat(wanted), torch.cat(beside) if beside else None)
+        return samples, step.clip if total is None else total.clip
+
+    def _sum_behind(self, step: Step) -> Step | None:
+        """The sum that alone reads a layer's output, where its other part is known already."""
+        readers = self.graph.readers(step.name)
+        if len(readers) != 1 or readers[0].op != "add" or not step.clip.is_none or step.name == self.graph.output:
+            return None
+        others = [name for name in readers[0].inputs if name != step.name]
+        return readers[0] if len(others) == 1 and others[0] in self.values else None
+
+    def _round(self, step: Step, samples: Samples, found: Refitted) -> None:
         """Integers of a layer, and the grid of its output."""
         layer, config, shape = step.weights, self.config, step.weights.weight.shape
-        input_grid = self.grids[step.inputs[0]]
-        scale = row_scales(weights, bias_for(layer, found, weights).float(), input_grid.scale, config.weight_bits)
+        input_grid, weights = self.grids[step.inputs[0]], found.weights
+        scale = row_scales(weights, found.bias(samples, weights).float(), input_grid.scale, config.weight_bits)
         if config.rounds_with_gram and layer.groups == 1:
-            codes = round_with_gram(weights, scale, mask, found.gram[0], bits=config.weight_bits, ridge=config.ridge)
+            gram = samples.gram[0]
+            codes = round_with_gram(weights, scale, found.mask, gram, bits=config.weight_bits, ridge=config.ridge)
         else:
             codes = round_nearest(weights, scale, config.weight_bits)
         unit = output_factor(scale, input_grid, None)
-        bias = (bias_for(layer, found, codes * scale[:, None]) / unit.double()).round()
+        bias = (found.bias(samples, codes * scale[:, None]) / unit.double()).round()
         if float((codes.abs().sum(1, dtype=torch.float64) * 255 + bias.abs()).max()) > _LARGEST_SUM:
             raise QuantizationError(f"The sums of {step.name} could pass 32 bits. Keep it in float32.")
-        integers = QuantisedLayer(codes.to(torch.int8).view(shape), scale, bias.to(torch.int32), mask.view(shape))
+        integers = QuantisedLayer(codes.to(torch.int8).view(shape), scale, bias.to(torch.int32), found.mask.view(shape))
         self.layers[step.name] = integers
         new = replace(layer, weight=integers.real_weight, bias=(bias * unit).float())
         self.real[step.name] = new

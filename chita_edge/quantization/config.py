@@ -28,6 +28,7 @@ class CompressionConfig:
         equalise: rescale channels first.
         search: look for a better support in each layer; otherwise that of the largest weights stays.
         ridge: pull of the refit towards the dense weights, in units of the mean squared input.
+        activation_rounds: refits of a layer with the activation behind it in mind.
         curvature_images: images that the shares of the layers are found on.
         rows: about so many positions of a layer's inputs are looked at.
         seed: of positions and labels.
@@ -43,6 +44,7 @@ class CompressionConfig:
     equalise: bool = True
     search: bool = True
     ridge: float = 1e-2
+    activation_rounds: int = 6
     curvature_images: int = 200
     rows: int = 1 << 15
     seed: int = 0
@@ -69,8 +71,10 @@ class CompressionConfig:
             raise QuantizationOptionError(
                 f"There is no rounding {self.weight_rounding!r}; there are: auto, nearest, gram."
             )
-        if self.rows < 1 or self.curvature_images < 1 or not self.ridge >= 0:
-            raise QuantizationOptionError("rows and curvature_images are at least 1, the ridge is at least 0.")
+        if self.rows < 1 or self.curvature_images < 1 or self.activation_rounds < 0 or not self.ridge >= 0:
+            raise QuantizationOptionError(
+                "rows and curvature_images are at least 1, the ridge and activation_rounds at least 0."
+            )
 
     @property
     def rounds_with_gram(self) -> bool:

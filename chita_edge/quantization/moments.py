@@ -1,101 +1,53 @@
-"""Second moments of a layer's inputs in two networks: what its refit, its rounding and its bias need."""
+"""What a layer sees at some of its output positions, and its second moments."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from chita_edge.quantization.graph import Layer
-
-_BATCH = 50
+from chita_edge.quantization.graph import Layer
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Means and centred second moments of the inputs x of the compressed and x̄ of the dense network.
-
-    Attributes:
-        gram: E (x − μ)(x − μ)ᵀ, (groups, K, K) with K = in / groups · kh · kw.
-        cross: E (x̄ − μ̄)(x − μ)ᵀ, (groups, K, K).
-        mean: μ, (groups, K).
-        dense_mean: μ̄, (groups, K).
-    """
-
-    gram: torch.Tensor
-    cross: torch.Tensor
-    mean: torch.Tensor
-    dense_mean: torch.Tensor
-
-
-class MomentSums:
-    """Sums of a layer's inputs over batches of images; few output positions of each image, drawn at random.
+class GramSums:
+    """Gram matrix of a layer's inputs, summed over batches of images; few output positions of each image.
 
     Args:
         layer: the geometry.
         images: how many there will be in all.
-        rows: output positions over all images; at least one an image, and 16 a column of the weight.
+        rows: output positions over all images, see `positions_of_image`.
         seed: of the positions.
     """
 
     def __init__(self, layer: Layer, images: int, *, rows: int = 1 << 15, seed: int = 0) -> None:
         self.layer = layer
         self._rng = torch.Generator().manual_seed(seed)
-        self._each = -(-max(rows, 16 * layer.weight[0].numel()) // images)
-        self._sums: list[torch.Tensor] | None = None
-        self._shifts = torch.zeros(()), torch.zeros(())
+        self._each = positions_of_image(layer, images, rows)
+        self._shift: torch.Tensor | None = None
+        self._gram = self._sum = torch.zeros(())
         self._used = 0
 
-    def add(self, inputs: torch.Tensor, dense_inputs: torch.Tensor) -> None:
-        """Add x and x̄ of the same images, (n, channels, height, width) or (n, …, features)."""
-        available = position_count(self.layer, inputs)
-        chosen = torch.randperm(available, generator=self._rng)[: self._each].sort().values
-        x, reference = (position_rows(self.layer, part, chosen) for part in (inputs, dense_inputs))
-        if self._sums is None:  # near the mean: taken off before the product, so that little cancels afterwards
-            self._shifts = x.mean(1, keepdim=True), reference.mean(1, keepdim=True)
-        x, reference = x - self._shifts[0], reference - self._shifts[1]
-        parts = [x.mT @ x, reference.mT @ x, x.sum(1), reference.sum(1)]
-        self._sums = parts if self._sums is None else [a + b for a, b in zip(self._sums, parts, strict=True)]
-        self._used += x.shape[1]
+    def add(self, inputs: torch.Tensor) -> None:
+        """Add the inputs of some images, (n, channels, height, width) or (n, …, features)."""
+        x = position_rows(self.layer, inputs, draw_positions(self.layer, inputs, self._each, self._rng))
+        if self._shift is None:  # near the mean: taken off before the product, so that little cancels afterwards
+            self._shift = x.mean(1, keepdim=True)
+        x = x - self._shift
+        self._gram, self._sum, self._used = self._gram + x.mT @ x, self._sum + x.sum(1), self._used + x.shape[1]
 
-    def moments(self) -> Moments:
-        """The moments of what was added."""
-        assert self._sums is not None  # noqa: S101 (there is an image)
-        gram, cross, rest, dense_rest = (total / self._used for total in self._sums)
-        gram = gram - rest[:, :, None] * rest[:, None]
-        cross = cross - dense_rest[:, :, None] * rest[:, None]
-        return Moments(gram, cross, self._shifts[0][:, 0] + rest, self._shifts[1][:, 0] + dense_rest)
+    def gram(self) -> torch.Tensor:
+        """E (x − μ)(x − μ)ᵀ, (groups, K, K) with K = in / groups · kh · kw."""
+        mean = self._sum / self._used
+        return self._gram / self._used - mean[:, :, None] * mean[:, None]
 
 
-def moments(
-    layer: Layer,
-    inputs: Callable[[slice], torch.Tensor],
-    dense_inputs: Callable[[slice], torch.Tensor],
-    images: int,
-    *,
-    rows: int = 1 << 15,
-    seed: int = 0,
-) -> Moments:
-    """Moments over about ``rows`` output positions, spread evenly over the images and at random within them.
+def positions_of_image(layer: Layer, images: int, rows: int) -> int:
+    """Output positions of each image for ``rows`` in all: at least one, and 16 a column of the weight in all."""
+    return -(-max(rows, 16 * layer.weight[0].numel()) // images)
 
-    Args:
-        layer: the geometry.
-        inputs: x of some of the images, (n, channels, height, width) or (n, …, features).
-        dense_inputs: x̄ of the same images.
-        images: how many there are.
-        rows: output positions, see `MomentSums`.
-        seed: of the positions.
-    """
-    sums = MomentSums(layer, images, rows=rows, seed=seed)
-    for start in range(0, images, _BATCH):
-        batch = slice(start, min(images, start + _BATCH))
-        sums.add(inputs(batch), dense_inputs(batch))
-    return sums.moments()
+
+def draw_positions(layer: Layer, inputs: torch.Tensor, count: int, rng: torch.Generator) -> torch.Tensor:
+    """So many random output positions, ascending; all where there are no more."""
+    return torch.randperm(position_count(layer, inputs), generator=rng)[:count].sort().values
 
 
 def position_count(layer: Layer, inputs: torch.Tensor) -> int:
@@ -121,6 +73,13 @@ def position_rows(layer: Layer, inputs: torch.Tensor, positions: torch.Tensor) -
     n, channels, count = picked.shape[:3]
     grouped = picked.reshape(n, layer.groups, channels // layer.groups, count, -1)
     return grouped.permute(1, 0, 3, 2, 4).reshape(layer.groups, n * count, -1)
+
+
+def position_outputs(outputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """A layer's outputs at some output positions, in the order of `position_rows`: (n · positions, out)."""
+    if outputs.dim() == 4:
+        return outputs.flatten(2)[:, :, positions].permute(0, 2, 1).flatten(0, 1)
+    return outputs.reshape(len(outputs), -1, outputs.shape[-1])[:, positions].flatten(0, 1)
 
 
 def _output_size(layer: Layer, inputs: torch.Tensor) -> tuple[int, int]:

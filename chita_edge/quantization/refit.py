@@ -1,7 +1,9 @@
-"""Weights of one layer whose outputs on the compressed network's inputs are closest to the dense network's."""
+"""Weights of one layer whose outputs on the compressed network's inputs are closest to the wanted ones."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,41 +12,114 @@ from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_ro
 
 if TYPE_CHECKING:
     from chita_edge.pruning import Constraint
-    from chita_edge.quantization.graph import Layer
-    from chita_edge.quantization.moments import Moments
+    from chita_edge.quantization.graph import Clip, Layer
+    from chita_edge.quantization.samples import Samples
 
 
-def refit_dense(layer: Layer, found: Moments, ridge: float) -> torch.Tensor:
-    """All weights: W = (W̄ C + ρ W̄)(G + ρ I)⁻¹ in each group, (out, K)."""
+@dataclass(frozen=True)
+class Refitted:
+    """A layer's new weights.
+
+    Attributes:
+        weights: float32 (out, K).
+        mask: bool (out, K).
+        mean: wanted mean of each output, float64 (out,).
+    """
+
+    weights: torch.Tensor
+    mask: torch.Tensor
+    mean: torch.Tensor
+
+    def bias(self, samples: Samples, weights: torch.Tensor) -> torch.Tensor:
+        """The bias that gives the outputs of these weights the wanted mean, float64 (out,)."""
+        groups, _, columns = samples.inputs.shape
+        parts = weights.view(groups, -1, columns).double() @ samples.mean.double()[:, :, None]
+        return self.mean - parts.flatten()
+
+
+@dataclass(frozen=True)
+class TargetFit(LayerFit):
+    """A layer's least-squares problem with any wanted outputs; ``cross`` is not used.
+
+    Attributes:
+        wanted: E (t − E t)(x − μ)ᵀ, (out, K).
+    """
+
+    wanted: torch.Tensor | None = None
+
+    @cached_property
+    def target(self) -> torch.Tensor:
+        """G, (out, K); the unconstrained minimum solves W H = G."""
+        assert self.wanted is not None  # noqa: S101 (by construction)
+        return self.wanted + self.damping * self.dense
+
+
+def refit(
+    layer: Layer,
+    samples: Samples,
+    ridge: float,
+    clip: Clip,
+    constraint: Constraint | None = None,
+    start: torch.Tensor | None = None,
+    *,
+    search: bool = True,
+    rounds: int = 0,
+) -> Refitted:
+    """Least squares over the layer's weights and bias, on all weights or on a sparse support.
+
+    Args:
+        layer: the dense weights, which the ridge pulls to.
+        samples: inputs and wanted outputs.
+        ridge: in units of the mean squared input.
+        clip: the activation that follows.
+        constraint: pattern and budget of a layer without groups that loses weights; all are kept when None.
+        start: bool, in the layer's shape, a mask of the constraint; when None, that of the largest `saliency`.
+        search: for a better support; otherwise the start stays.
+        rounds: refits with the activation in mind, see `Samples.wanted_behind`.
+    """
+    wanted = samples.wanted
+    if constraint is None:
+        mask = torch.ones(layer.weight.flatten(1).shape, dtype=torch.bool)
+        weights = _solve_dense(layer, samples, ridge, wanted)
+    else:
+        weights, mask = _solve_sparse(layer, samples, ridge, wanted, constraint, start, search=search)
+    if not clip.is_none:
+        for _ in range(rounds):
+            wanted = samples.wanted_behind(clip, samples.outputs(weights, wanted.mean(0)))
+            if constraint is None:
+                weights = _solve_dense(layer, samples, ridge, wanted)
+            else:
+                weights = solve_rows(_fit(layer, samples, ridge, wanted), mask)
+    return Refitted(weights, mask, wanted.mean(0, dtype=torch.float64))
+
+
+def _fit(layer: Layer, samples: Samples, ridge: float, wanted: torch.Tensor) -> TargetFit:
+    gram = samples.gram[0]
+    return TargetFit(layer.weight.flatten(1), gram, gram, ridge, samples.target(wanted))
+
+
+def _solve_dense(layer: Layer, samples: Samples, ridge: float, wanted: torch.Tensor) -> torch.Tensor:
+    """All weights: W = (T + ρ W̄)(G + ρ I)⁻¹ in each group, (out, K)."""
     weight = layer.weight.reshape(layer.groups, len(layer.weight) // layer.groups, -1)
-    rho = max(ridge, 1e-6) * found.gram.diagonal(dim1=1, dim2=2).mean(1) + 1e-12
-    system = found.gram.double() + rho[:, None, None] * torch.eye(weight.shape[2])
-    right = weight.double() @ found.cross.double() + rho[:, None, None] * weight
+    rho = max(ridge, 1e-6) * samples.gram.diagonal(dim1=1, dim2=2).mean(1) + 1e-12
+    system = samples.gram.double() + rho[:, None, None] * torch.eye(weight.shape[2])
+    right = samples.target(wanted).view(weight.shape).double() + rho[:, None, None] * weight
     solved: torch.Tensor = torch.linalg.solve(system, right.mT).mT
     return solved.reshape(len(layer.weight), -1).float()
 
 
-def refit_sparse(
+def _solve_sparse(
     layer: Layer,
-    found: Moments,
+    samples: Samples,
     ridge: float,
+    wanted: torch.Tensor,
     constraint: Constraint,
-    start: torch.Tensor | None = None,
+    start: torch.Tensor | None,
     *,
-    search: bool = True,
+    search: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights of the constraint's set, refitted, and their mask; both (out, K).
-
-    Args:
-        layer: without groups.
-        found: moments of its inputs.
-        ridge: pull towards the dense weights.
-        constraint: pattern and budget of this layer.
-        start: bool, in the layer's shape, a mask of the set; when None, that of the largest saliency w² / [H⁻¹]ⱼⱼ
-            (Optimal Brain Surgeon: Hassibi and Stork 1993, equation 5).
-        search: for a better support; otherwise the start stays.
-    """
-    fit = LayerFit(layer.weight.flatten(1), found.gram[0], found.cross[0], ridge)
+    """Weights of the constraint's set and their mask, (out, K)."""
+    fit = _fit(layer, samples, ridge, wanted)
 
     def project(scores: torch.Tensor) -> torch.Tensor:
         return constraint.project(scores.flatten()).view(scores.shape)
@@ -54,15 +129,10 @@ def refit_sparse(
 
 
 def saliency(fit: LayerFit) -> torch.Tensor:
-    """w̄² / [H⁻¹]ⱼⱼ: what f rises by when one weight goes and all others make up for it, times 2; (out, K)."""
+    """w̄² / [H⁻¹]ⱼⱼ, (out, K): twice what f rises by when one weight goes and all others make up for it.
+
+    Optimal Brain Surgeon (Hassibi and Stork 1993, equation 5).
+    """
     spread = torch.linalg.inv(fit.hessian.double()).diagonal().float()
     scores: torch.Tensor = fit.dense.square() / spread.clamp_min(torch.finfo(torch.float32).tiny)
     return scores
-
-
-def bias_for(layer: Layer, found: Moments, weights: torch.Tensor) -> torch.Tensor:
-    """b̄ + W̄ μ̄ − W μ: the bias that keeps the outputs' means, float64 (out,)."""
-    dense = layer.weight.reshape(layer.groups, len(layer.weight) // layer.groups, -1).double()
-    new = weights.reshape(dense.shape).double()
-    moved = dense @ found.dense_mean.double()[:, :, None] - new @ found.mean.double()[:, :, None]
-    return layer.bias.double() + moved.flatten()

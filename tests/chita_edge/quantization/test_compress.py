@@ -82,14 +82,31 @@ def test_a_layer_that_loses_all_its_weights_keeps_its_mean() -> None:
     model, images = settled(SmallResidual), pictures(40, 5)
     plan = prepare(model, images, CONFIG, ["first", "second"])
     masks = {"first": torch.zeros(12, 8, 3, 3).bool(), "second": torch.ones(8, 12, 3, 3).bool()}
-    made = compress_plan(plan, images, CONFIG, masks=masks)
+    made = compress_plan(plan, images, replace(CONFIG, activation_rounds=0), masks=masks)
     assert made.network is not None
     assert not made.network.layers["first"].weight.any()
     with torch.no_grad():
-        wanted = {s.name: v for s, _, v in replace(plan.graph, output=plan.graph.output).walk(images)}
+        wanted = next(
+            value for step, (x,), _ in plan.graph.walk(images) if step.name == "first" for value in [step.weights(x)]
+        )
     found = made.graph.layers["first"].bias
     assert bool(made(images).isfinite().all())
-    assert float((found - plan.graph.layers["first"](wanted["stem"]).mean((0, 2, 3))).abs().max()) < 0.1
+    assert float((found - wanted.mean((0, 2, 3))).abs().max()) < 0.1
+
+
+def test_a_layer_before_a_sum_makes_up_for_what_the_other_part_has_lost() -> None:
+    model, images, others = settled(SmallResidual), pictures(100, 5), pictures(100, 6)
+    config = replace(CONFIG, dtype="float32", activation_rounds=0, search=False)
+    plan = prepare(model, images, config, ["second"])  # runs before the shortcut
+    made = compress_plan(plan, images, config, masks={"second": torch.zeros(8, 12, 3, 3).bool()})
+    name = next(step.name for step in plan.graph.steps if step.op == "add")
+    alone = plan.graph.with_layers({"second": made.graph.layers["second"]})
+    with torch.no_grad():
+        dense, refitted, kept = (
+            next(value for step, _, value in graph.walk(others) if step.name == name)
+            for graph in (plan.graph, made.graph, alone)
+        )
+    assert float((refitted - dense).square().mean()) < 0.9 * float((kept - dense).square().mean())
 
 
 def test_what_is_wrong_is_said() -> None:

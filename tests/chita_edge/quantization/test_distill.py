@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_networks import SmallResidual, pictures, settled
+from small_networks import SmallMobile, SmallResidual, pictures, settled
 
 from chita_edge.quantization import CompressionConfig, QuantizationError, compress, tempered_divergence
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
@@ -19,12 +19,24 @@ def test_brings_the_integers_closer_to_the_teacher_and_keeps_the_zeros() -> None
     how = DistillConfig(epochs=4, learning_rate=3e-3, batch_size=15, temperature=1.0)
     report = lambda stage, done, total: seen.append(done)  # noqa: E731
     taught = distill_through_rounding(network, model, images, how, progress=report)
-    again = distill_through_rounding(network, model, images, how)
     assert tempered_divergence(taught(images), dense) < 0.8 * tempered_divergence(network(images), dense)
     assert seen == list(range(17))
+    assert taught.grids == network.grids
     for name, layer in taught.layers.items():
         assert bool((layer.weight[~layer.mask] == 0).all())
-        assert torch.equal(layer.weight, again.layers[name].weight)
+        assert torch.equal(layer.scale, network.layers[name].scale)
+
+
+def test_the_same_seed_gives_the_same_integers() -> None:
+    model, images = settled(SmallMobile), pictures(20)
+    network = compress(model, images, CompressionConfig(sparsity=0, rows=100)).network
+    assert network is not None
+    runs = [
+        distill_through_rounding(network, model, images, DistillConfig(1, batch_size=10, seed=seed))
+        for seed in (0, 0, 1)
+    ]
+    first, same, other = (torch.cat([layer.weight.flatten() for layer in run.layers.values()]) for run in runs)
+    assert torch.equal(first, same) and not torch.equal(first, other)
 
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:

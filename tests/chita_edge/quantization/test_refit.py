@@ -1,68 +1,94 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 import torch
 
 from chita_edge.pruning import Constraint, get_pattern
-from chita_edge.quantization.graph import Layer
-from chita_edge.quantization.moments import moments
-from chita_edge.quantization.refit import bias_for, refit_dense, refit_sparse
+from chita_edge.pruning.reconstruction import LayerFit
+from chita_edge.quantization.graph import Clip, Layer
+from chita_edge.quantization.refit import refit, saliency
+from chita_edge.quantization.samples import Samples
+
+NOTHING = Clip()
 
 
-def problem(groups: int) -> tuple[Layer, torch.Tensor, torch.Tensor]:
+def problem(groups: int, count: int = 400) -> tuple[Layer, Samples]:
     rng = torch.Generator().manual_seed(0)
-    layer = Layer(torch.randn(6, 4 // groups, 1, 1, generator=rng), torch.randn(6, generator=rng), groups=groups)
-    dense = torch.randn(300, 4, 1, 1, generator=rng) + 1
-    return layer, dense, dense + 0.3 * torch.randn(300, 4, 1, 1, generator=rng) + 0.5
+    layer = Layer(torch.randn(6, 12 // groups, 1, 1, generator=rng), torch.randn(6, generator=rng), groups=groups)
+    dense = torch.randn(groups, count, 12 // groups, generator=rng) @ torch.randn(
+        12 // groups, 12 // groups, generator=rng
+    )
+    wanted = (dense @ layer.weight.view(groups, 6 // groups, -1).mT).permute(1, 0, 2).flatten(1) + layer.bias
+    return layer, Samples(dense + 0.5 * torch.randn(dense.shape, generator=rng) + 0.5, wanted)
 
 
-def test_dense_refit_is_the_least_squares_fit_in_each_group() -> None:
-    for groups in (1, 2):
-        layer, dense, x = problem(groups)
-        found = moments(layer, lambda b, x=x: x[b], lambda b, d=dense: d[b], 300, rows=10**6)
-        weights = refit_dense(layer, found, 0.0)
-        bias = bias_for(layer, found, weights)
-        got = layer.product(x, weights.view_as(layer.weight), bias.float())[:, :, 0, 0]
-        wanted = layer(dense)[:, :, 0, 0]
-        for group in range(groups):
-            rows = slice(group * 6 // groups, (group + 1) * 6 // groups)
-            seen = x[:, group * 4 // groups : (group + 1) * 4 // groups, 0, 0]
-            best = torch.linalg.lstsq(torch.cat((seen, torch.ones(300, 1)), 1), wanted[:, rows]).solution
-            fitted = torch.cat((seen, torch.ones(300, 1)), 1) @ best
-            torch.testing.assert_close(got[:, rows], fitted, rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dense_refit_is_the_least_squares_fit_in_each_group(groups: int) -> None:
+    layer, samples = problem(groups)
+    found = refit(layer, samples, 0.0, NOTHING)
+    assert bool(found.mask.all())
+    got = samples.outputs(found.weights, found.mean.float())
+    for group in range(groups):
+        rows = slice(group * 6 // groups, (group + 1) * 6 // groups)
+        seen = torch.cat((samples.inputs[group], torch.ones(400, 1)), 1).double()
+        best = seen @ torch.linalg.lstsq(seen, samples.wanted[:, rows].double()).solution
+        torch.testing.assert_close(got[:, rows].double(), best, rtol=1e-3, atol=1e-3)
 
 
-def test_means_are_kept_whatever_the_weights() -> None:
-    layer, dense, x = problem(1)
-    found = moments(layer, lambda b: x[b], lambda b: dense[b], 300, rows=10**6)
-    other = torch.randn(6, 4, generator=torch.Generator().manual_seed(5))
-    got = layer.product(x, other.view(6, 4, 1, 1), bias_for(layer, found, other).float())
-    torch.testing.assert_close(got.mean(0), layer(dense).mean(0), rtol=1e-4, atol=1e-4)
+def test_the_bias_keeps_the_mean_whatever_the_weights() -> None:
+    layer, samples = problem(1)
+    found = refit(layer, samples, 1e-2, NOTHING)
+    other = torch.randn(6, 12, generator=torch.Generator().manual_seed(5))
+    got = samples.inputs[0] @ other.T + found.bias(samples, other).float()
+    torch.testing.assert_close(got.mean(0), samples.wanted.mean(0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_strong_ridge_leaves_the_dense_weights() -> None:
+    layer, samples = problem(1)
+    torch.testing.assert_close(refit(layer, samples, 1e6, NOTHING).weights, layer.weight.flatten(1), rtol=0, atol=1e-4)
 
 
 def test_sparse_refit_keeps_the_count_and_the_pattern() -> None:
-    rng = torch.Generator().manual_seed(0)
-    layer = Layer(torch.randn(8, 16, generator=rng), torch.zeros(8))
-    x = torch.randn(500, 16, generator=rng) @ torch.randn(16, 16, generator=rng)
-    found = moments(layer, lambda b: x[b], lambda b: x[b], 500, rows=10**6)
-    start = torch.zeros(8, 16).bool()
-    start[:, :4] = True
+    layer, samples = problem(1)
     constraint = Constraint(get_pattern("1x4"), (layer.weight.shape,), (32,))
+    start = torch.zeros(layer.weight.shape).bool()
+    start[:, :4] = True
+    start[:2, 4:8] = True
     errors = []
-    for search in (False, True):
-        weights, mask = refit_sparse(layer, found, 1e-2, constraint, start, search=search)
-        assert int(mask.sum()) == 32 and bool((weights[~mask] == 0).all())
-        assert bool((mask.view(8, 4, 4).sum(2) % 4 == 0).all())
-        rest = weights - layer.weight
-        errors.append(float(((rest @ found.gram[0]) * rest).sum()))
-    assert torch.equal(refit_sparse(layer, found, 1e-2, constraint, start, search=False)[1], start)
-    assert errors[1] < 0.8 * errors[0]
+    for mask, search in ((start, False), (None, False), (None, True)):
+        found = refit(layer, samples, 1e-3, NOTHING, constraint, mask, search=search)
+        assert int(found.mask.sum()) == 32 and bool((found.weights[~found.mask] == 0).all())
+        assert bool((found.mask.view(6, 3, 4).sum(2) % 4 == 0).all())
+        assert search or mask is None or torch.equal(found.mask, start.flatten(1))
+        errors.append(float((samples.outputs(found.weights, found.mean.float()) - samples.wanted).square().mean()))
+    assert errors[2] <= errors[1] * 1.001 and errors[2] < 0.9 * errors[0]
 
 
-def test_without_a_start_it_starts_from_the_largest_saliencies() -> None:
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("clip", [Clip(0.0), Clip(0.0, 1.5)])
+def test_rounds_lower_the_error_behind_the_activation(clip: Clip, sparse: bool) -> None:
+    layer, samples = problem(1)
+    constraint = Constraint(get_pattern("1x4"), (layer.weight.shape,), (24,)) if sparse else None
+    errors = []
+    for rounds in (0, 1, 3, 10):
+        found = refit(layer, samples, 1e-4, clip, constraint, rounds=rounds)
+        got = clip(samples.outputs(found.weights, found.mean.float()))
+        errors.append(float((got - clip(samples.wanted)).square().mean()))
+    # To the ridge's pull and the precision of float32.
+    assert all(later < 1.0005 * earlier for earlier, later in pairwise(errors))
+    assert errors[3] < 0.985 * errors[0]
+
+
+def test_saliency_is_what_a_removal_costs() -> None:
     rng = torch.Generator().manual_seed(0)
-    layer = Layer(torch.randn(4, 8, generator=rng), torch.zeros(4))
-    x = torch.randn(300, 8, generator=rng) * torch.tensor([9.0, 1, 1, 1, 1, 1, 1, 1])
-    found = moments(layer, lambda b: x[b], lambda b: x[b], 300, rows=10**6)
-    constraint = Constraint(get_pattern("unstructured"), (layer.weight.shape,), (4,))
-    _, mask = refit_sparse(layer, found, 1e-2, constraint, search=False)
-    assert mask.int().sum(0).tolist() == [4, 0, 0, 0, 0, 0, 0, 0]
+    x = torch.randn(100, 5, generator=rng) @ torch.randn(5, 5, generator=rng)
+    fit = LayerFit(torch.randn(1, 5, generator=rng), x.T @ x / 100, x.T @ x / 100, 0.0)
+    hessian = fit.hessian.double()
+    for j in range(5):
+        kept = [i for i in range(5) if i != j]
+        step = torch.zeros(5, dtype=torch.float64)
+        step[j] = -fit.dense[0, j]
+        step[kept] = torch.linalg.solve(hessian[kept][:, kept], hessian[kept, j] * fit.dense[0, j])
+        assert float(saliency(fit)[0, j]) == pytest.approx(float(step @ hessian @ step), rel=1e-3)
