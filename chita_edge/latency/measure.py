@@ -7,7 +7,6 @@ from pathlib import Path
 import device_bench
 from chita_edge.bundle import Manifest, verify_bundle
 from chita_edge.errors import ChitaEdgeError
-from chita_edge.latency.safe_bundle import safe_bundle
 from chita_edge.progress import Progress, silent
 from device_bench.subjects import DENSE_FILE, SPARSE_FILE
 
@@ -30,7 +29,7 @@ def measure_bundle(
     What was measured before a device failed is kept as well. Raises BundleTamperedError, BundleReplacedError and what
     device_bench raises.
     """
-    before = safe_bundle(bundle)
+    before = verify_bundle(bundle)
     try:
         measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage)
     except device_bench.DeviceBenchError as error:

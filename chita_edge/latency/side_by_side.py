@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import device_bench
+from chita_edge.bundle import verify_bundle
 from chita_edge.latency.gate import second_run
 from chita_edge.latency.measure import check_unreplaced
-from chita_edge.latency.safe_bundle import safe_bundle
 from chita_edge.progress import Progress, silent
 from device_bench import ModelUnderTest, Plan, Results
 from device_bench.compare import DEFAULT_BAND, compare, parse_share
@@ -34,7 +34,7 @@ def bench_side_by_side(
     the device raises.
     """
     allowed = parse_share(max_regression)
-    before = {bundle: safe_bundle(bundle, [SPARSE_FILE]) for bundle in (base, new)}
+    before = {bundle: verify_bundle(bundle) for bundle in (base, new)}
     models = {
         name: ModelUnderTest(bundle / SPARSE_FILE, sparse=True) for name, bundle in (("base", base), ("new", new))
     }
