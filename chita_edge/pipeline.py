@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import device_bench
@@ -25,12 +26,11 @@ from chita_edge.progress import Progress, silent
 from chita_edge.prune_channels import CHANNEL_STRUCTURES
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
-from chita_edge.report.bundle_page import REPORT, report_page
+from chita_edge.report.bundle_page import FirstRun
 from chita_edge.shrinking import shrink
 from chita_edge.torch_threads import torch_threads
 
 _SPARSE, _DENSE, _APART = "model.onnx", "model.dense.onnx", "model.apart.onnx"
-_BENCH = "bench/local.json"
 
 
 def build(
@@ -119,17 +119,9 @@ def build(
         )
         content = manifest_content(config, result)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}
-        write_bundle(
-            folder,
-            {_DENSE: dense, _SPARSE: sparse, **libraries},
-            content,
-            measurements={
-                _BENCH: measurement.to_json().encode(),
-                REPORT: report_page(content, {"local": measurement.results}, dense).encode(),
-            },
-            force=force,
-        )
-    return result
+        run = FirstRun(content, dense, measurement.results)
+        write_bundle(folder, {_DENSE: dense, _SPARSE: sparse, **libraries}, content, measurements=run, force=force)
+    return replace(result, dropped_runs=run.dropped)
 
 
 def bench(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +20,7 @@ from chita_edge.bundle.manifest import (
 from chita_edge.bundle.paths import INDEX, MANIFEST, MAX_FILES, first_collision, path_problem
 from chita_edge.bundle.staging import check_target, refusals_told, staged
 from chita_edge.bundle.verify import verify_bundle
+from chita_edge.errors import BundleTamperedError, UsageError
 from chita_edge.storage.folder_lock import only_writer
 
 if TYPE_CHECKING:
@@ -26,7 +28,22 @@ if TYPE_CHECKING:
 
     Change = Callable[[Manifest, Mapping[str, FileEntry]], Mapping[str, bytes | Path]]
 
+    Measured = Callable[["Earlier"], Mapping[str, bytes | Path]]
+
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a bundle that is about to be replaced had measured, and whether that is of the very product to come.
+
+    Attributes:
+        files: by path in the bundle; they are there until the new bundle is complete. Empty where there is none.
+        same_product: the old manifest has the new one's bytes.
+    """
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    same_product: bool = False
 
 
 def write_bundle(
@@ -34,7 +51,7 @@ def write_bundle(
     files: Mapping[str, bytes | Path],
     content: Mapping[str, object],
     *,
-    measurements: Mapping[str, bytes | Path] | None = None,
+    measurements: Mapping[str, bytes | Path] | Measured | None = None,
     force: bool = False,
 ) -> Path:
     """Write the bundle ``folder`` as a whole, or not at all, and return its absolute path.
@@ -44,12 +61,14 @@ def write_bundle(
     ``measurements`` holds what differs from run to run (``bench/*.json``, ``report.html``), see
     :mod:`chita_edge.bundle.manifest`.
 
-    With None the bundle has no list of them; with an empty mapping they can be added later.
+    With None the bundle has no list of them; with an empty mapping they can be added later. A function is given what
+    the bundle that is about to be replaced had measured, and returns the new bundle's.
 
     Raises BundleExistsError if ``folder`` exists (with ``force``: if it is neither empty nor a bundle),
     BundleWriteError if it cannot be written, ValueError for a path that may not stand in a bundle.
     """
-    _check_paths([MANIFEST, *files, *((INDEX, *measurements) if measurements is not None else ())])
+    measured = measurements if measurements is None or callable(measurements) else dict(measurements)
+    _check_paths([MANIFEST, *files, *((INDEX, *measured) if isinstance(measured, dict) else ())])
     folder = Path(folder).absolute()
     check_target(folder, force)
     with (
@@ -58,12 +77,24 @@ def write_bundle(
         staged(folder, siblings, force) as staging,
     ):
         entries = {path: _put(staging, path, files[path]) for path in sorted(files)}
-        listing = manifest_bytes(entries, measurements is not None, content)
+        listing = manifest_bytes(entries, measured is not None, content)
         manifest = _put(staging, MANIFEST, _bounded(listing, MANIFEST))
-        if measurements is not None:
-            measured = {path: _put(staging, path, measurements[path]) for path in sorted(measurements)}
-            _put(staging, INDEX, _bounded(index_bytes(measured, manifest.sha256), INDEX))
+        if measured is not None:
+            sources = measured(_earlier(folder, manifest.sha256)) if callable(measured) else measured
+            _check_paths([MANIFEST, INDEX, *files, *sources])
+            put = {path: _put(staging, path, sources[path]) for path in sorted(sources)}
+            _put(staging, INDEX, _bounded(index_bytes(put, manifest.sha256), INDEX))
     return folder
+
+
+def _earlier(folder: Path, manifest_sha256: str) -> Earlier:
+    try:
+        if not verify_bundle(folder).has_measurements:
+            return Earlier()
+    except (BundleTamperedError, UsageError):  # nothing is there yet, or nothing that can be kept
+        return Earlier()
+    index = parse_index((folder / INDEX).read_bytes())
+    return Earlier({path: folder / path for path in index.files}, index.manifest_sha256 == manifest_sha256)
 
 
 def add_measurements(folder: str | Path, measurements: Mapping[str, bytes | Path]) -> None:

@@ -88,6 +88,7 @@ def _totals(result: BuildResult) -> Table:
 def _remarks(result: BuildResult) -> list[str]:
     latency = result.latency
     worst = max(result.agreement.values())
+    dropped = bool(result.dropped_runs)
     removed = any(layer.shape != layer.dense_shape for layer in result.layers)
     return [
         f"Sparsity: {result.sparsity:.2%} of the prunable weights are {'removed' if removed else 'zero'}.",
@@ -95,6 +96,7 @@ def _remarks(result: BuildResult) -> list[str]:
         f"Measured on {latency.device}: {latency.description}; {_speedup(latency)}",
         *(f"Warning: {warning}" for warning in latency.warnings),
         *(f"Not measured: {sentence}" for sentence in result.not_measured),
+        *([f"Gone: the replaced bundle's runs of another product, {', '.join(result.dropped_runs)}."] * dropped),
         f"Bundle: {result.bundle}",
     ]
 

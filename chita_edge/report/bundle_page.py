@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chita_edge.bundle import FileEntry, Manifest, change_measurements
+from chita_edge.bundle import Earlier, FileEntry, Manifest, change_measurements
 from chita_edge.bundle.paths import INDEX
 from chita_edge.report.html_report import ReportRun, render_report
 from chita_edge.report.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.run_names import run_path
 from device_bench import Measurement, Results, load
+from device_bench.errors import ResultsError
 from device_bench.results import NANOSECONDS
 from device_bench.subjects import DENSE_FILE
 
@@ -58,6 +60,38 @@ def report_page(manifest: Mapping[str, object], runs: Mapping[str, Results], den
     names = {str(layer.get("name")) for layer in named}
     newest_first = sorted(runs.items(), key=lambda entry: entry[1].context.date or "", reverse=True)
     return render_report(manifest, [report_run(label, run, names, aliases) for label, run in newest_first])
+
+
+@dataclass
+class FirstRun:
+    """Measured files of a bundle that was just built, for `chita_edge.bundle.write_bundle`: its first run and its page.
+
+    Where the same product is built again, the runs of the bundle that it replaces are kept.
+
+    Attributes:
+        manifest, dense: as of `report_page`.
+        results: of the run, which is called ``local``.
+        dropped: names of the replaced bundle's runs, if they are of another product and therefore gone.
+    """
+
+    manifest: Mapping[str, object]
+    dense: Path
+    results: Results
+    dropped: tuple[str, ...] = ()
+
+    def __call__(self, earlier: Earlier) -> dict[str, bytes | Path]:
+        """The files, by path in the bundle."""
+        before = {path: file for path, file in earlier.files.items() if _is_run(path)}
+        if not earlier.same_product:
+            self.dropped = tuple(sorted(map(_label, before)))
+            before = {}
+        path = run_path("local", [INDEX, *before])
+        runs = {path: self.results}
+        for name, file in before.items():
+            with suppress(ResultsError):  # kept all the same
+                runs[name] = load(file)
+        page = report_page(self.manifest, {_label(name): run for name, run in runs.items()}, self.dense)
+        return {**before, path: self.results.to_json().encode(), REPORT: page.encode()}
 
 
 @dataclass(frozen=True)

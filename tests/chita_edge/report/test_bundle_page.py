@@ -14,7 +14,7 @@ import pytest
 
 from chita_edge.bundle import verify_bundle, write_bundle
 from chita_edge.errors import BundleTamperedError
-from chita_edge.report.bundle_page import report_page, write_report
+from chita_edge.report.bundle_page import FirstRun, report_page, write_report
 from chita_edge.report.html_layers import LayerMilliseconds
 from chita_edge.report.html_report import ReportRun, render_report
 from device_bench.errors import ResultsError
@@ -100,6 +100,32 @@ def test_writers_of_reports_at_once_lose_no_run(bundle: Path, tmp_path: Path) ->
     verify_bundle(bundle)
     text = (bundle / "report.html").read_text()
     assert all(f"<h3>ssh:{number}" in text for number in range(3))
+
+
+def test_a_product_that_is_built_again_keeps_its_runs_and_another_one_names_those_that_go(
+    bundle: Path, tmp_path: Path
+) -> None:
+    save(results("2026-02-02T00:00:00+00:00", "ssh:phone"), tmp_path / "phone.json")
+    write_report(bundle, [tmp_path / "phone.json"])
+    content = {"config": {"model": "mobilenet", "target": "arm64"}, "sparsity": 0.8}
+    same = FirstRun(content, tmp_path / "none.onnx", results("2026-03-03T00:00:00+00:00", "local"))
+    write_bundle(bundle, {"model.onnx": b"x"}, content, measurements=same, force=True)
+    verify_bundle(bundle)
+    assert same.dropped == ()
+    assert {path.name for path in (bundle / "bench").iterdir()} == {
+        "index.json", "local.json", "local-2.json", "phone.json",
+    }  # fmt: skip
+    assert "2026-03-03" in (bundle / "bench/local-2.json").read_text()
+    assert "<h3>ssh:phone" in (bundle / "report.html").read_text()
+    other = FirstRun(content, tmp_path / "none.onnx", results("2026-04-04T00:00:00+00:00", "local"))
+    write_bundle(bundle, {"model.onnx": b"y"}, content, measurements=other, force=True)
+    verify_bundle(bundle)
+    assert other.dropped == ("local", "local-2", "phone")
+    assert "2026-04-04" in (bundle / "bench/local.json").read_text()
+    assert "ssh:phone" not in (bundle / "report.html").read_text()
+    fresh = FirstRun(content, tmp_path / "none.onnx", results("2026-04-04T00:00:00+00:00", "local"))
+    write_bundle(tmp_path / "fresh", {"model.onnx": b"y"}, content, measurements=fresh)
+    assert fresh.dropped == ()
 
 
 def test_an_estimate_alone_is_never_called_a_latency(tmp_path: Path) -> None:
