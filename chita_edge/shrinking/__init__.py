@@ -1,10 +1,11 @@
 """Whole channels: which layers share them, which of them to keep, and networks without the others."""
 
 from chita_edge.shrinking.budget import AtLeastOne, WeightsLeft
+from chita_edge.shrinking.channel_group import ChannelGroup, Member
 from chita_edge.shrinking.channels import read_channels, scale_channels, weight_masks, zero_channels
 from chita_edge.shrinking.choose import ChannelChoice, choose_channels
 from chita_edge.shrinking.errors import ShrinkingError
-from chita_edge.shrinking.groups import ChannelGroup, Member, channel_groups
+from chita_edge.shrinking.groups import channel_groups
 from chita_edge.shrinking.remove import remove_channels
 from chita_edge.shrinking.sensitivity import Side, channel_layers, channel_lengths
 from chita_edge.shrinking.shrink import shrink

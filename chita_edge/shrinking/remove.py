@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chita_edge.shrinking.groups import ChannelGroup
+    from chita_edge.shrinking.channel_group import ChannelGroup
 
 
 def remove_channels(model: nn.Module, groups: Sequence[ChannelGroup], kept: Mapping[str, torch.Tensor]) -> None:

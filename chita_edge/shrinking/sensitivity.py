@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.network.capture import Loss
-    from chita_edge.shrinking.groups import ChannelGroup, Member
+    from chita_edge.shrinking.channel_group import ChannelGroup, Member
 
 Side = Literal["filter", "channel"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from chita_edge.shrinking.groups import ChannelGroup
+    from chita_edge.shrinking.channel_group import ChannelGroup
 
 _TOLERANCE = 1e-3
 
