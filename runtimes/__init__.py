@@ -14,7 +14,8 @@ from runtimes.errors import (
     ToolchainError,
     UnknownTargetError,
 )
-from runtimes.library import PLATFORMS, host_isa, host_platform, isas, library
+from runtimes.library import host_isa, isas, library
+from runtimes.platforms import PLATFORMS, host_platform
 from runtimes.session import check_file, dense_session, session
 from runtimes.targets import TARGETS, Target, get_target
 

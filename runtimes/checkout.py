@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
-from runtimes import toolchain
 from runtimes.errors import LibraryMissingError, ToolchainError
+from runtimes.platforms import FILE_NAME
 
 _RUNTIMES = Path(__file__).parent
 _DISTRIBUTION = "chita-edge"
@@ -32,10 +32,10 @@ def provide(platform: str) -> Path:
         LibraryMissingError: neither is possible; the sentence says why, and what to do.
 
     """
-    installed = [folder for folder in _installed() if (folder / "_lib" / platform / toolchain.FILE_NAME).is_file()]
+    installed = [folder for folder in _installed() if (folder / "_lib" / platform / FILE_NAME).is_file()]
     for folder in installed:
         if _sources(folder) == _sources(_RUNTIMES):
-            return folder / "_lib" / platform / toolchain.FILE_NAME
+            return folder / "_lib" / platform / FILE_NAME
     missing = f"the kernel library for {platform} is not in this checkout ({_RUNTIMES.parent}), " + (
         f"and that of the installed package in {installed[0].parent} was built from other sources"
         if installed
@@ -46,6 +46,8 @@ def provide(platform: str) -> Path:
             f"{missing}; install the checkout with `pip install .`, or the compiler with `pip install ziglang`, with "
             "which the library is built when it is first needed"
         )
+    from runtimes import toolchain  # not above: `python -m runtimes.toolchain` would then have it twice
+
     _log.warning("%s: building it, once; this takes a minute or two", missing)
     try:
         return toolchain.build_library(platform, _RUNTIMES / "_lib" / platform)
@@ -64,4 +66,5 @@ def _installed() -> Iterator[Path]:
 def _sources(runtimes: Path) -> dict[str, bytes]:
     """All that the library's bytes follow from, by path."""
     files = [path for path in sorted((runtimes / "native").rglob("*")) if path.suffix in (".c", ".h", ".inc")]
-    return {path.relative_to(runtimes).as_posix(): path.read_bytes() for path in (*files, runtimes / "toolchain.py")}
+    files += [runtimes / "toolchain.py", runtimes / "platforms.py"]
+    return {path.relative_to(runtimes).as_posix(): path.read_bytes() for path in files if path.is_file()}

@@ -7,7 +7,6 @@ thread. ``edge.h`` says what the functions do; nothing here is validated, as not
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from runtimes.errors import LibraryMissingError
+from runtimes.platforms import BEST_ISA, isas
 
-NATIVE = Path(__file__).parent / "native"
-ISAS = {"reference": 0, "sse2": 1, "avx2": 2, "avx512": 3, "neon": 8, "neon_inorder": 9, "neon_fp16": 10, "best": 255}
+ISAS = {**isas(), "best": BEST_ISA}
 ACTIVATIONS = {"clip": 0, "hard_swish": 1, "silu": 2}
 ALIGNMENT = 64
 
@@ -406,8 +405,3 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "run": (None, [ctypes.c_void_p, ctypes.POINTER(Run), ctypes.c_int]),
     "plan_isa": (ctypes.c_int, [ctypes.c_void_p]),
 }
-
-
-def listed_kernels() -> list[tuple[str, str]]:
-    """(op, isa) of every line of ``kernels.inc``."""
-    return re.findall(r"^CE_KERNEL\((\w+), (\w+)\)", (NATIVE / "kernels.inc").read_text(), re.MULTILINE)

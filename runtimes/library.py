@@ -2,22 +2,13 @@
 
 import ctypes
 import functools
-import platform as host
 from pathlib import Path
 
-from runtimes import checkout
+from runtimes import checkout, platforms
 from runtimes.errors import LibraryMissingError
+from runtimes.platforms import FILE_NAME, PLATFORMS, host_platform
 
-PLATFORMS = ("linux-x86_64", "linux-aarch64")
-FILE_NAME = "libchita_edge.so"
 _FOLDER = Path(__file__).parent / "_lib"
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-
-
-def host_platform() -> str:
-    """The platform of this machine, spelled as in `PLATFORMS`, for example "linux-x86_64"."""
-    machine = host.machine().lower()
-    return f"{host.system().lower()}-{_MACHINES.get(machine, machine)}"
 
 
 def library(platform: str | None = None) -> Path:
@@ -55,21 +46,10 @@ def _loaded() -> ctypes.CDLL:
         raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
 
 
-_ISA_NAMES = {
-    0: "reference",
-    1: "sse2",
-    2: "avx2",
-    3: "avx512",
-    8: "neon",
-    9: "neon_inorder",
-    10: "neon_fp16",
-}
-
-
 @functools.cache
 def _usable() -> tuple[str, ...]:
     usable = _loaded().ce_usable_isas()
-    return tuple(name for isa, name in _ISA_NAMES.items() if usable >> isa & 1)
+    return tuple(name for name, number in platforms.isas().items() if usable >> number & 1)
 
 
 def host_isa() -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from runtimes.costs import CostTable, LayerShape, load_table
 from runtimes.errors import UnknownTargetError
+from runtimes.platforms import FILE_NAME, PLATFORMS
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,17 @@ class Target:
         return self.table.break_even(layer)
 
 
+def _in_bundle(platform: str) -> dict[str, str]:
+    return {f"{folder}/{FILE_NAME}": platform for folder in PLATFORMS[platform].bundle_folders}
+
+
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
         Target(
             "arm64",
             "64-bit Arm phones, wearables and boards: Android and Linux",
-            {
-                "lib/android/arm64-v8a/libchita_edge.so": "linux-aarch64",
-                "lib/linux/aarch64/libchita_edge.so": "linux-aarch64",
-            },
+            _in_bundle("linux-aarch64"),
             "an estimate from counted instructions under emulation; no phone was measured",
             # Bands of few rows make narrow tiles: with 384 KiB, MobileNetV1 at 80 % takes 1.5 times the instructions.
             None,
@@ -48,7 +50,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "x86_64",
             "64-bit x86 Linux",
-            {"lib/linux/x86_64/libchita_edge.so": "linux-x86_64"},
+            _in_bundle("linux-x86_64"),
             "measured on an AVX-512 server processor, one thread",
             1 << 20,
         ),

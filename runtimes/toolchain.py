@@ -1,33 +1,47 @@
 """Build the kernel library for every platform with the C compiler of PyPI's ziglang: no system compiler, no network.
 
-This file imports the standard library only: the package's build hook loads it by its path, before the package exists.
+This file imports the standard library and `platforms.py` only: the package's build hook loads both by their paths,
+before the package exists.
 `python -m runtimes.toolchain` builds all platforms in place.
 
-A kernel source is compiled once for each instruction set that `native/kernels.inc` names for it, everything else once
+A kernel source is compiled once for each instruction set that `native/kernels.inc` gives it, everything else once
 per platform. Same sources and same compiler give the same bytes: no path, date or debug information gets in.
 """
 
+import importlib.util
 import os
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-try:
+if __package__:
+    from runtimes import platforms
     from runtimes.errors import ToolchainError
-except ImportError:  # in the build hook there is no package yet
+else:  # in the build hook there is no package yet
 
     class ToolchainError(Exception):  # type: ignore[no-redef]
         """The kernel library could not be built."""
 
+    def _beside(name: str) -> ModuleType:
+        """A module of this folder, by its path."""
+        spec = importlib.util.spec_from_file_location(f"chita_edge_{name}", Path(__file__).with_name(f"{name}.py"))
+        if spec is None or spec.loader is None:
+            raise ToolchainError(f"{name}.py is missing from the sources")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
 
-NATIVE = Path(__file__).parent / "native"
-FILE_NAME = "libchita_edge.so"
+    platforms = _beside("platforms")
+
+NATIVE = platforms.NATIVE
+PLATFORMS = platforms.PLATFORMS
+FILE_NAME = platforms.FILE_NAME
 COMPILE_FLAGS = (
     *("-O3", "-std=gnu11", "-g0", "-fPIC", "-fvisibility=hidden", "-ffreestanding", "-fno-stack-protector"),
     *("-fno-sanitize=all", "-fomit-frame-pointer", "-fno-ident", "-Wall", "-Wextra", "-Werror", "-I", "."),
@@ -47,55 +61,7 @@ LINK_FLAGS = (
 )
 
 
-@dataclass(frozen=True)
-class Platform:
-    """What the compiler is told for one platform."""
-
-    name: str
-    """As in `PLATFORMS`, for example "linux-aarch64"."""
-    triple: str
-    baseline: tuple[str, ...]
-    isas: Mapping[str, tuple[str, ...]]
-    """Flags for each instruction set that a line of kernels.inc may name; lines with others are left out."""
-
-
-# To an in-order core a load of two vectors costs more than two loads; to others it is one instruction less.
-_ARM64 = {
-    "neon": ("-mcpu=generic",),
-    "neon_inorder": ("-mcpu=generic", "-mllvm", "-aarch64-enable-ldst-opt=false"),
-    "neon_fp16": ("-mcpu=generic+fullfp16", "-DCE_HALF"),
-}
-
-PLATFORMS: Mapping[str, Platform] = {
-    platform.name: platform
-    for platform in (
-        Platform(
-            "linux-x86_64",
-            "x86_64-linux-gnu.2.17",
-            ("-mcpu=x86_64",),
-            {
-                "sse2": ("-mcpu=x86_64",),
-                "avx2": ("-mcpu=x86_64_v3",),
-                "avx512": ("-mcpu=x86_64_v4-prefer_256_bit",),
-            },
-        ),
-        Platform("linux-aarch64", "aarch64-linux-gnu.2.17", ("-mcpu=generic",), _ARM64),
-    )
-}
-
-
-# What the kernels are compiled and tested for, although no library is shipped: there is no ONNX Runtime for it to load.
-_KERNEL_PLATFORMS = {
-    "linux-armv7": Platform(
-        "linux-armv7", "arm-linux-gnueabihf.2.17", ("-mcpu=cortex_a7",), {"neon": ("-mcpu=cortex_a7",)}
-    ),
-}
-
-# What only programs are built for, by a caller that knows that platform's C library.
-_PROGRAM_PLATFORMS = {"android-aarch64": Platform("android-aarch64", "aarch64-linux-android", ("-mcpu=generic",), {})}
-
-
-def get_platform(name: str) -> Platform:
+def get_platform(name: str) -> platforms.Platform:
     """The platform called `name`.
 
     Raises:
@@ -107,6 +73,10 @@ def get_platform(name: str) -> Platform:
     return PLATFORMS[name]
 
 
+def _known(name: str) -> platforms.Platform:
+    return platforms.ALL_PLATFORMS.get(name) or get_platform(name)
+
+
 @dataclass(frozen=True)
 class Unit:
     """One compilation: a source, relative to the native folder, and its flags."""
@@ -116,7 +86,7 @@ class Unit:
     flags: tuple[str, ...]
 
 
-def units(platform: Platform, native: Path = NATIVE) -> list[Unit]:
+def units(platform: platforms.Platform, native: Path = NATIVE) -> list[Unit]:
     """All compilations that make the library for `platform`, in the order in which they are linked."""
     once = sorted(
         path.relative_to(native).as_posix()
@@ -124,8 +94,7 @@ def units(platform: Platform, native: Path = NATIVE) -> list[Unit]:
         for path in native.glob(pattern)
     )
     found = [Unit(source, source.replace("/", "-") + ".o", platform.baseline) for source in once]
-    lines = (native / "kernels.inc").read_text(encoding="utf-8")
-    for op, isa in re.findall(r"^CE_KERNEL\((\w+), (\w+)\)", lines, flags=re.MULTILINE):
+    for op, isa in platforms.kernels(native):
         if isa in platform.isas:
             found.append(Unit(f"{op}/{op}.c", f"{op}-{isa}.o", (*platform.isas[isa], f"-DCE_ISA={isa}")))
     return found
@@ -189,8 +158,7 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
         ToolchainError: unknown platform, no compiler, or the compiler's own message.
 
     """
-    bare = _PROGRAM_PLATFORMS.get(platform)
-    chosen = bare or get_platform(platform)
+    chosen = _known(platform)
     folder = Path(os.path.commonpath([source.resolve().parent for source in sources]))
     names = [str(source.resolve().relative_to(folder)) for source in sources]
     flags = ["-O2", "-std=gnu11", "-g0", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", *chosen.baseline]
@@ -198,7 +166,7 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
         program = Path(building).resolve() / output.name
-        libraries = [] if bare else ["-ldl"]
+        libraries = [] if chosen.system == "android" else ["-ldl"]
         _compiler(["-target", chosen.triple, *flags, *names, *libraries, "-o", str(program)], folder, None)
         return program.replace(output)
 
@@ -212,7 +180,7 @@ def build_with_kernels(platform: str, source: Path, output: Path, extra_flags: S
         ToolchainError: unknown platform, no compiler, or the compiler's own message.
 
     """
-    chosen = _KERNEL_PLATFORMS.get(platform) or get_platform(platform)
+    chosen = _known(platform)
     target = ("-target", chosen.triple)
     # A program has a memcpy of its own, and may use the C library: the kernels are still compiled not to.
     work = [unit for unit in units(chosen) if not unit.source.startswith(("ort/", "common/memory"))]

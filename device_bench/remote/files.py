@@ -16,10 +16,8 @@ from device_bench.android import PLATFORM as ANDROID
 from device_bench.emulation import prepare
 from device_bench.emulation.runner import runner_program
 from device_bench.errors import DeviceUnavailableError, PlanError
+from runtimes import platforms
 
-PLATFORMS: Final = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64", "arm64": "linux-aarch64"}
-_ABIS: Final = {"linux-aarch64": "arm64-v8a", "android-aarch64": "arm64-v8a", "linux-x86_64": "x86_64"}
-_ELF: Final = {"linux-x86_64": 62, "linux-aarch64": 183, "android-aarch64": 183}
 # What the zip reader raises: a missing member, damage, encryption, a method that it does not know, sizes that lie.
 _NO_ZIP: Final = (KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 _MAX_AAR_BYTES = 1 << 30
@@ -31,16 +29,17 @@ def platform_of(machine: str, programs: int | None = None, android: bool = False
 
     ``programs`` is the ELF number of its own programs: a shell would take a program for another kind for a script.
     """
-    if machine not in PLATFORMS:
+    found = platforms.platform_of(machine)
+    if found is None or found.library is None:
         raise DeviceUnavailableError(f"There are no kernels for a machine of kind {machine!r:.40}.")
-    if programs not in (None, _ELF[PLATFORMS[machine]]):
+    if programs not in (None, found.elf_machine):
         raise DeviceUnavailableError(
             f"The device calls itself {machine} and runs programs of another kind (ELF machine {programs}), as a "
             "64-bit kernel with 32-bit programs does; there are no kernels for those."
         )
     if not android:
-        return PLATFORMS[machine]
-    if PLATFORMS[machine] != "linux-aarch64":
+        return found.name
+    if platforms.platform_of(machine, "android") is None:
         raise DeviceUnavailableError(f"There is a runner for Android on 64-bit Arm only, not on {machine}.")
     return ANDROID
 
@@ -52,7 +51,7 @@ def runner(platform: str) -> Path:
 
 def kernel_library(platform: str) -> Path:
     """The kernel library of this installation for ``platform``; it needs no C library, so Android loads Linux's."""
-    return runtimes.library("linux-aarch64" if platform == ANDROID else platform)
+    return runtimes.library(platforms.ALL_PLATFORMS[platform].library)
 
 
 def onnxruntime(platform: str, given: Path | None = None) -> Path:
@@ -84,7 +83,11 @@ def _for(platform: str, library: Path) -> Path:
     """The library, if its first bytes say that it is one for the platform: a device would only say that it cannot."""
     with library.open("rb") as file:
         head = file.read(20)
-    if len(head) < 20 or head[:6] != b"\x7fELF\x02\x01" or struct.unpack_from("<H", head, 18)[0] != _ELF[platform]:
+    if (
+        len(head) < 20
+        or head[:6] != b"\x7fELF\x02\x01"
+        or struct.unpack_from("<H", head, 18)[0] != platforms.ALL_PLATFORMS[platform].elf_machine
+    ):
         raise PlanError(f"{library} is no library for {platform}; give the one that the app uses there.")
     return library
 
@@ -93,7 +96,7 @@ def _out_of_aar(aar: Path, platform: str) -> Path:
     """Unpack the one library from an AAR into the cache, under a name that follows from its content."""
     from device_bench.context import file_sha256
 
-    member = f"jni/{_ABIS[platform]}/libonnxruntime.so"
+    member = f"jni/{platforms.ALL_PLATFORMS[platform].abi}/libonnxruntime.so"
     target = prepare.cache_folder() / f"libonnxruntime-{file_sha256(_checked(aar))[:16]}-{platform}.so"
     if target.is_file():
         return target

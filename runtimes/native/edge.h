@@ -24,8 +24,12 @@
 
 #define CE_EXPORT __attribute__((visibility("default")))
 
-enum ce_isa { CE_ISA_reference = 0, CE_ISA_sse2 = 1, CE_ISA_avx2 = 2, CE_ISA_avx512 = 3, CE_ISA_neon = 8, CE_ISA_neon_inorder = 9,
-              CE_ISA_neon_fp16 = 10, CE_ISA_best = 255 };
+enum ce_isa {
+#define CE_LISTED_ISA(name, number) CE_ISA_##name = number,
+#include "isas.inc"
+#undef CE_LISTED_ISA
+  CE_ISA_best = 255
+};
 
 /* What follows the sum (and the residual). All but the clip need infinite clip_min and clip_max. */
 enum ce_activation {
@@ -181,15 +185,9 @@ typedef struct ce_run {
   CE_EXPORT void ce_##op##_run(const void *plan, const ce_run *run, int task);              \
   CE_EXPORT int ce_##op##_plan_isa(const void *plan); /* the ISA of the kernel that was chosen, a CE_ISA_ */
 
-CE_DECLARE_OP(csr_conv)
-CE_DECLARE_OP(block_csr_conv)
-CE_DECLARE_OP(nm_conv)
-CE_DECLARE_OP(csr_gemm)
-CE_DECLARE_OP(nm_gemm)
-CE_DECLARE_OP(depthwise_conv)
-CE_DECLARE_OP(dense_conv)
-CE_DECLARE_OP(global_average_pool)
-CE_DECLARE_OP(conv_chain)
+#define CE_OP(op) CE_DECLARE_OP(op)
+#include "ops.inc"
+#undef CE_OP
 
 /* What a csr_conv needs to run with a feed, for a band of any number of rows of the shape; 0 where its kernel cannot. */
 CE_EXPORT size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape);

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from runtimes import host_platform
-from runtimes.kernels import listed_kernels
-from runtimes.toolchain import PLATFORMS
+from runtimes.platforms import PLATFORMS, host_platform, kernels
 
 
 def isas_of(op: str) -> list[str]:
     """The reference, then those that the kernel of an op is compiled for on this architecture."""
     platform = PLATFORMS.get(host_platform())
     own = platform.isas if platform else {}
-    return [isa for listed, isa in listed_kernels() if listed == op and (isa == "reference" or isa in own)]
+    return [isa for listed, isa in kernels() if listed == op and (isa == "reference" or isa in own)]

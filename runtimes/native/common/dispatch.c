@@ -7,15 +7,9 @@
 #undef CE_KERNEL
 
 enum ce_op {
-  CE_OP_csr_conv,
-  CE_OP_block_csr_conv,
-  CE_OP_nm_conv,
-  CE_OP_csr_gemm,
-  CE_OP_nm_gemm,
-  CE_OP_depthwise_conv,
-  CE_OP_dense_conv,
-  CE_OP_global_average_pool,
-  CE_OP_conv_chain,
+#define CE_OP(op) CE_OP_##op,
+#include "ops.inc"
+#undef CE_OP
 };
 
 static const struct {
@@ -82,15 +76,9 @@ static inline const ce_kernel *kernel_of(const void *plan) { return ((const ce_p
   void ce_##op##_run(const void *plan, const ce_run *run, int task) { kernel_of(plan)->run(plan, run, task); } \
   int ce_##op##_plan_isa(const void *plan) { return kernel_of(plan)->isa; }
 
-CE_DEFINE_OP(csr_conv)
-CE_DEFINE_OP(block_csr_conv)
-CE_DEFINE_OP(nm_conv)
-CE_DEFINE_OP(csr_gemm)
-CE_DEFINE_OP(nm_gemm)
-CE_DEFINE_OP(depthwise_conv)
-CE_DEFINE_OP(dense_conv)
-CE_DEFINE_OP(global_average_pool)
-CE_DEFINE_OP(conv_chain)
+#define CE_OP(op) CE_DEFINE_OP(op)
+#include "ops.inc"
+#undef CE_OP
 
 size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape) {
   const ce_kernel *kernel = kernel_of(plan);

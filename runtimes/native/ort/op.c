@@ -40,6 +40,7 @@ int op_read(node* n, const op* op, op_source* source) {
   }
   source->count = 1;
   source->chain.isa = source->isa;
+  source->desc = op->read ? (const void*)&source->layers[0].desc : &source->chain;
   if (op->read) return op->read(n, &source->layers[0]);
   return read_conv_chain(n, op, source);
 }
@@ -61,25 +62,14 @@ void op_source_free(const node* n, op_source* source) {
 
 #define PLAN_FUNCTIONS(op)                                                                                              \
   static size_t op##_plan_bytes(const op_source* source) {                                                              \
-    return ce_##op##_plan_bytes(&source->layers[0].desc.op, source->isa);                                               \
+    return ce_##op##_plan_bytes(source->desc, source->isa);                                                              \
   }                                                                                                                     \
   static void op##_plan_init(void* plan, const op_source* source) {                                                     \
-    ce_##op##_plan_init(plan, &source->layers[0].desc.op, source->isa);                                                 \
+    ce_##op##_plan_init(plan, source->desc, source->isa);                                                               \
   }
-PLAN_FUNCTIONS(csr_conv)
-PLAN_FUNCTIONS(block_csr_conv)
-PLAN_FUNCTIONS(nm_conv)
-PLAN_FUNCTIONS(csr_gemm)
-PLAN_FUNCTIONS(nm_gemm)
-PLAN_FUNCTIONS(depthwise_conv)
-PLAN_FUNCTIONS(dense_conv)
-PLAN_FUNCTIONS(global_average_pool)
-static size_t conv_chain_plan_bytes(const op_source* source) {
-  return ce_conv_chain_plan_bytes(&source->chain, source->isa);
-}
-static void conv_chain_plan_init(void* plan, const op_source* source) {
-  ce_conv_chain_plan_init(plan, &source->chain, source->isa);
-}
+#define CE_OP(op) PLAN_FUNCTIONS(op)
+#include "../ops.inc"
+#undef CE_OP
 
 #define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
 #define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}

@@ -33,6 +33,7 @@ typedef struct op_source {
   int count; /* of layers: 1, or the stages of a chain */
   layer_source layers[CE_MOST_STAGES];
   ce_conv_chain_desc chain;
+  const void* desc; /* what the plan is made from: that of the one layer, or the chain's */
 } op_source;
 
 typedef struct op {

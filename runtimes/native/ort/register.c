@@ -88,9 +88,11 @@ static OrtStatus* read_settings(const OrtApi* api, const OrtSessionOptions* opti
   static const struct {
     const char* name;
     int isa;
-  } isas[] = {{"", CE_ISA_best},         {"reference", CE_ISA_reference}, {"sse2", CE_ISA_sse2},
-              {"avx2", CE_ISA_avx2},     {"avx512", CE_ISA_avx512},       {"neon", CE_ISA_neon},
-              {"neon_inorder", CE_ISA_neon_inorder}, {"neon_fp16", CE_ISA_neon_fp16}};
+  } isas[] = {{"", CE_ISA_best},
+#define CE_LISTED_ISA(name, number) {#name, number},
+#include "../isas.inc"
+#undef CE_LISTED_ISA
+  };
   char value[32];
   OrtStatus* status = config_entry(api, options, "chita_edge.intra_op_threads", value);
   if (status) return status;
@@ -106,7 +108,11 @@ static OrtStatus* read_settings(const OrtApi* api, const OrtSessionOptions* opti
   for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++)
     if (same(isas[i].name, value)) return out->isa = isas[i].isa, NULL;
   return ORT(api, CreateStatus)(ORT_INVALID_ARGUMENT,
-                                "chita_edge.isa must be one of reference, sse2, avx2, avx512, neon, neon_inorder, neon_fp16");
+                                "chita_edge.isa must be one of"
+#define CE_LISTED_ISA(name, number) " " #name
+#include "../isas.inc"
+#undef CE_LISTED_ISA
+  );
 }
 
 static OrtStatus* fill(const OrtApi* api, const settings* wanted, registration* entry) {

@@ -12,7 +12,7 @@ import sanitized
 
 from device_bench.emulation import prepare
 from runtimes import host_platform, isas, library
-from runtimes.kernels import listed_kernels
+from runtimes.platforms import kernels
 from runtimes.toolchain import NATIVE, PLATFORMS, build_program, build_with_kernels
 
 GRID = Path(__file__).parent / "grid.c"
@@ -28,7 +28,7 @@ def cases(command: list[str | Path]) -> dict[str, dict[str, int]]:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"status {done.returncode}: {done.stderr}"
     found: dict[str, dict[str, int]] = json.loads(done.stdout)
-    for op, isa in listed_kernels():
+    for op, isa in kernels():
         assert isa not in found or found[isa].get(op, 0) >= FEWEST_CASES, f"the grid lacks cases for {op} with {isa}"
     return found
 
