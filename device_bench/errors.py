@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from device_bench.measurement import Measurement
+from typing import ClassVar
 
 
 class DeviceBenchError(Exception):
     """Something about a measurement failed; the message says what, where and what to do."""
 
     exit_code: ClassVar[int] = 1
-    partial: Measurement | None = None
-    """What had been measured when it failed, if there is any of it."""
 
 
 class PlanError(DeviceBenchError):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from device_bench.errors import MeasurementError
 from device_bench.results import MAX_ROUNDS
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def interleave(
     callable, so that every sample finds its own data in the caches, as it would in an app that runs one model. Garbage
     collection is off meanwhile. ``progress`` is told the share that is done, from 0 to 1. ``sense`` is called after
     each sample with the time that it took; what it gives is kept beside it. At most ``keep`` rounds are kept, at equal
-    distances. What a callable raises is passed on.
+    distances. MeasurementError names the callable that raised something, and what it raised.
     """
     rng = random.Random(plan.seed)  # noqa: S311 (an order, not a secret)
     with _no_garbage_collection():
@@ -96,9 +97,12 @@ def interleave(
             keeps = kept.begin_round()
             for name in _order(list(runs), kept.rounds - 1, plan, rng):
                 run = runs[name]
-                if len(runs) > 1 or sense:
-                    run()
-                elapsed, start = _timed(run, inner[name], clock)
+                try:
+                    if len(runs) > 1 or sense:
+                        run()
+                    elapsed, start = _timed(run, inner[name], clock)
+                except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
+                    raise _failed(name, error) from error
                 # A clock that did not move (a coarse one, or one set back) has seen less than one step, not nothing.
                 sample = max(elapsed, 1) / inner[name]
                 sensed = sense(elapsed) if sense else None
@@ -113,6 +117,10 @@ def interleave(
         beside = tuple(row[2] for row in rows if row[2] is not None)
         series[name] = Series(samples, starts, inner[name], rounds, stable[name], beside, kept.rounds, kept.stride)
     return series
+
+
+def _failed(name: str, error: Exception) -> MeasurementError:
+    return MeasurementError(f"{name} ran at first and then failed while it was measured: {error}")
 
 
 def _timed(run: Callable[[], object], inner: int, clock: Clock) -> tuple[int, int]:
@@ -152,7 +160,10 @@ def _warm_up(
     while rounds < 2 or (rounds < plan.warmup_rounds and clock() - begin < plan.warmup_s * 1e9):
         for name, run in runs.items():
             start = clock()
-            run()
+            try:
+                run()
+            except Exception as error:
+                raise _failed(name, error) from error
             times[name].append(clock() - start)
         rounds += 1
         stable = {name: _settled(times[name]) for name in runs}

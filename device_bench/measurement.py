@@ -9,7 +9,7 @@ import numpy as np
 
 from device_bench.health import examine, examine_machine
 from device_bench.results import NANOSECONDS, Results, save
-from device_bench.stats import Interval, median_ratio, quantile, spread
+from device_bench.stats import Interval, quantile, ratio_of_runs, spread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,8 @@ class Measurement:
         ``ratio("dense", "sparse")`` is the speedup of sparse over dense.
         """
         top, bottom = self.results.benchmark(numerator), self.results.benchmark(denominator)
-        paired = self.results.context.interleaved and len(top.samples) == len(bottom.samples)
-        interval = median_ratio(top.samples, bottom.samples, paired=paired, level=level)
+        paired = self.results.context.interleaved and list(map(len, top.runs)) == list(map(len, bottom.runs))
+        interval = ratio_of_runs(top.runs, bottom.runs, paired=paired, level=level).ratio
         scale = NANOSECONDS.get(top.time_unit, 1.0) / NANOSECONDS.get(bottom.time_unit, 1.0)
         return Interval(interval.estimate * scale, interval.low * scale, interval.high * scale, level)
 

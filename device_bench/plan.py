@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from device_bench.errors import PlanError
 from device_bench.results import MAX_ROUNDS
 
 DEFAULT_SAMPLES = 60
+MOST_PROCESSES = 100
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Plan:
     ``warmup_s``. ``cores`` are the ones to run on (by number, or those with the highest or lowest clock), all
     allowed ones if None. On devices of another kind ``ort`` gives ONNX Runtime (an AAR, or the library itself), and a
     run is killed after ``time_limit_s``. ``profile`` adds what each node takes, from a session of its own after the
-    samples. PlanError if a value makes no sense.
+    samples. ``processes`` take ``samples`` each, one process after another, to show what differs between processes; if
+    it is None the device says how many. ``input_shapes`` gives sizes to inputs whose files leave them open.
+    PlanError if a value makes no sense.
     """
 
     threads: int = 1
@@ -54,6 +58,8 @@ class Plan:
     time_limit_s: float = 3600.0
     ort: Path | None = None
     profile: bool = False
+    processes: int | None = None
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MAX_ROUNDS:
@@ -64,6 +70,11 @@ class Plan:
             raise PlanError(f"A run of {self.duration_s} s cannot be made; ask for 0 s to a day.")
         if self.warmup_rounds < 0 or self.warmup_s < 0 or self.time_limit_s <= 0:
             raise PlanError("Warm-up bounds must not be negative, and the time limit must be above zero.")
+        if self.processes is not None and not 1 <= self.processes <= MOST_PROCESSES:
+            raise PlanError(f"{self.processes} processes cannot be used; ask for 1 to {MOST_PROCESSES}.")
+        for name, shape in self.input_shapes.items():
+            if not shape or not all(1 <= size <= 1 << 28 for size in shape):
+                raise PlanError(f"The input {name!r:.80} cannot have the shape {shape}; write for example 1x3x320x320.")
         if self.order not in ("shuffled", "abba"):
             raise PlanError(f"The order {self.order!r} is unknown; there are shuffled and abba.")
         cores = (0,) if self.cores in (None, "big", "little") else self.cores
@@ -92,3 +103,17 @@ def parse_duration(text: str) -> float:
     if not found:
         raise PlanError(f"{text!r:.80} is not a duration; write for example 90s, 30m or 1h.")
     return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+
+
+def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Read sizes of inputs such as ``x=1x3x320x320``, one a text. PlanError if one is none, or names an input twice."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        found = re.fullmatch(r"(.+)=\s*(\d{1,9}(?:\s*[x,×]\s*\d{1,9})*)\s*", text)
+        if not found:
+            raise PlanError(f"{text!r:.80} gives no input a size; write NAME=SHAPE, for example x=1x3x320x320.")
+        name = found[1].strip()
+        if name in shapes:
+            raise PlanError(f"The input {name!r:.80} is given two sizes; give one.")
+        shapes[name] = tuple(int(size) for size in re.split(r"[x,×]", found[2]))
+    return shapes

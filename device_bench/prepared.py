@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from device_bench.errors import MeasurementError
-from device_bench.inputs import made_up
+from device_bench.errors import MeasurementError, PlanError
+from device_bench.inputs import check_names, input_shape, made_up
 from device_bench.profile import RUNS, read_trace
 
 if TYPE_CHECKING:
@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """``run`` runs the model once; opening took ``session_ms``.
+    """``run`` runs the model once, on inputs of ``input_shapes``; opening took ``session_ms``.
 
-    Opening it and a first run added ``steady_bytes`` to this process, and ``peak_bytes`` at the worst moment; None
-    where the system does not tell.
+    ``unbound`` runs it too, and makes arrays of its outputs each time. It is the same as ``run`` for a model whose
+    outputs cannot be bound, because they do not have the ranks that its file declares. Opening the model and a first
+    run added ``steady_bytes`` to this process, and ``peak_bytes`` at the worst moment; None where the system does not
+    tell.
     """
 
     run: Callable[[], object]
+    unbound: Callable[[], object]
+    input_shapes: dict[str, tuple[int, ...]]
     session_ms: float
     steady_bytes: int | None
     peak_bytes: int | None
@@ -50,17 +54,18 @@ def prepare(name: str, model: ModelUnderTest, plan: Plan) -> Prepared:
         begin = time.perf_counter_ns()
         session = _open(model, plan)
         session_ms = (time.perf_counter_ns() - begin) / 1e6
-        run = _runs(session, plan)
-        run()
+        feeds = _feeds(session, plan)
+        run, unbound = _runs(session, feeds)
         steady, peak = (None if before is None or now is None else now - before for now in _memories())
-        return Prepared(run, session_ms, steady, peak)
+        shapes = {entry: array.shape for entry, array in feeds.items()}
+        return Prepared(run, unbound, shapes, session_ms, steady, peak)
 
 
 def profile(name: str, model: ModelUnderTest, plan: Plan) -> tuple[OpTime, ...]:
     """Where the time goes, from a session of its own: the profiler slows down what it watches."""
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder, _named(name, model):
         session = _open(model, plan, str(Path(folder, "profile")))
-        run = _runs(session, plan)
+        run, _ = _runs(session, _feeds(session, plan))
         for _ in range(RUNS):
             run()
         return read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -101,16 +106,40 @@ def bound(session: InferenceSession, feeds: Mapping[str, NDArray[np.generic]]) -
     return run
 
 
-def _runs(session: InferenceSession, plan: Plan) -> Callable[[], object]:
-    """A callable that runs the session once on random inputs, drawn from the seed and equal for all models."""
+def _feeds(session: InferenceSession, plan: Plan) -> dict[str, NDArray[np.generic]]:
+    """Random inputs, drawn from the seed and equal for all models."""
     rng = np.random.default_rng(plan.seed)
-    return bound(session, {entry.name: made_up(rng, entry.shape, entry.type) for entry in session.get_inputs()})
+    inputs = session.get_inputs()
+    check_names(plan.input_shapes, [entry.name for entry in inputs])
+    shapes = [input_shape(entry.name, entry.shape, plan.input_shapes) for entry in inputs]
+    return {entry.name: made_up(rng, shape, entry.type) for entry, shape in zip(inputs, shapes, strict=True)}
+
+
+def _runs(
+    session: InferenceSession, feeds: Mapping[str, NDArray[np.generic]]
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Callables that run the session once, with bound outputs and without, after a first run.
+
+    Both are the latter if outputs cannot be bound: ONNX Runtime holds a bound output of a second run against the rank
+    that the file declares, and ``session.run`` only warns.
+    """
+    unbound = partial(session.run, None, dict(feeds))
+    run = bound(session, feeds)
+    try:
+        run()
+        run()
+    except Exception:  # ONNX Runtime's classes share no other base; what is wrong otherwise, the plain run says
+        unbound()
+        return unbound, unbound
+    return run, unbound
 
 
 @contextmanager
 def _named(name: str, model: ModelUnderTest) -> Iterator[None]:
     try:
         yield
+    except PlanError as error:
+        raise PlanError(f"{name} ({model.path}) cannot be measured as it was asked for. {error}") from error
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
         raise MeasurementError(f"The model {name!r} ({model.path}) could not be run: {error}") from error
 

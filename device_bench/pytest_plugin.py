@@ -8,14 +8,16 @@
 
 ``--latency-device=emulated:cortex-a76`` counts instructions instead, which needs no device and repeats to 0.1 %.
 Without ``--latency-device`` (or ``latency_device`` in the ini file) tests that use the fixture are skipped.
-``@pytest.mark.latency(max_regression="8%", samples=400, threads=2)`` overrides the options for one test; every test
+``@pytest.mark.latency(max_regression="8%", samples=400, processes=5)`` overrides the options for one test; every test
 that uses the fixture carries the marker ``latency``, so that ``-m "not latency"`` leaves them out. The figures become
 junit properties of the test. An inconclusive comparison, or a device that is not reachable, skips the test with its
-cause; ``--latency-inconclusive=fail`` fails it, so that a gate cannot stop guarding without anybody seeing it.
+cause; ``--latency-inconclusive=fail`` fails it, so that a gate cannot stop guarding without anybody seeing it. Tests
+that run beside a measurement disturb it: in one of several pytest-xdist workers such a test fails.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -44,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--latency-update", action="store_true", help="write the baselines instead of comparing")
     group.addoption("--latency-samples", type=int, default=200, metavar="N", help="samples of each model")
+    group.addoption(
+        "--latency-processes", type=int, metavar="N", help="processes that take as many each; 3 on devices, 1 here"
+    )
     group.addoption("--latency-threads", type=int, default=1, metavar="N", help="threads of the runtime")
     group.addoption("--latency-baselines", metavar="DIR", help=f"folder of the baselines; {_FOLDER} in the root folder")
     group.addoption(
@@ -58,7 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and refuse senseless options before any test runs."""
     config.addinivalue_line(
-        "markers", "latency(max_regression, samples, threads): measures latency, and overrides the options for it"
+        "markers",
+        "latency(max_regression, samples, threads, processes): measures latency, and overrides the options for it",
     )
     config.stash[_LINES] = []
     try:
@@ -102,6 +108,7 @@ class Latency:
     threads: int
     max_regression: float
     baselines: Path
+    processes: int | None = None
 
     def check(
         self,
@@ -118,7 +125,8 @@ class Latency:
         it writes the baseline instead and returns None, as it does without a device. A file is checked before a runtime
         sees it, but for a ``trusted`` one.
         """
-        from device_bench.compare import compare, parse_share
+        from device_bench.compare import parse_share
+        from device_bench.judging.gate import against, measure_and_compare
         from device_bench.results import load
         from device_bench.subjects import CONTROL, models_of
         from runtimes.errors import RuntimesError
@@ -130,18 +138,15 @@ class Latency:
         if not update and not baseline.is_file():
             pytest.fail(f"There is no baseline {baseline}; --latency-update writes it.", pytrace=False)
         try:
-            measurement = self._measure(models)
-            self._record(measurement)
             if update:
-                self._update(measurement, baseline)
+                self._update(self._measure(models, 0), baseline)
                 return None
-            verdict = compare(
-                load(baseline),
-                measurement.results,
+            verdict = measure_and_compare(
+                lambda run: self._measure(models, run),
+                against(load(baseline)),
                 max_regression=allowed,
-                again=lambda: self._measure(models).results,
                 control=CONTROL,
-            )
+            ).verdict
         except DeviceUnavailableError as error:
             self._without_a_verdict(f"{self.device} is not available: {error}")
             return None
@@ -151,18 +156,27 @@ class Latency:
         return verdict
 
     def _baseline(self, name: str | None) -> Path:
-        """``<baselines>/<device>/<name>.json``, each part reduced to characters that every file system takes."""
-        chosen = name or self.request.node.nodeid.rpartition("/")[2]
-        device, file = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.")[:100] for part in (self.device, chosen))
-        return self.baselines / (device or "unnamed") / f"{file or 'unnamed'}.json"
+        """``<baselines>/<device>/<name>.<digest>.json``: the whole id of the test, as every file system takes it.
 
-    def _measure(self, models: dict[str, ModelUnderTest]) -> Measurement:
+        The digest is of the exact device and id, so that no two tests and no two devices share a file, whatever
+        characters their names differ in and however long they are.
+        """
+        kind, chosen = ("name", name) if name else ("id", self.request.node.nodeid)
+        digest = hashlib.sha256("\0".join((self.device, kind, chosen)).encode("utf-8", "surrogateescape")).hexdigest()
+        device, file = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") for part in (self.device, chosen))
+        return self.baselines / (device[:60] or "unnamed") / f"{file[-150:] or 'unnamed'}.{digest[:12]}.json"
+
+    def _measure(self, models: dict[str, ModelUnderTest], run: int) -> Measurement:
         from device_bench.measure import measure
+        from device_bench.plan import Plan
 
-        return measure(models, device=self.device, samples=self.samples, threads=self.threads)
+        plan = Plan(samples=self.samples, threads=self.threads, processes=self.processes, seed=run)
+        measurement = measure(models, device=self.device, plan=plan)
+        if run == 0:
+            self._record(measurement)
+        return measurement
 
     def _record(self, measurement: Measurement) -> None:
-
         for benchmark in measurement.results.benchmarks:
             figures: dict[str, float]
             if measurement.results.kind != "measured":
@@ -214,10 +228,14 @@ def latency(request: pytest.FixtureRequest) -> Latency:
     if not device:
         pytest.skip("no device to measure on: give --latency-device, for example --latency-device=local")
     if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
-        pytest.skip("tests that run beside it would disturb the measurement: run latency tests in one process")
+        pytest.fail(
+            "Tests that run in other pytest-xdist workers would disturb the measurement: run latency tests by "
+            "themselves in one process, with `pytest -n0 -m latency`, and the others with `-m 'not latency'`.",
+            pytrace=False,
+        )
     # Collection added a bare marker; the closest one that says something counts.
     override: dict[str, Any] = next((mark.kwargs for mark in request.node.iter_markers("latency") if mark.kwargs), {})
-    if unknown := sorted(set(override) - {"max_regression", "samples", "threads"}):
+    if unknown := sorted(set(override) - {"max_regression", "samples", "threads", "processes"}):
         pytest.fail(f"The marker latency has no option {unknown[0]!r}.", pytrace=False)
     from device_bench.compare import parse_share
 
@@ -230,4 +248,5 @@ def latency(request: pytest.FixtureRequest) -> Latency:
         override.get("threads", config.getoption("--latency-threads")),
         allowed_regression(config.getoption("--latency-fail")) if allowed is None else parse_share(allowed),
         Path(folder) if folder else config.rootpath / _FOLDER,
+        override.get("processes", config.getoption("--latency-processes")),
     )

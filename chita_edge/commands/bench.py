@@ -14,6 +14,14 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option("--device", default="local", show_default=True, help="Where to measure, see `chita-edge devices`.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--samples", type=click.IntRange(50, 100_000), default=200, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 100),
+    help="Processes that take as many samples each, to show what differs between them; 3 by ssh and adb, else 1.",
+)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="Size of an input that is open: x=1x3x320x320."
+)
 @click.option("--duration", help="Go on for that long, such as 30m, for sustained load.")
 @click.option("--cores", help="Cores to run on: 0-3, big or little.")
 @click.option("--ort", type=click.Path(path_type=Path), help="ONNX Runtime for the device: an AAR or a library.")
@@ -32,6 +40,8 @@ def bench(
     device: str,
     threads: int,
     samples: int,
+    processes: int | None,
+    inputs: tuple[str, ...],
     duration: str | None,
     cores: str | None,
     ort: Path | None,
@@ -57,7 +67,7 @@ def bench(
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
     from device_bench import Plan
-    from device_bench.plan import parse_cores, parse_duration
+    from device_bench.plan import parse_cores, parse_duration, parse_input_shapes
 
     if baseline is not None and against is not None:
         raise UsageError(
@@ -72,6 +82,8 @@ def bench(
         cores=parse_cores(cores) if cores else None,
         ort=ort,
         profile=profile,
+        processes=processes,
+        input_shapes=parse_input_shapes(inputs),
     )
     if against is not None:
         with ProgressBars() as progress:

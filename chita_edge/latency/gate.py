@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from chita_edge.errors import UsageError
@@ -10,18 +10,11 @@ from chita_edge.latency.measure import measure_bundle
 from chita_edge.progress import Progress, silent
 from device_bench import Measurement, Plan, Results, load
 from device_bench.compare import DEFAULT_BAND, compare, parse_share
+from device_bench.judging.gate import Gated, against, measure_and_compare
 from device_bench.subjects import CONTROL
 from device_bench.verdict import Verdict
 
 _SECOND_RUN = "latency, second run"
-
-
-@dataclass(frozen=True)
-class Gated:
-    """What was measured first, and the verdict on it."""
-
-    measurement: Measurement
-    verdict: Verdict
 
 
 def bench_against(
@@ -43,14 +36,14 @@ def bench_against(
     """
     base = load(baseline)
     allowed = parse_share(max_regression)
-    first = measure_bundle(bundle, plan, device=device, out=out, progress=progress)
 
-    def again() -> Results:
-        anew = replace(plan, seed=plan.seed + 1)
-        place = second_run(out) if out else None
-        return measure_bundle(bundle, anew, device=device, out=place, progress=progress, stage=_SECOND_RUN).results
+    def measure(run: int) -> Measurement:
+        seeded = replace(plan, seed=plan.seed + run)
+        place = second_run(out) if run and out else out
+        stage = _SECOND_RUN if run else "latency"
+        return measure_bundle(bundle, seeded, device=device, out=place, progress=progress, stage=stage)
 
-    return Gated(first, compare(base, first.results, max_regression=allowed, again=again, control=control))
+    return measure_and_compare(measure, against(base), max_regression=allowed, control=control)
 
 
 def compare_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import device_bench
@@ -30,12 +31,8 @@ def measure_bundle(
     device_bench raises.
     """
     before = verify_bundle(bundle)
-    try:
-        measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage)
-    except device_bench.DeviceBenchError as error:
-        if out is not None and error.partial is not None:
-            error.partial.save(out)
-        raise
+    keep = None if out is None else lambda partial: partial.save(out)
+    measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage, keep=keep)
     check_unreplaced(bundle, before)
     if out is not None:
         measurement.save(out)
@@ -56,10 +53,12 @@ def measure_pair(
     progress: Progress,
     stage: str = "latency",
     profiled: Path | None = None,
+    keep: Callable[[device_bench.Measurement], object] | None = None,
 ) -> device_bench.Measurement:
     """Measure a dense and a sparse file in turns; `progress` is told samples of `plan.samples`.
 
-    `profiled` is the sparse network in a file in which more layers are nodes of their own, for their times.
+    `profiled` is the sparse network in a file in which more layers are nodes of their own, for their times. `keep` gets
+    what had been measured if the device fails.
     """
     return device_bench.measure(
         {
@@ -69,4 +68,5 @@ def measure_pair(
         device=device,
         plan=plan,
         progress=lambda share: progress(stage, round(share * plan.samples), plan.samples),
+        keep=keep,
     )

@@ -11,8 +11,9 @@ from chita_edge.bundle import verify_bundle
 from chita_edge.latency.gate import second_run
 from chita_edge.latency.measure import check_unreplaced
 from chita_edge.progress import Progress, silent
-from device_bench import ModelUnderTest, Plan, Results
-from device_bench.compare import DEFAULT_BAND, compare, parse_share
+from device_bench import Measurement, ModelUnderTest, Plan, Results
+from device_bench.compare import DEFAULT_BAND, parse_share
+from device_bench.judging.gate import measure_and_compare
 from device_bench.subjects import SPARSE_FILE
 from device_bench.verdict import Verdict
 
@@ -39,19 +40,23 @@ def bench_side_by_side(
         name: ModelUnderTest(bundle / SPARSE_FILE, sparse=True) for name, bundle in (("base", base), ("new", new))
     }
 
-    def run(stage: str, plan: Plan, place: Path | None) -> tuple[Results, Results]:
+    def measure(run: int) -> Measurement:
+        stage = "latency, second run" if run else "latency"
+        place = second_run(out) if run and out else out
         tell: Callable[[float], None] = lambda share: progress(stage, round(share * plan.samples), plan.samples)  # noqa: E731
-        measurement = device_bench.measure(models, device=device, plan=plan, progress=tell)
+        seeded = replace(plan, seed=plan.seed + run)
+        keep = None if place is None else lambda partial: partial.save(place)
+        measurement = device_bench.measure(models, device=device, plan=seeded, progress=tell, keep=keep)
         for bundle, manifest in before.items():
             check_unreplaced(bundle, manifest)
         if place is not None:
             measurement.save(place)
-        return _side(measurement.results, "base"), _side(measurement.results, "new")
+        return measurement
 
-    def again() -> tuple[Results, Results]:
-        return run("latency, second run", replace(plan, seed=plan.seed + 1), second_run(out) if out else None)
+    def sides(results: Results) -> tuple[Results, Results]:
+        return _side(results, "base"), _side(results, "new")
 
-    return compare(*run("latency", plan, out), max_regression=allowed, paired=True, again=again)
+    return measure_and_compare(measure, sides, max_regression=allowed, paired=True).verdict
 
 
 def _side(results: Results, name: str) -> Results:

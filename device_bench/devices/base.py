@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from device_bench.interleave import Progress
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest, Plan
+
+    Keep = Callable[[Measurement], object]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Device(Protocol):
         """Look whether the device can be used, quickly and without changing it."""
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+        self,
+        models: Mapping[str, ModelUnderTest],
+        plan: Plan,
+        progress: Progress | None = None,
+        keep: Keep | None = None,
     ) -> Measurement:
-        """Measure the models in turns. Raises a DeviceBenchError."""
+        """Measure the models in turns, in one process. Raises a DeviceBenchError.
+
+        If it fails with samples at hand, ``keep`` gets them before the error is raised. The attribute
+        ``default_processes``, if a device has it, says in how many processes it is measured unless the plan does.
+        """

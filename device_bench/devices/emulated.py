@@ -19,6 +19,7 @@ from device_bench.results import Benchmark, Context, Results
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device_bench.devices.base import Keep
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
 
@@ -53,13 +54,21 @@ class EmulatedDevice:
         return Availability(True, f"{self.address} under qemu-user; counts instructions, measures no time")
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+        self,
+        models: Mapping[str, ModelUnderTest],
+        plan: Plan,
+        progress: Progress | None = None,
+        keep: Keep | None = None,  # noqa: ARG002 (one figure a model: there is no part of it)
     ) -> Measurement:
         """Count the instructions of one inference of each model on one thread: one exact sample each.
 
         PlanError for more than one thread, whose waiting loops make counts random; DeviceUnavailableError if something
         is not installed; MeasurementError if a model does not run.
         """
+        if (plan.processes or 1) != 1:
+            raise PlanError(
+                "Instructions are counted in one process: every process gives the same figure; leave out --processes."
+            )
         if plan.threads != 1:
             raise PlanError("Instructions are counted on one thread only; leave the number of threads at 1.")
         from device_bench.emulation import count_instructions, emulator
@@ -69,9 +78,16 @@ class EmulatedDevice:
         for done, (name, model) in enumerate(models.items()):
             if progress:
                 progress(done / len(models))
-            x = only_input(model.path, plan.seed)
+            name_of_input, x = only_input(model.path, plan.seed, plan.input_shapes)
             counted = count_instructions(device, model.path, x, sparse=model.sparse, timeout_seconds=plan.time_limit_s)
-            benchmarks.append(Benchmark(name=name, time_unit="instructions", samples=(float(counted),)))
+            benchmarks.append(
+                Benchmark(
+                    name=name,
+                    time_unit="instructions",
+                    samples=(float(counted),),
+                    input_shapes={name_of_input: x.shape},
+                )
+            )
         if progress:
             progress(1.0)
         described = Context(

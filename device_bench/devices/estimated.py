@@ -20,6 +20,7 @@ from device_bench.results import Benchmark, Context, Results
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device_bench.devices.base import Keep
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
 
@@ -59,7 +60,11 @@ class EstimatedDevice:
         return Availability(True, f"estimates cycles by llvm-mca {tools.version}'s {core.model}; measures nothing")
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+        self,
+        models: Mapping[str, ModelUnderTest],
+        plan: Plan,
+        progress: Progress | None = None,
+        keep: Keep | None = None,  # noqa: ARG002 (one figure a model: there is no part of it)
     ) -> Measurement:
         """Estimate the cycles of one inference of each model on one thread: one figure each.
 
@@ -69,6 +74,10 @@ class EstimatedDevice:
         from device_bench.emulation import emulator
         from device_bench.estimate import CORES, analyser, estimate
 
+        if (plan.processes or 1) != 1:
+            raise PlanError(
+                "Cycles are estimated in one process: every process gives the same figure; leave out --processes."
+            )
         if plan.threads != 1:
             raise PlanError("Cycles are estimated for one thread only; leave the number of threads at 1.")
         core, tools = CORES[self.address], analyser()
@@ -77,9 +86,16 @@ class EstimatedDevice:
         for done, (name, model) in enumerate(models.items()):
             if progress:
                 progress(done / len(models))
-            x = only_input(model.path, plan.seed)
+            name_of_input, x = only_input(model.path, plan.seed, plan.input_shapes)
             found = estimate(device, tools, core, model.path, x, sparse=model.sparse, timeout_seconds=plan.time_limit_s)
-            benchmarks.append(Benchmark(name=name, time_unit="cycles", samples=(round(found.cycles, 1),)))
+            benchmarks.append(
+                Benchmark(
+                    name=name,
+                    time_unit="cycles",
+                    samples=(round(found.cycles, 1),),
+                    input_shapes={name_of_input: x.shape},
+                )
+            )
             notes.append(
                 f"{name}: {found.instructions:,.0f} instructions, {100 * found.covered:.0f} % of them analysed."
             )

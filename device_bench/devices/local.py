@@ -20,6 +20,7 @@ from device_bench.watch import Watch, columns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from device_bench.devices.base import Keep
     from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
 
@@ -47,16 +48,29 @@ class LocalDevice:
         )
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+        self,
+        models: Mapping[str, ModelUnderTest],
+        plan: Plan,
+        progress: Progress | None = None,
+        keep: Keep | None = None,
     ) -> Measurement:
-        """Measure in this process. MeasurementError names the model that could not be loaded or run."""
+        """Measure in this process, or in a fresh one if the plan has several.
+
+        MeasurementError names the model that could not be loaded or run.
+        """
+        if (plan.processes or 1) > 1:
+            from device_bench.devices.fresh_process import measure_in_fresh_process
+
+            return measure_in_fresh_process(models, plan, progress, keep)
         with _pinned(_chosen(plan)):
             opened = {name: prepare(name, model, plan) for name, model in models.items()}
+            unbound = [name for name, one in opened.items() if one.run is one.unbound]
+            runs = {name: one.unbound if unbound else one.run for name, one in opened.items()}
             before, date = context.machine_state(), context.now()
             looks, watch = Looks(progress), Watch()
             try:
                 series = interleave(
-                    {name: one.run for name, one in opened.items()},
+                    runs,
                     plan,
                     progress=looks.between_rounds,
                     sense=watch.after_sample if watch.sees else None,
@@ -82,12 +96,21 @@ class LocalDevice:
                 meanwhile=tuple(looks.seen),
                 versions=context.versions(),
                 sha256=_digests(models),
-                warnings=_thinned(next(iter(series.values()))),
+                warnings=(*_not_bound(unbound), *_thinned(next(iter(series.values())))),
             )
         benchmarks = (
             _benchmark(name, opened[name], series[name], profiles.get(name, ()), watch.labels) for name in models
         )
         return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
+
+
+def _not_bound(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    told = (
+        f"The outputs of {', '.join(names)} do not have the ranks that the file declares, so none is bound beforehand"
+    )
+    return (f"{told}: each run of each model includes making arrays of its outputs, some 0.1 ms.",)
 
 
 def _thinned(series: Series) -> tuple[str, ...]:
@@ -109,6 +132,7 @@ def _benchmark(
         inner_repetitions=series.inner,
         warmup_rounds=series.warmup_rounds,
         warmup_stable=series.warmup_stable,
+        input_shapes=prepared.input_shapes,
         session_ms=prepared.session_ms,
         steady_memory_bytes=prepared.steady_bytes,
         peak_memory_bytes=prepared.peak_bytes,

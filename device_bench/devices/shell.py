@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from device_bench.devices.base import Availability
 from device_bench.errors import DeviceUnavailableError
@@ -11,6 +11,7 @@ from device_bench.errors import DeviceUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device_bench.devices.base import Keep
     from device_bench.interleave import Progress
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest, Plan
@@ -22,6 +23,7 @@ class ShellDevice:
     """A device behind a transport."""
 
     transport: Transport
+    default_processes: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -39,9 +41,13 @@ class ShellDevice:
             return Availability(False, str(error))
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+        self,
+        models: Mapping[str, ModelUnderTest],
+        plan: Plan,
+        progress: Progress | None = None,
+        keep: Keep | None = None,
     ) -> Measurement:
         """Measure with the native runner, see :func:`device_bench.remote.measure_remotely`."""
         from device_bench.remote import measure_remotely
 
-        return measure_remotely(self.transport, models, plan, progress)
+        return measure_remotely(self.transport, models, plan, progress, keep)

@@ -20,6 +20,10 @@ from device_bench.results import MAX_ROUNDS, Results
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from device_bench.devices.base import Keep
     from device_bench.interleave import Progress
     from device_bench.limited import Finished
     from device_bench.plan import ModelUnderTest, Plan
@@ -38,17 +42,22 @@ exec "$@"
 
 
 def measure_remotely(
-    transport: Transport, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Progress | None = None
+    transport: Transport,
+    models: Mapping[str, ModelUnderTest],
+    plan: Plan,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Measurement:
     """Measure ``models`` behind ``transport``.
 
     Files are pushed under the name of their sha256, so what is there already is not pushed again; the run has a folder
-    of its own, which is removed afterwards. Raises DeviceUnavailableError or MeasurementError, whose ``partial`` holds
-    the samples that had arrived.
+    of its own, which is removed afterwards. ``keep`` gets the samples that had arrived when a run is broken off. Raises
+    DeviceUnavailableError or MeasurementError.
     """
     device = hello(transport)
     platform = files.platform_of(device.machine, device.programs, device.android)
-    arrays = [only_input(model.path, plan.seed) for model in models.values()]
+    inputs = {name: only_input(model.path, plan.seed, plan.input_shapes) for name, model in models.items()}
+    arrays = [array for _, array in inputs.values()]
     if len({array.shape for array in arrays}) != 1:
         raise MeasurementError("The models have inputs of different shapes; on a device they must agree.")
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
@@ -75,7 +84,18 @@ def measure_remotely(
             for name, model in models.items():
                 words += ["--sparse" if model.sparse else "--dense", f"{name}={places[model.path]}"]
             words += ["--shape", ",".join(map(str, arrays[0].shape)), *_options(plan)]
-            return _run(transport, f"{device.base}/runs/{token}", tuple(models), words, plan, described, progress)
+            place = f"{device.base}/runs/{token}"
+            sized = None if keep is None else lambda partial: keep(_with_sizes(partial, inputs))
+            return _with_sizes(_run(transport, place, tuple(models), words, plan, described, progress, sized), inputs)
+
+
+def _with_sizes(measurement: Measurement, inputs: Mapping[str, tuple[str, NDArray[np.float32]]]) -> Measurement:
+    """The measurement with the size of each model's input."""
+    benchmarks = tuple(
+        benchmark.model_copy(update={"input_shapes": {inputs[benchmark.name][0]: inputs[benchmark.name][1].shape}})
+        for benchmark in measurement.results.benchmarks
+    )
+    return Measurement(measurement.results.model_copy(update={"benchmarks": benchmarks}))
 
 
 def _options(plan: Plan) -> list[str]:
@@ -104,6 +124,7 @@ def _run(
     plan: Plan,
     described: Mapping[str, object],
     progress: Progress | None,
+    keep: Keep | None,
 ) -> Measurement:
     output = RunnerOutput(names)
 
@@ -121,10 +142,13 @@ def _run(
         if ended.code != 0:
             raise MeasurementError(_why(ended, plan, folder.rpartition("/runs/")[0]))
         results = output.results()
-    except DeviceBenchError as error:
-        if partial := output.partial(str(error)):
-            error.partial = Measurement(_with_context(partial, described))
-            error.args = (f"{error} {output.rounds} rounds had been measured.",)
+    except BaseException as error:
+        why = str(error) or type(error).__name__
+        if partial := output.partial(why):
+            if keep:
+                keep(Measurement(_with_context(partial, described)))
+            if isinstance(error, DeviceBenchError):
+                error.args = (f"{error} {output.rounds} rounds had been measured.",)
         raise
     return Measurement(_with_context(results, described))
 

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from device_bench.errors import MeasurementError
 from device_bench.interleave import clock_step, interleave
 from device_bench.plan import Plan
 from device_bench.watch import Reading
@@ -142,7 +143,7 @@ def test_garbage_collection_is_off_meanwhile_and_back_afterwards_even_after_an_e
             raise RuntimeError("unplugged")
 
     assert gc.isenabled()
-    with pytest.raises(RuntimeError, match="unplugged"):
+    with pytest.raises(MeasurementError, match="s ran at first and then failed while it was measured: unplugged"):
         interleave({"s": run}, Plan(samples=50))
     assert not any(seen)
     assert gc.isenabled()

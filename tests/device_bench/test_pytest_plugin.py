@@ -24,6 +24,8 @@ class Fake:
     def probe(self):
         return Availability(True, "fake")
     def measure(self, models, plan, progress=None):
+        with Path("plans").open("a") as file:
+            file.write(f"{plan.processes} {plan.seed}\\n")
         if self.address == "unplugged":
             raise DeviceUnavailableError("the cable is out")
         Fake.calls += 1
@@ -176,6 +178,71 @@ def test_a_baseline_from_an_unfit_machine_is_not_written(app: pytest.Pytester) -
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*baseline was not written*slower*"])
     assert not (app.path / "latency-baselines").exists()
+
+
+SEVERAL = """
+import pytest
+
+@pytest.mark.parametrize("bundle", ["small/net", "large/net", "small-net", "small/Net"])
+def test_latency(latency, bundle):
+    latency.check("bundle")
+"""
+
+
+def test_every_test_has_a_baseline_of_its_own_that_says_whose_it_is(app: pytest.Pytester) -> None:
+    """Ids that differ in what stands before a slash, in a character that files do not take, in case, in the folder."""
+    app.makepyfile(test_it=SEVERAL)
+    for folder in ("one", "two"):
+        app.mkdir(folder).joinpath("test_it.py").write_text(TEST)
+    run(app, "--latency-update", "--import-mode=importlib", "test_it.py", "one", "two").assert_outcomes(passed=6)
+    names = sorted(path.name for path in (app.path / "latency-baselines" / "fake-phone").iterdir())
+    assert len({name.lower() for name in names}) == 6
+    whose = {name.rsplit(".", 2)[0] for name in names}
+    assert whose >= {"one-test_it.py-test_bundle", "two-test_it.py-test_bundle", "test_it.py-test_latency-large-net"}
+    run(app, "--import-mode=importlib", "test_it.py", "one", "two").assert_outcomes(passed=6)
+
+
+def test_devices_whose_names_look_alike_share_no_baseline(app: pytest.Pytester) -> None:
+    for device in ("fake:pi@board", "fake:pi-board"):
+        run(app, "--latency-update", device=device).assert_outcomes(passed=1)
+    assert len(list((app.path / "latency-baselines").rglob("*.json"))) == 2
+    app.makepyfile(f"def test_{'long' * 60}(latency):\n    latency.check('bundle')\n")
+    run(app, "--latency-update").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("choice", ["skip", "fail", "pass"])
+def test_beside_other_workers_a_gate_is_never_green(
+    app: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    result = run(app, f"--latency-inconclusive={choice}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*run latency tests by themselves in one process, with `pytest -n0 -m latency`*"])
+    assert result.ret == 1
+    run(app, device="").assert_outcomes(skipped=1)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "1")
+    run(app, "--latency-update").assert_outcomes(passed=1)
+
+
+def test_processes_of_all_tests_and_of_one(app: pytest.Pytester) -> None:
+    app.makepyfile(
+        """
+        import pytest
+
+        def test_all(latency):
+            latency.check("bundle", name="a")
+
+        @pytest.mark.latency(processes=2)
+        def test_one(latency):
+            latency.check("bundle", name="b")
+        """
+    )
+    run(app, "--latency-update", "--latency-processes=3").assert_outcomes(passed=2)
+    plans = [line.split() for line in (app.path / "plans").read_text().splitlines()]
+    assert [count for count, _ in plans] == ["3"] * 3 + ["2"] * 2
+    assert len({seed for _, seed in plans}) == 3
+    baseline = next((app.path / "latency-baselines").rglob("a.*.json"))
+    assert '"process_samples": [200, 200, 200]' in baseline.read_text()
 
 
 def test_what_is_no_bundle(app: pytest.Pytester) -> None:

@@ -39,6 +39,25 @@ def test_options_become_the_plan_and_samples_the_file(bundle: Path, fake: Fake, 
         assert len(entry["samples"]) == 70
 
 
+def test_processes_and_sizes_of_inputs(bundle: Path, fake: Fake, chita_edge: Run) -> None:
+    device = fake(QUICK)
+    options = ["--device", "fake:x", "--processes", "3", "--input", "x=1x3x32x32", "--samples", "50"]
+    done = chita_edge("bench", "bundle", *options, "--out", "run.json")
+    assert done.returncode == 0, done.stderr
+    assert [plan.input_shapes for plan in device.plans] == [{"x": (1, 3, 32, 32)}] * 3
+    assert len({plan.seed for plan in device.plans}) == 3
+    assert load(bundle.parent / "run.json").benchmark("sparse").process_samples == (50, 50, 50)
+    for options in (["--processes", "0"], ["--input", "x"]):
+        assert chita_edge("bench", "bundle", "--device", "fake:x", *options).returncode == 2
+
+
+def test_three_processes_on_a_device_that_asks_for_them(bundle: Path, fake: Fake, chita_edge: Run) -> None:
+    device = fake(QUICK)
+    device.default_processes = 3
+    assert chita_edge("bench", "bundle", "--device", "fake:x").returncode == 0
+    assert len(device.plans) == 3
+
+
 @pytest.mark.parametrize("cores", ["big", "little"])
 def test_cores_by_kind_are_left_to_the_device(cores: str, bundle: Path, fake: Fake, chita_edge: Run) -> None:
     device = fake(QUICK)
@@ -148,9 +167,9 @@ def test_a_bundle_that_is_replaced_meanwhile_gives_no_samples(
     device = fake({"dense": 9.0, "sparse": 4.0, "base": 4.0, "new": 4.0})
     measure = device.measure
 
-    def measured(*arguments: Any) -> Measurement:
+    def measured(*arguments: Any, **options: Any) -> Measurement:
         write_bundle(bundle, {"model.onnx": b"other", "model.dense.onnx": b"dense"}, {}, force=True)
-        return measure(*arguments)
+        return measure(*arguments, **options)
 
     monkeypatch.setattr(device, "measure", measured)
     done = chita_edge("bench", "bundle", *options, "--device", "fake:x", "--out", "run.json")

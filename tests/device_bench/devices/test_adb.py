@@ -15,7 +15,7 @@ import arm64_device
 import pytest
 
 import runtimes
-from device_bench import ModelUnderTest, Plan
+from device_bench import Measurement, ModelUnderTest, Plan
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, MeasurementError, UnknownDeviceError
@@ -121,6 +121,7 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
     assert {Path(path).parent.name for path in left} == {"chita-edge", "objects"}
 
     phone.run("mount", "-o", "remount,noexec", str(phone.disk))
+    kept: list[Measurement] = []
     with pytest.raises(MeasurementError, match="does not execute the runner"):
         phone.device.measure(models, PLAN)
     phone.run("mount", "-o", "remount,exec", str(phone.disk))
@@ -143,10 +144,10 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
                 os.kill(process, signal.SIGKILL)
 
     long = Plan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
-    with pytest.raises((DeviceUnavailableError, MeasurementError), match="rounds had been measured") as caught:
-        phone.device.measure(models, long, unplug)
+    with pytest.raises((DeviceUnavailableError, MeasurementError), match="rounds had been measured"):
+        phone.device.measure(models, long, unplug, kept.append)
     assert killed
-    assert caught.value.partial is not None
+    assert len(kept) == 1
     availability = phone.device.probe()
     assert not availability.reachable
     assert "cannot be reached" in availability.detail

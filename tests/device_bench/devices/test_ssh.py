@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import runtimes
-from device_bench import ModelUnderTest, Plan
+from device_bench import Measurement, ModelUnderTest, Plan
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, MeasurementError, UnknownDeviceError
@@ -94,12 +94,13 @@ def test_unplugged_in_the_middle_of_a_run(
             for process in killed:
                 os.kill(process, signal.SIGKILL)
 
+    kept: list[Measurement] = []
     with pytest.raises(DeviceUnavailableError, match="rounds had been measured") as caught:
-        device.measure(models, LONG, unplug)
+        device.measure(models, LONG, unplug, kept.append)
     assert killed
     assert caught.value.exit_code == 5
-    assert caught.value.partial is not None
-    assert caught.value.partial.results.context.device == "ssh:device"
+    (partial,) = kept
+    assert partial.results.context.device == "ssh:device"
 
 
 def _daemons(disk: int) -> list[int]:
