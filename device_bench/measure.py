@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device_bench.devices import get_device
-from device_bench.errors import MeasurementError, PlanError
+from device_bench.errors import PlanError
 from device_bench.measurement import Measurement
 from device_bench.plan import Plan
 from device_bench.processes import merged
@@ -51,7 +51,6 @@ def measure(
         seed=plan.seed if seed is None else seed,
     )
     chosen = get_device(device)
-    _check(models)
     count = plan.processes or int(getattr(chosen, "default_processes", 1))
     plan = replace(plan, processes=count)
     done: list[Results] = []
@@ -72,17 +71,3 @@ def measure(
 
 def _share(progress: Progress, index: int, count: int) -> Progress:
     return lambda share: progress((index + share) / count)
-
-
-def _check(models: Mapping[str, ModelUnderTest]) -> None:
-    """Raise MeasurementError for a file that asks a runtime for more than it may, before a device gets it."""
-    from runtimes import SessionError, check_file
-
-    for name, model in models.items():
-        for path in (model.path, model.profiled):
-            if path is None or model.trusted:
-                continue
-            try:
-                check_file(path)
-            except SessionError as error:
-                raise MeasurementError(f"The model {name!r} cannot be measured: {error}") from error

@@ -29,6 +29,8 @@ import pytest
 from device_bench.errors import DeviceBenchError, DeviceUnavailableError, PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest
     from device_bench.verdict import Verdict
@@ -117,13 +119,14 @@ class Latency:
         name: str | None = None,
         max_regression: float | str | None = None,
         trusted: bool = False,
+        input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Verdict | None:
         """Measure a bundle (or an ONNX file) and compare it with the baseline called ``name`` (the test's, if None).
 
         Fails the test on a regression or if there is no baseline, skips it if the comparison is inconclusive (or what
         ``--latency-inconclusive`` says) or the device is not reachable. Returns the verdict; with ``--latency-update``
         it writes the baseline instead and returns None, as it does without a device. A file is checked before a runtime
-        sees it, but for a ``trusted`` one.
+        sees it, but for a ``trusted`` one. ``input_shapes`` gives sizes to inputs whose file leaves them open.
         """
         from device_bench.compare import parse_share
         from device_bench.judging.gate import against, measure_and_compare
@@ -139,10 +142,10 @@ class Latency:
             pytest.fail(f"There is no baseline {baseline}; --latency-update writes it.", pytrace=False)
         try:
             if update:
-                self._update(self._measure(models, 0), baseline)
+                self._update(self._measure(models, 0, input_shapes), baseline)
                 return None
             verdict = measure_and_compare(
-                lambda run: self._measure(models, run),
+                lambda run: self._measure(models, run, input_shapes),
                 against(load(baseline)),
                 max_regression=allowed,
                 control=CONTROL,
@@ -166,11 +169,19 @@ class Latency:
         device, file = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") for part in (self.device, chosen))
         return self.baselines / (device[:60] or "unnamed") / f"{file[-150:] or 'unnamed'}.{digest[:12]}.json"
 
-    def _measure(self, models: dict[str, ModelUnderTest], run: int) -> Measurement:
+    def _measure(
+        self, models: dict[str, ModelUnderTest], run: int, input_shapes: Mapping[str, tuple[int, ...]] | None
+    ) -> Measurement:
         from device_bench.measure import measure
         from device_bench.plan import Plan
 
-        plan = Plan(samples=self.samples, threads=self.threads, processes=self.processes, seed=run)
+        plan = Plan(
+            samples=self.samples,
+            threads=self.threads,
+            processes=self.processes,
+            seed=run,
+            input_shapes=input_shapes or {},
+        )
         measurement = measure(models, device=self.device, plan=plan)
         if run == 0:
             self._record(measurement)

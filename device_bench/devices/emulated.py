@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_bench import context
+from device_bench.bounds import check_models
 from device_bench.devices.base import Availability
 from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDeviceError
 from device_bench.inputs import only_input
@@ -73,6 +74,7 @@ class EmulatedDevice:
             raise PlanError("Instructions are counted on one thread only; leave the number of threads at 1.")
         from device_bench.emulation import count_instructions, emulator
 
+        check_models(models)
         device = emulator(self.address)
         benchmarks = []
         for done, (name, model) in enumerate(models.items()):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_bench import context
+from device_bench.bounds import check_models
 from device_bench.devices.base import Availability
 from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDeviceError
 from device_bench.inputs import only_input
@@ -80,6 +81,7 @@ class EstimatedDevice:
             )
         if plan.threads != 1:
             raise PlanError("Cycles are estimated for one thread only; leave the number of threads at 1.")
+        check_models(models)
         core, tools = CORES[self.address], analyser()
         device = emulator(core.qemu)
         benchmarks, notes = [], [LABEL]

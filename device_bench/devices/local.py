@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_bench import context
+from device_bench.bounds import check_models
 from device_bench.devices.base import Availability
 from device_bench.errors import PlanError, UnknownDeviceError
 from device_bench.interleave import Series, interleave
@@ -58,6 +59,7 @@ class LocalDevice:
 
         MeasurementError names the model that could not be loaded or run.
         """
+        check_models(models)
         if (plan.processes or 1) > 1:
             from device_bench.devices.fresh_process import measure_in_fresh_process
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device_bench import context
+from device_bench.bounds import check_models
 from device_bench.errors import DeviceBenchError, MeasurementError
 from device_bench.inputs import only_input
 from device_bench.measurement import Measurement
@@ -54,6 +55,7 @@ def measure_remotely(
     of its own, which is removed afterwards. ``keep`` gets the samples that had arrived when a run is broken off. Raises
     DeviceUnavailableError or MeasurementError.
     """
+    check_models(models)
     device = hello(transport)
     platform = files.platform_of(device.machine, device.programs, device.android)
     inputs = {name: only_input(model.path, plan.seed, plan.input_shapes) for name, model in models.items()}

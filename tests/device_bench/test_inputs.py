@@ -59,7 +59,10 @@ def test_what_is_open_is_asked_for_and_what_is_fixed_stays(
 
 
 def test_a_measurement_asks_and_then_says_the_sizes(tmp_path: Path) -> None:
-    models = {"net": ModelUnderTest(relu(tmp_path / "net.onnx", ["n", 3, "height", "width"]), sparse=False)}
+    path = relu(tmp_path / "net.onnx", ["n", 3, "height", "width"])
+    with pytest.raises(MeasurementError, match="dimension 2 of input 'x' is not fixed"):
+        measure({"net": ModelUnderTest(path, sparse=False)}, samples=3)
+    models = {"net": ModelUnderTest(path, sparse=False, trusted=True)}
     with pytest.raises(PlanError, match=r"net .*net\.onnx.* The input 'x' has the shape n×3×height×width"):
         measure(models, samples=3)
     with pytest.raises(PlanError, match="no input 'image'; it has x"):
