@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,15 +124,12 @@ def write_report(folder: Path, runs: Sequence[Path] = ()) -> WrittenReport:
 
     def change(manifest: Manifest, listed: Mapping[str, FileEntry]) -> dict[str, bytes | Path]:
         kept.update({path: load(folder / path) for path in listed if _is_run(path)})
-        by_sha256 = {entry.sha256: path for path, entry in listed.items() if _is_run(path)}
         added: dict[str, bytes | Path] = {}
         for file, results in given:
-            content = results.to_json().encode()
-            digest = hashlib.sha256(content).hexdigest()
-            known = by_sha256.get(digest)
+            known = next((path for path, run in kept.items() if run == results), None)
             path = known or run_path(file.stem, [INDEX, *manifest.files, *listed, *added])
             if known is None:
-                by_sha256[digest], kept[path], added[path] = path, results, content
+                kept[path], added[path] = results, results.to_json().encode()
             taken.append(TakenRun(file, path, known is not None))
         labelled = {_label(path): results for path, results in kept.items()}
         return {**added, REPORT: report_page(manifest.content, labelled, folder / DENSE_FILE).encode()}
