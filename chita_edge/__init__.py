@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from chita_edge.prune_config import PruneConfig
     from chita_edge.prune_result import PruneResult
     from chita_edge.pruning_api import prune
-    from exporters import to_onnx, to_sparse
+    from device_bench import Plan
+    from exporters import SparseModel
 
 _HOMES = {
     "BuildConfig": "chita_edge.config",
@@ -28,15 +29,15 @@ _HOMES = {
     "ExportConfig": "chita_edge.config",
     "LabelledImages": "chita_edge.datasets",
     "Latency": "chita_edge.deploy.result",
+    "Plan": "device_bench",
     "PruneConfig": "chita_edge.prune_config",
     "PruneResult": "chita_edge.prune_result",
+    "SparseModel": "exporters",
     "UsageError": "chita_edge.errors",
     "bench": "chita_edge.pipeline",
     "build": "chita_edge.pipeline",
     "export": "chita_edge.deploy.export",
     "prune": "chita_edge.pruning_api",
-    "to_onnx": "exporters",
-    "to_sparse": "exporters",
 }
 
 __all__ = [
@@ -47,15 +48,15 @@ __all__ = [
     "ExportConfig",
     "LabelledImages",
     "Latency",
+    "Plan",
     "PruneConfig",
     "PruneResult",
+    "SparseModel",
     "UsageError",
     "bench",
     "build",
     "export",
     "prune",
-    "to_onnx",
-    "to_sparse",
 ]
 
 

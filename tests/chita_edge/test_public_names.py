@@ -14,15 +14,15 @@ def test_the_public_surface() -> None:
         "ExportConfig",
         "LabelledImages",
         "Latency",
+        "Plan",
         "PruneConfig",
         "PruneResult",
+        "SparseModel",
         "UsageError",
         "bench",
         "build",
         "export",
         "prune",
-        "to_onnx",
-        "to_sparse",
     ]
 
 
