@@ -16,7 +16,7 @@ from networks import dense_network, input_shape
 
 import exporters
 import runtimes
-from exporters.passes._find import find_layers, share_adds
+from exporters.layers.find import find_layers, share_adds
 
 RUNS_A_BURST = 4
 _SUFFIX = "_kernel_time"

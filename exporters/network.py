@@ -14,7 +14,7 @@ from exporters.layers import Decide, LayerInfo
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from exporters.passes._layer import Layer
+    from exporters.layers.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def describe(dense: onnx.ModelProto) -> NetworkInfo:
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
     """
     from exporters.from_onnx import to_graph
-    from exporters.passes._find import find_layers
+    from exporters.layers.find import find_layers
 
     return network_of(find_layers(to_graph(dense).graph))
 
 
 def network_of(layers: list[Layer]) -> NetworkInfo:
     """What these layers of a graph are, and which reads what another makes."""
-    from exporters.passes._find import share_adds
+    from exporters.layers.find import share_adds
 
     layers = share_adds(layers, lambda layer: layer.is_candidate)
     owners: dict[ir.Value, Layer] = {layer.last.outputs[0]: layer for layer in layers}

@@ -13,10 +13,10 @@ from typing import cast
 
 import onnx_ir as ir
 
+from exporters.layers.graph import ints, static_shape
 from exporters.ops import CHAINS, DOMAIN, build_node
 from exporters.ops._op import Attribute
 from exporters.ops.conv_chain import STAGES
-from exporters.passes._graph import ints, static_shape
 from exporters.passes._stage import add_stage
 
 _LETTERS = {stage.name: letter for letter, stage in STAGES.items()}

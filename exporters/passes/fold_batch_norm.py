@@ -13,8 +13,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules.common import fuse_batchnorm_into_conv_rule
 
+from exporters.layers.graph import constant
 from exporters.ops import initializer
-from exporters.passes._graph import constant
 
 
 class FoldBatchNorm(ir.passes.InPlacePass):

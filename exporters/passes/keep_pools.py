@@ -11,8 +11,8 @@ from typing import cast
 
 import onnx_ir as ir
 
+from exporters.layers.graph import constant
 from exporters.ops import DOMAIN, GLOBAL_AVERAGE_POOL, build_node
-from exporters.passes._graph import constant
 
 _ELEMENTWISE = frozenset({"Add", "Clip", "Div", "HardSigmoid", "HardSwish", "Mul", "Relu", "Sigmoid", "Sub"})
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from exporters.passes._graph import constant, static_shape
+from exporters.layers.graph import constant, static_shape
 
 
 class MeanToPool(ir.passes.InPlacePass):

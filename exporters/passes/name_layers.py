@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from exporters.passes._graph import constant
+from exporters.layers.graph import constant
 
 
 class NameLayers(ir.passes.InPlacePass):

@@ -14,10 +14,10 @@ from typing import cast
 import numpy as np
 import onnx_ir as ir
 
+from exporters.layers.graph import static_shape
 from exporters.ops import DOMAIN, build_node
 from exporters.ops._op import Attribute
 from exporters.ops.conv_sequence import MOST_STAGES, MOST_TEXT, STAGES, sequence_op, sequence_text
-from exporters.passes._graph import static_shape
 from exporters.passes._stage import add_stage
 
 MOST_WORK = 2 << 20

@@ -1,4 +1,4 @@
-"""[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``_activation``, ``_find``.
+"""[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``exporters.layers``.
 
 Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees; at most N non-zeros
 of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes fewer bytes than CSR.
@@ -19,12 +19,12 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from exporters.layers import Decide, Decision, LayerReport, Values
+from exporters.layers.find import find_layers, share_adds
+from exporters.layers.layer import Layer
 from exporters.network import NetworkRule, network_of
 from exporters.nm import Nm
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
-from exporters.passes._find import find_layers, share_adds
-from exporters.passes._layer import Layer
 from exporters.passes._weight_store import WeightStore
 
 _IN_HALF = ("CsrConv", "CsrConvAdd")

@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from exporters.layers import Decision
+from exporters.layers.activation import find_activation
 from exporters.passes import Sparsify
-from exporters.passes._activation import find_activation
 
 SCALARS = {"three": np.array(3.0), "zero": np.array(0.0), "six": np.array(6.0), "sixth": np.array(1 / 6)}
 HARD_SWISH = {

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from exporters.layers.graph import constant, only_user
 from exporters.ops import Activation
-from exporters.passes._graph import constant, only_user
 
 # An attribute is float32, and 1/6 and 0.2 are about as often rounded to a few decimals as not; 0.2 is another function.
 _SIXTH_TOLERANCE = 1e-4

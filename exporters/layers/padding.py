@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import onnx_ir as ir
 
-from exporters.passes._graph import constant, static_shape
+from exporters.layers.graph import constant, static_shape
 
 
 def zero_pads(value: ir.Value | None) -> tuple[int, ...] | None:

@@ -17,10 +17,10 @@ import onnx_ir as ir
 
 from exporters.csr import Array
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
-from exporters.passes._activation import find_activation
-from exporters.passes._graph import constant, only_user, static_shape
-from exporters.passes._layer import Layer, other_operand
-from exporters.passes._padding import zero_pads
+from exporters.layers.activation import find_activation
+from exporters.layers.graph import constant, only_user, static_shape
+from exporters.layers.layer import Layer, other_operand
+from exporters.layers.padding import zero_pads
 
 
 def find_layers(graph: ir.Graph) -> list[Layer]:
