@@ -6,10 +6,11 @@ A file MUST be one JSON object of at most 64 MiB with ``benchmarks``, a list of 
 - ``time_unit``: ``ns``, ``us``, ``ms``, ``s``, or ``instructions`` (counted) or ``cycles`` (estimated), neither a time;
 - ``samples``: 1 to 2,000,000 finite numbers from 1e-12 to 1e18, in the order in which they were taken.
 
-These three are enough. ``context.schema_version`` is 1 where it is given, and ``context.kind`` (``measured``,
-``instructions`` or ``estimate``) follows from the units where it is not. Further fields are read if this module names
-them and ignored if it does not. In files of ours, sample ``i`` of every benchmark was taken in the same round
-(``context.interleaved``), so that samples may be compared in pairs.
+These three are enough, and files of google-benchmark and pytest-benchmark that hold repetitions are read too
+(:mod:`device_bench.other_benchmarks`). ``context.schema_version`` is 1 where it is given, and ``context.kind``
+(``measured``, ``instructions`` or ``estimate``) follows from the units where it is not. Further fields are read if this
+module names them and ignored if it does not. In files of ours, sample ``i`` of every benchmark was taken in the same
+round (``context.interleaved``), so that samples may be compared in pairs.
 """
 
 from __future__ import annotations
@@ -208,16 +209,33 @@ def most_rounds(models: int, sensors: int) -> int:
 
 
 def parse(data: bytes, origin: str = "the results") -> Results:
-    """Read untrusted results. ResultsError with one sentence that names ``origin``, the field and what is wrong."""
+    """Read untrusted results, also those of google-benchmark and pytest-benchmark.
+
+    ResultsError with one sentence that names ``origin``, the field and what is wrong.
+    """
     if len(data) > MAX_FILE_BYTES:
         raise ResultsError(f"{origin} holds more than {MAX_FILE_BYTES >> 20} MiB; no results file is that large.")
     try:
         return Results.model_validate_json(data)
     except ValidationError as error:
+        if (other := _of_another_tool(data, origin)) is not None:
+            return other
         first = error.errors(include_url=False, include_input=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         reason = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise ResultsError(f"{origin} is not a results file: {where + ': ' if where else ''}{reason}.") from error
+
+
+def _of_another_tool(data: bytes, origin: str) -> Results | None:
+    """The results in a file of another benchmark tool, None if it is of none that is known."""
+    from device_bench.other_benchmarks import converted
+
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    found = converted(document, origin)
+    return None if found is None else parse(json.dumps(found).encode(), origin)
 
 
 def load(path: str | Path) -> Results:
