@@ -25,18 +25,13 @@ def export(file: Path, out: Path, force: bool, as_json: bool, **options: Any) ->
 
     FILE is a network that any tool pruned and exported. Nothing is pruned here: --out computes what FILE computes.
     """
-    import exporters
     from chita_edge.config import ExportConfig, validated
     from chita_edge.deploy.export import export as to_one_file
     from chita_edge.report.export_table import export_json, print_export
-    from chita_edge.storage.atomic_file import check_free, write_file
 
     config = validated(ExportConfig, {name: value for name, value in options.items() if value is not None})
-    check_free(out, force)
-    exported = to_one_file(file, config)
-    content = exporters.to_bytes(exported.model)
-    write_file(out, content, force)
+    exported = to_one_file(file, config, out=out, force=force)
     if as_json:
-        print_json(export_json(out, len(content), exported))
+        print_json(export_json(out, exported))
     else:
-        print_export(out, len(content), exported)
+        print_export(out, exported)

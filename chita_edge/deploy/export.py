@@ -12,6 +12,7 @@ import runtimes
 from chita_edge.config import ExportConfig
 from chita_edge.deploy.decide import cheapest_on
 from chita_edge.errors import UsageError
+from chita_edge.storage.atomic_file import check_free, write_file
 
 if TYPE_CHECKING:
     import torch
@@ -23,23 +24,30 @@ def export(
     config: ExportConfig,
     *,
     example_input: torch.Tensor | None = None,
+    out: Path | None = None,
+    force: bool = False,
     apart: bool = False,
 ) -> exporters.SparseModel:
     """Give a pruned network as sparse ONNX, and what became of each of its layers and why.
 
-    Zeros in the weights are all that counts, whoever put them there. ``exporters.save(result.model, path)`` writes the
-    file.
+    Zeros in the weights are all that counts, whoever put them there.
 
     Args:
         model: a torch network; a dense ONNX model, or the path of one, from any exporter.
         config: the target, and how sparse weights are stored and multiplied.
         example_input: float32 (batch, channels, height, width), for a torch network.
+        out: the file to write, whole or not at all.
+        force: replace ``out`` where it exists.
         apart: also give the model in which each small layer is a node of its own, for a profile.
 
     Raises:
-        UsageError: there is no such target, or a torch network comes without an example.
+        UsageError: a torch network comes without an example, or ``out`` exists.
+        UnknownTargetError: there is no such target.
         ExportError: the file cannot be read, or the network cannot be exported.
+        FileWriteError: ``out`` cannot be written.
     """
+    if out is not None:
+        check_free(out, force)
     target = runtimes.get_target(config.target)
     if isinstance(model, str | Path):
         dense = exporters.load(model)
@@ -49,4 +57,9 @@ def export(
         dense = exporters.to_onnx(model, example_input)
     else:
         raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")
-    return exporters.to_sparse(dense, cheapest_on(target), config.values, target.cache, config.arithmetic, apart=apart)
+    exported = exporters.to_sparse(
+        dense, cheapest_on(target), config.values, target.cache, config.arithmetic, apart=apart
+    )
+    if out is not None:
+        write_file(out, exporters.to_bytes(exported.model), force)
+    return exported

@@ -14,12 +14,12 @@ from device_bench.short_numbers import short
 from exporters import SparseModel
 
 
-def export_json(out: Path, size: int, exported: SparseModel) -> dict[str, Any]:
+def export_json(out: Path, exported: SparseModel) -> dict[str, Any]:
     """One JSON-ready object."""
-    return {"file": str(out), "bytes": size, "layers": [asdict(layer) for layer in exported.layers]}
+    return {"file": str(out), "bytes": out.stat().st_size, "layers": [asdict(layer) for layer in exported.layers]}
 
 
-def print_export(out: Path, size: int, exported: SparseModel) -> None:
+def print_export(out: Path, exported: SparseModel) -> None:
     """Print the layers with the reason of each format, and the file, on standard output."""
     console = data_console()
     table = Table()
@@ -37,4 +37,6 @@ def print_export(out: Path, size: int, exported: SparseModel) -> None:
         table.add_row(name, "×".join(map(str, layer.shape)), *figures, reason)
     console.print(table)
     sparse = sum(layer.format not in ("dense", "depthwise") for layer in exported.layers)
-    console.print(Text(f"{sparse} of {len(exported.layers)} layers are sparse. Written: {out}, {size:,} bytes."))
+    console.print(
+        Text(f"{sparse} of {len(exported.layers)} layers are sparse. Written: {out}, {out.stat().st_size:,} bytes.")
+    )

@@ -41,7 +41,10 @@ def test_a_network_its_model_and_its_file_become_the_same_file(tmp_path: Path) -
         assert exporters.to_bytes(again.model) == exporters.to_bytes(exported.model)
         assert again.layers == exported.layers
         assert again.apart is None
-    exporters.save(exported.model, tmp_path / "model.onnx")
+    chita_edge.export(dense, config, out=tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == exporters.to_bytes(exported.model)
+    with pytest.raises(UsageError, match="exists"):
+        chita_edge.export(dense, config, out=tmp_path / "model.onnx")
     (answers,) = runtimes.session(tmp_path / "model.onnx").run(None, {"input": images.numpy()})
     np.testing.assert_allclose(answers, network(images).detach().numpy(), rtol=1e-4, atol=1e-5)
 
