@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 import pytest
 import torch
+from shorter import shorter
 from torch import nn
 
 from chita_edge.models import mobilenet_v2, resnet
@@ -31,28 +31,16 @@ class Joined(nn.Module):
         return self.classifier(self.join(both).relu().flatten(1))
 
 
-def _shorter(make: Callable[[], nn.Module], module: ModuleType, **constants: object) -> Callable[[], nn.Module]:
-    """The architecture with other tables: every kind of block and shortcut once or twice is enough here."""
-
-    def build() -> nn.Module:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in constants.items():
-                patch.setattr(module, name, value)
-            return make()
-
-    return build
-
-
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "joined": (Joined, (1, 4, 4)),
     "mobilenet_v1": (lambda: MobileNetV1(0.25, 10, 1), (1, 32, 32)),
     "mobilenet_v2": (
-        _shorter(lambda: MobileNetV2(1.0, 10), mobilenet_v2, _STAGES=((1, 16, 1, 1), (6, 24, 2, 2)), _LAST_CHANNELS=64),
+        shorter(lambda: MobileNetV2(1.0, 10), mobilenet_v2, _STAGES=((1, 16, 1, 1), (6, 24, 2, 2)), _LAST_CHANNELS=64),
         (3, 32, 32),
     ),
     "resnet20_cifar": (ResNet20Cifar, (3, 16, 16)),
     "resnet50": (
-        _shorter(lambda: ResNet50(10), resnet, _STAGES=((8, 2, 1), (16, 1, 2), (16, 1, 2), (32, 1, 2))),
+        shorter(lambda: ResNet50(10), resnet, _STAGES=((8, 2, 1), (16, 1, 2), (16, 1, 2), (32, 1, 2))),
         (3, 32, 32),
     ),
 }

@@ -22,8 +22,11 @@ def test_equals_one_explicit_inverse_a_row(elements: int, monkeypatch: pytest.Mo
     assert not found[~mask].any()
     for row in range(7):
         chosen = mask[row]
-        inverse = torch.linalg.inv(layer.hessian.double()[chosen][:, chosen])
-        torch.testing.assert_close(found[row, chosen].double(), inverse @ layer.target.double()[row, chosen])
+        hessian = layer.hessian.double()[chosen][:, chosen]
+        exact = torch.linalg.inv(hessian) @ layer.target.double()[row, chosen]
+        # A Cholesky solution in float32 errs by some units in the last place times the condition (Higham, theorem 10.4).
+        bound = int(chosen.sum()) * 2.0**-24 * float(torch.linalg.cond(hessian)) if chosen.any() else 0.0
+        assert float((found[row, chosen].double() - exact).norm()) <= bound * float(exact.norm())
 
 
 def test_is_the_minimum() -> None:
