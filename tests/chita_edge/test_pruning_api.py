@@ -20,7 +20,7 @@ from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
 from chita_edge.prune_stage import stage_gradients
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning_api import calibration_gradients, prune
-from chita_edge.tuning import divergence
+from chita_edge.tuning import divergence, recalibrate_batch_norm
 from chita_edge.tuning.views import Augmentation
 
 
@@ -75,18 +75,24 @@ def test_stages_take_gradients_anew_and_reach_the_sparsity() -> None:
 
 
 def test_the_ridge_whose_network_is_closest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, data = network(), calibration()
+    torch.manual_seed(2)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 4),
+    )  # fmt: skip
+    data = LabelledImages(torch.randn(12, 1, 8, 8), torch.randint(0, 4, (12,)))
+    recalibrate_batch_norm(net, data.images)
+    net.eval()
     config = PruneConfig(method="chita_bso", sparsity=0.7, recalibration_views=0)
-    factors = METHODS["chita_bso"].ridges
-    gradients = calibration_gradients(net, data, pointwise_and_linear(net), config)
-    chosen = prune(net, data, config, gradients=gradients)
+    chosen = prune(net, data, config)
     each = []
-    for factor in factors:
+    for factor in METHODS["chita_bso"].ridges:
         monkeypatch.setitem(METHODS, "chita_bso", replace(METHODS["chita_bso"], ridges=(factor,)))
-        each.append(prune(net, data, config, gradients=gradients))
+        each.append(prune(net, data, config))
     distances = [divergence(result.model, net, data.images) for result in each]
     assert divergence(chosen.model, net, data.images) == pytest.approx(min(distances))
-    assert max(distances) > min(distances)
+    # Of six seeds, one ridge's network was 1.02 to 2 times as far as the other's; this is the one with the factor 1.8.
+    assert max(distances) > 1.2 * min(distances)
     assert set(chosen.figures.seconds) > {"gradients", "solve", "choice of ridge"}
 
 

