@@ -1,6 +1,5 @@
 /* Sparse convolution with N:M weights: a plan of the sparse convolution, made of packed weights, which that one runs. */
-#define CE_NM
-#include "csr_conv/plan.h"
+#include "nm_conv/storage.h"
 
 #define CE_CSR_CONV_OF(isa) CE_CSR_CONV_EXPANDED(isa)
 #define CE_CSR_CONV_EXPANDED(isa) ce_csr_conv_##isa

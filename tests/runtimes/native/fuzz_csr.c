@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/kernel.h"
-#include "csr_conv/plan.h"
+#include "csr_conv/storage.h"
 #include "ort/validate_csr.h"
 
 #define MOST_RUN 4096 /* rows or columns of a weight that is run */

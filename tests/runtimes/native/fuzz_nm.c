@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CE_NM
 #include "common/kernel.h"
-#include "csr_conv/plan.h"
+#include "nm_conv/storage.h"
 #include "ort/validate_nm.h"
 
 #define MOST_SLOTS 4096

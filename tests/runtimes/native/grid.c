@@ -262,7 +262,7 @@ static int is_close(float y, float exact, float size, int terms, int activation,
   if (isnan(exact) || isnan(y)) return isnan(exact) && isnan(y);
   if (isinf(size) || isnan(size)) return y == exact;
   double bound = 1.01 * (terms + 3) * 0x1p-24 * size + 1e-37 * (terms + 1);
-  /* csr_conv/element.h; what is too small for float16 is off by at most 2^-25, an input as well as a sum */
+  /* sparse_conv/element.h; what is too small for float16 is off by at most 2^-25, an input as well as a sum */
   if (of_half) bound += 1.05 * (of_half + 3) * 0x1p-11 * size + (2 * terms + 1) * 0x1p-25;
   return fabs((double)y - exact) <= (activation == CE_CLIP ? bound : 1.5 * bound + 0x1p-21 * fabs(exact));
 }

@@ -4,10 +4,10 @@
  * and column are one word, taken apart in registers, so that it costs one load besides its inputs instead of two. Elsewhere,
  * and where each load of inputs serves several output rows, values and columns are arrays of their own, which are smaller.
  */
-#ifndef CE_CSR_CONV_NONZEROS_H
-#define CE_CSR_CONV_NONZEROS_H
+#ifndef CE_SPARSE_CONV_NONZEROS_H
+#define CE_SPARSE_CONV_NONZEROS_H
 
-#include "csr_conv/element.h"
+#include "sparse_conv/element.h"
 
 #if CE_LANES == 16 && !defined(CE_BLOCKS)
 

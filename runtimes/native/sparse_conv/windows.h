@@ -6,11 +6,11 @@
  * of a whole number of vectors: then every tap of every pixel is aligned. With the short vectors of other ISAs few loads cross a line, and all taps of a row
  * share one copy (common/planes.h).
  */
-#ifndef CE_CSR_CONV_WINDOWS_H
-#define CE_CSR_CONV_WINDOWS_H
+#ifndef CE_SPARSE_CONV_WINDOWS_H
+#define CE_SPARSE_CONV_WINDOWS_H
 
 #include "common/planes.h"
-#include "csr_conv/element.h"
+#include "sparse_conv/element.h"
 
 #if defined(CE_MASKED_LOADS)
 

@@ -4,11 +4,11 @@
  * Larger windows: a tile is a few output rows (or a part of one) computed as one row with the padding columns between them;
  * CHANNEL_TILE channels are copied into padded planes, in which every tap of a column is at a fixed offset.
  */
-#ifndef CE_CSR_CONV_TILES_H
-#define CE_CSR_CONV_TILES_H
+#ifndef CE_SPARSE_CONV_TILES_H
+#define CE_SPARSE_CONV_TILES_H
 
-#include "csr_conv/plan.h"
-#include "csr_conv/windows.h"
+#include "sparse_conv/plan.h"
+#include "sparse_conv/windows.h"
 
 /* In L1; where several rows share each load, L2 is fast enough. */
 #define PANEL_BYTES(group) (((group) == 4 ? 192 : 32 * (group)) * 1024)

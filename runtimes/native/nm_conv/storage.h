@@ -1,8 +1,9 @@
-/* N:M weights become what CSR ones do; empty slots are left out. */
-#ifndef CE_NM_CONV_PLAN_H
-#define CE_NM_CONV_PLAN_H
+/* N:M weights become the plan of a sparse convolution; empty slots are left out. */
+#ifndef CE_NM_CONV_STORAGE_H
+#define CE_NM_CONV_STORAGE_H
 
 #include "common/nm.h"
+#include "sparse_conv/plan.h"
 
 /* How many non-zeros a row has in a K tile; they become those from `at` on in `nonzeros`, unless that is NULL. */
 static uint32_t take_row(const ce_nm_conv_desc *desc, int64_t row, int64_t first, int64_t end, nonzeros_t *nonzeros,

@@ -1,8 +1,8 @@
 /* The inner loop of the sparse convolutions: what each non-zero of a row adds to the row's sums, which stay in registers. */
-#ifndef CE_CSR_CONV_INNER_H
-#define CE_CSR_CONV_INNER_H
+#ifndef CE_SPARSE_CONV_INNER_H
+#define CE_SPARSE_CONV_INNER_H
 
-#include "csr_conv/tiles.h"
+#include "sparse_conv/tiles.h"
 
 #define MOST_ROWS 4 /* of the CSR, side by side */
 

@@ -1,8 +1,8 @@
 /* A sparse convolution whose inputs a feed computes where they are read. */
-#ifndef CE_CSR_CONV_STRIPS_H
-#define CE_CSR_CONV_STRIPS_H
+#ifndef CE_SPARSE_CONV_STRIPS_H
+#define CE_SPARSE_CONV_STRIPS_H
 
-#include "csr_conv/rows.h"
+#include "sparse_conv/rows.h"
 
 #if defined(CE_FEEDS)
 /* With a feed a tile is a part of a strip of rows, whose inputs in a K tile are computed to the panel at once, as the

@@ -6,8 +6,8 @@
  * products or inputs are below float16's normal range (Higham, Accuracy and Stability, section 4.2; the K tiles' sums add
  * float32's error). Inputs and sums of a K tile beyond 65504 are infinite.
  */
-#ifndef CE_CSR_CONV_ELEMENT_H
-#define CE_CSR_CONV_ELEMENT_H
+#ifndef CE_SPARSE_CONV_ELEMENT_H
+#define CE_SPARSE_CONV_ELEMENT_H
 
 #include "common/simd.h"
 

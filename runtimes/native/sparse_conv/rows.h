@@ -1,9 +1,9 @@
 /* A tile of a sparse convolution: every output row through its non-zeros of a K tile, and what becomes of the sums. */
-#ifndef CE_CSR_CONV_ROWS_H
-#define CE_CSR_CONV_ROWS_H
+#ifndef CE_SPARSE_CONV_ROWS_H
+#define CE_SPARSE_CONV_ROWS_H
 
 #include "common/activate.h"
-#include "csr_conv/inner.h"
+#include "sparse_conv/inner.h"
 
 CE_INLINE void finish_row(const tile_t *tile, uint32_t row, vf *sum, const int vectors) {
   const vf lowest = ce_splat(tile->plan->clip_min), highest = ce_splat(tile->plan->clip_max);
