@@ -16,8 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from device_bench.emulation import count_instructions, emulator
-from exporters.csr import from_dense
 from exporters.ops import csr_constants
+from exporters.weights.csr import from_dense
 from runtimes.costs import CostPoint, LayerShape
 
 COUNTED_DENSITIES = (0.05, 0.3, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from layers import Layer
 
-from exporters import csr, nm
+from exporters.weights import csr, nm
 
 
 def format_of(layer: Layer, structure: str) -> str:

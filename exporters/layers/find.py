@@ -15,12 +15,12 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from exporters.csr import Array
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
 from exporters.layers.activation import find_activation
 from exporters.layers.graph import constant, only_user, static_shape
 from exporters.layers.layer import Layer, other_operand
 from exporters.layers.padding import zero_pads
+from exporters.weights.csr import Array
 
 
 def find_layers(graph: ir.Graph) -> list[Layer]:

@@ -10,14 +10,14 @@ from typing import Literal, cast
 import numpy as np
 import onnx_ir as ir
 
-from exporters import nm
-from exporters.csr import Array, Csr, find_blocks, from_dense, half_precision_error, in_half_precision
 from exporters.layers.activation import Found
 from exporters.layers.graph import ints, static_shape
 from exporters.layers.info import LayerInfo, LayerReport, Values
 from exporters.layers.padding import same_pads
-from exporters.nm import Nm
 from exporters.ops import OPS
+from exporters.weights import nm
+from exporters.weights.csr import Array, Csr, find_blocks, from_dense, half_precision_error, in_half_precision
+from exporters.weights.nm import Nm
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
 # Input channels of a stem at most: grey, colour, colour with depth or alpha.

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from exporters.csr import Array, Csr
-from exporters.nm import Nm
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, Activation, function
+from exporters.weights.csr import Array, Csr
+from exporters.weights.nm import Nm
 
 Attribute = int | float | str | Sequence[int]
 

@@ -1,8 +1,8 @@
 """NmConv, NmConvAdd and NmGemm: CsrConv, CsrConvAdd and CsrGemm with N:M weights whose indices are packed into bits.
 
 Y is what the CSR op makes of the same weight. values has shape (M, groups, taps, n), index is uint8; the attribute m
-is the number of input channels of a group (:mod:`exporters.nm`). Ops of their own and not a form of the CSR ones: a
-library that does not know them runs the function body.
+is the number of input channels of a group (:mod:`exporters.weights.nm`). Ops of their own and not a form of the CSR
+ones: a library that does not know them runs the function body.
 """
 
 from __future__ import annotations

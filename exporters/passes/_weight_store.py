@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from exporters.csr import Array
 from exporters.ops import initializer
+from exporters.weights.csr import Array
 
 
 class WeightStore:

@@ -22,10 +22,10 @@ from exporters.layers import Decide, Decision, LayerReport, Values
 from exporters.layers.find import find_layers, share_adds
 from exporters.layers.layer import Layer
 from exporters.network import NetworkRule, network_of
-from exporters.nm import Nm
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
 from exporters.passes._weight_store import WeightStore
+from exporters.weights.nm import Nm
 
 _IN_HALF = ("CsrConv", "CsrConvAdd")
 _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays standard ONNX"

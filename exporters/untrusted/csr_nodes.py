@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
-from exporters import csr, nm
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
 from exporters.ops import SEQUENCE, EdgeOp, Part, find_op
 from exporters.untrusted.node_view import NodeView, Shape, window
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
+from exporters.weights import csr, nm
 
 
 @dataclass(frozen=True)

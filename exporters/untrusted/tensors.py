@@ -9,9 +9,9 @@ from typing import NamedTuple
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from exporters.csr import Array
 from exporters.errors import MalformedModelError, UnsupportedOpError
 from exporters.untrusted.walk import messages
+from exporters.weights.csr import Array
 
 _MAX_RANK = 32
 _MAX_RANK_TO_RUN = 8

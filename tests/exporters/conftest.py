@@ -23,10 +23,11 @@ from onnx import TensorProto, helper, numpy_helper
 from quick_export import parse_functions_once
 from torch import nn
 
-from exporters import Decision, Limits, LoadError, csr, load, nm, to_sparse
+from exporters import Decision, Limits, LoadError, load, to_sparse
 from exporters.from_torch import to_onnx
 from exporters.ops import DOMAIN, OPS, OPSET, VERSION, EdgeOp, build_node, csr_constants, nm_constants
 from exporters.serialize import to_proto
+from exporters.weights import csr, nm
 
 Array = npt.NDArray[Any]
 INF = float("inf")

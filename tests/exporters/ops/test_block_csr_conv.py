@@ -11,8 +11,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from exporters import csr
 from exporters.ops import OPS, OPSET, csr_constants
+from exporters.weights import csr
 
 
 def in_blocks(rng: np.random.Generator, shape: tuple[int, ...], block_rows: int, density: float) -> np.ndarray:

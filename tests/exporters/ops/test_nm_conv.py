@@ -12,8 +12,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from exporters import nm
 from exporters.ops import OPS, OPSET, nm_constants
+from exporters.weights import nm
 
 
 def model_of(name: str, packed: nm.Nm, bias: np.ndarray, rank: int) -> onnx.ModelProto:

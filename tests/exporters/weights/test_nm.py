@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exporters import csr, nm
 from exporters.errors import CsrError
+from exporters.weights import csr, nm
 
 WEIGHTS = hnp.arrays(
     np.float32,

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exporters.csr import Array, Csr
 from exporters.errors import CsrError
+from exporters.weights.csr import Array, Csr
 
 LARGEST_M = 16
 _VALUE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exporters import csr
 from exporters.errors import CsrError
+from exporters.weights import csr
 
 WEIGHTS = hnp.arrays(
     np.float32,
