@@ -23,12 +23,13 @@ INPUT = "input"
 OUTPUT = "logits"
 
 
-def to_onnx(model: nn.Module, example_input: torch.Tensor) -> onnx.ModelProto:
+def to_onnx(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> onnx.ModelProto:
     """The network in inference mode as a model of standard ONNX.
 
-    example_input: float32 (batch, channels, height, width); height and width become fixed, the batch size does not.
-    The model's input is called ``input``, its output ``logits``, its initializers as the network's parameters. The same
-    weights give the same bytes. ``model`` is left as it was.
+    example_input: float32 (batch, channels, height, width); height and width become fixed, the batch size does not. A
+    network of several inputs takes a tuple, the batch first in each.
+    The model's input is called ``input`` (several: ``input_0``, ``input_1``, …), its output, or first one, ``logits``,
+    its initializers as the network's parameters. The same weights give the same bytes. ``model`` is left as it was.
 
     Raises UnsupportedModelError when torch cannot export the network.
     """
@@ -44,28 +45,37 @@ def to_onnx(model: nn.Module, example_input: torch.Tensor) -> onnx.ModelProto:
     return to_proto(exported)
 
 
-def _export(model: nn.Module, example_input: torch.Tensor) -> ir.Model:
+def _export(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> ir.Model:
     import torch
 
     from exporters.errors import UnsupportedModelError
 
-    network = copy.deepcopy(model).eval()
+    try:
+        network = copy.deepcopy(model).eval()
+    except RuntimeError as error:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} cannot be copied ({str(error).splitlines()[0]}); clear what its modules keep of "
+            "the last forward pass."
+        ) from error
     for module in network.modules():
         # Tracing an in-place activation takes torch 0.2 s, and it computes the same as the other.
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010 - nn.Module declares every attribute a Tensor or Module
     # Two images at least: torch.export takes a dimension of 1 for a constant.
-    example = example_input if example_input.shape[0] > 1 else example_input.expand(2, *example_input.shape[1:])
+    given = (example_input,) if isinstance(example_input, torch.Tensor) else example_input
+    examples = tuple((one if len(one) > 1 else one.expand(2, *one.shape[1:])).contiguous() for one in given)
+    names = [INPUT] if len(examples) == 1 else [f"{INPUT}_{number}" for number in range(len(examples))]
+    batch = torch.export.Dim("batch")
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
-                (example.contiguous(),),
+                examples,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[INPUT],
+                input_names=names,
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=tuple({0: batch} for _ in examples),
                 optimize=False,
                 verbose=False,
             )
@@ -73,7 +83,7 @@ def _export(model: nn.Module, example_input: torch.Tensor) -> ir.Model:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise UnsupportedModelError(
             f"torch cannot export {type(model).__name__} to ONNX ({reason}); it must be traceable for inputs of shape "
-            f"{tuple(example_input.shape)} with any batch size."
+            f"{', '.join(str(tuple(one.shape)) for one in given)} with any batch size."
         ) from error
     if program is None:  # torch's type allows it, for the exporter without dynamo
         raise UnsupportedModelError(f"torch exported nothing for {type(model).__name__}; report this.")

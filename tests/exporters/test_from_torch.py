@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
@@ -140,3 +141,34 @@ def test_weights_that_are_worked_out_from_parameters_are_constants_of_a_valid_mo
     x = rng.normal(size=(2, 3, 6, 6)).astype(np.float32)
     want = network(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(run_stock(model, {"input": x})[0], want, rtol=1e-4, atol=1e-5)
+
+
+class TwoInputs(nn.Module):
+    """Two inputs, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: torch.Tensor, factor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        z = self.body(x)
+        return z * factor, z.mean((2, 3))
+
+
+def test_several_inputs_and_outputs() -> None:
+    torch.manual_seed(0)
+    network, inputs = TwoInputs().eval(), (torch.randn(1, 3, 4, 4), torch.ones(2, 1, 1, 1))
+    session = onnxruntime.InferenceSession(to_onnx(network, inputs).SerializeToString())
+    assert [given.name for given in session.get_inputs()] == ["input_0", "input_1"]
+    given = torch.randn(3, 3, 4, 4), torch.randn(3, 1, 1, 1)
+    found = session.run(None, {f"input_{number}": tensor.numpy() for number, tensor in enumerate(given)})
+    for one, expected in zip(found, network(*given), strict=True):
+        np.testing.assert_allclose(one, expected.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_that_keeps_an_activation_is_a_sentence() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1))
+    network.register_forward_hook(lambda module, given, output: setattr(module, "last", output))
+    network(torch.ones(1, 3, 4, 4))
+    with pytest.raises(UnsupportedModelError, match="Sequential cannot be copied"):
+        to_onnx(network, torch.ones(1, 3, 4, 4))
