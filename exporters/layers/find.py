@@ -20,7 +20,7 @@ from exporters.layers.activation import find_activation
 from exporters.layers.graph import constant, only_user, static_shape
 from exporters.layers.layer import Layer, other_operand
 from exporters.layers.padding import zero_pads
-from exporters.weights.csr import Array
+from exporters.weights.dtypes import Array
 
 
 def find_layers(graph: ir.Graph) -> list[Layer]:

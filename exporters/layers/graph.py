@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from exporters.weights.csr import Array
+from exporters.weights.dtypes import Array
 
 
 def constant(value: ir.Value | None) -> Array | None:

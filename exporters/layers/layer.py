@@ -16,7 +16,8 @@ from exporters.layers.info import LayerInfo, LayerReport, Values
 from exporters.layers.padding import same_pads
 from exporters.ops import OPS
 from exporters.weights import nm
-from exporters.weights.csr import Array, Csr, find_blocks, from_dense, half_precision_error, in_half_precision
+from exporters.weights.csr import Csr, find_blocks, from_dense, in_half_precision
+from exporters.weights.dtypes import Array, half_precision_error
 from exporters.weights.nm import Nm
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]

@@ -10,7 +10,8 @@ import onnx
 import onnx_ir as ir
 
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, Activation, function
-from exporters.weights.csr import Array, Csr
+from exporters.weights.csr import Csr
+from exporters.weights.dtypes import Array
 from exporters.weights.nm import Nm
 
 Attribute = int | float | str | Sequence[int]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporters.ops import initializer
-from exporters.weights.csr import Array
+from exporters.weights.dtypes import Array
 
 
 class WeightStore:

@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from exporters.errors import MalformedModelError, UnsupportedOpError
 from exporters.untrusted.walk import messages
-from exporters.weights.csr import Array
+from exporters.weights.dtypes import Array
 
 _MAX_RANK = 32
 _MAX_RANK_TO_RUN = 8

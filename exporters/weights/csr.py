@@ -14,19 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from exporters.errors import CsrError
+from exporters.weights.dtypes import INDEX_DTYPES, VALUE_DTYPES, Array, index_dtype, to_half
 
 _INT32_MAX = 2**31 - 1
-_VALUE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 BLOCKS = (4, 2)
-_INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +59,6 @@ class Csr:
         return int(self.values.nbytes + self.col_idx.nbytes + self.row_ptr.nbytes) + 8 * len(self.shape)
 
 
-def index_dtype(columns: int) -> np.dtype[Any]:
-    """The smallest of uint8, uint16 and int32 that holds ``columns - 1``.
-
-    Raises CsrError when int32 does not.
-    """
-    for dtype in _INDEX_DTYPES:
-        if columns - 1 <= np.iinfo(dtype).max:
-            return dtype
-    raise CsrError(f"A row of {columns} columns cannot be indexed with int32; split the layer or leave it dense.")
-
-
 def from_dense(weight: Array, block_rows: int = 1) -> Csr:
     """CSR of a float32 weight of two or more dimensions; zeros, −0 among them, are not stored.
 
@@ -109,29 +93,9 @@ def find_blocks(weight: Array) -> int:
     return 1
 
 
-def half_precision_error(weight: Array) -> float:
-    """The largest share ‖w − float16(w)‖ / ‖w‖ that rounding takes from an output's or an input channel's weights.
-
-    weight: float32 (outputs, inputs, …). Rounding a number of float16's normal range, 6.1e-5 to 65504, takes at most
-    2⁻¹¹ of it; below, it takes more, and everything below 3e-8; beyond, the share is infinite. Per channel, because
-    what is before or after a layer may scale each channel: inputs in raw units are large, and their weights small.
-    """
-    exact = weight.astype(np.float64)
-    with np.errstate(over="ignore"):
-        lost = exact - weight.astype(np.float16)
-    if not np.all(np.isfinite(lost)):
-        return math.inf
-    worst = 0.0
-    for axis in (0, 1):
-        others = tuple(other for other in range(weight.ndim) if other != axis)
-        whole, share = np.square(exact).sum(axis=others), np.square(lost).sum(axis=others)
-        worst = max(worst, float(np.divide(share, whole, out=np.zeros_like(whole), where=whole > 0).max(initial=0)))
-    return math.sqrt(worst)
-
-
 def in_half_precision(csr: Csr) -> Csr:
     """The same matrix with values rounded to float16, to nearest."""
-    return replace(csr, values=csr.values.astype(np.float16))
+    return replace(csr, values=to_half(csr.values))
 
 
 def to_dense(csr: Csr) -> Array:
@@ -149,7 +113,7 @@ def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]
     Raises CsrError with the first rule that is broken: dtypes, ranks, positive dimensions, row_ptr of rows + 1
     entries from 0 up to nnz, never falling; columns in range and strictly ascending within a row.
     """
-    if values.dtype not in _VALUE_DTYPES or col_idx.dtype not in _INDEX_DTYPES or row_ptr.dtype != np.int32:
+    if values.dtype not in VALUE_DTYPES or col_idx.dtype not in INDEX_DTYPES or row_ptr.dtype != np.int32:
         raise CsrError(
             f"types are {values.dtype}, {col_idx.dtype}, {row_ptr.dtype}, "
             "not float32 or float16 values, uint8/uint16/int32 col_idx and int32 row_ptr"

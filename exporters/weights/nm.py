@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exporters.errors import CsrError
-from exporters.weights.csr import Array, Csr
+from exporters.weights.csr import Csr
+from exporters.weights.dtypes import VALUE_DTYPES, Array, to_half
 
 LARGEST_M = 16
-_VALUE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 _INT32_MAX = 2**31 - 1
 
 
@@ -100,7 +100,7 @@ def find_group(weight: Array, plain: Csr) -> int:
 
 def in_half_precision(nm: Nm) -> Nm:
     """The same weight with values rounded to float16, to nearest."""
-    return replace(nm, values=nm.values.astype(np.float16))
+    return replace(nm, values=to_half(nm.values))
 
 
 def to_dense(nm: Nm) -> Array:
@@ -118,7 +118,7 @@ def validate(values: Array, index: Array, m: int, shape: Sequence[int]) -> Nm:
     Raises CsrError with the first rule that is broken: types, ranks, sizes; channels within their group, ascending
     strictly in it; nothing but 0 beyond the last channel; no bits beyond the last slot.
     """
-    if values.dtype not in _VALUE_DTYPES or index.dtype != np.uint8:
+    if values.dtype not in VALUE_DTYPES or index.dtype != np.uint8:
         raise CsrError(f"types are {values.dtype} and {index.dtype}, not float32 or float16 values and uint8 index")
     if values.ndim != 4 or index.ndim != 1:
         raise CsrError("values must have four dimensions and index one")

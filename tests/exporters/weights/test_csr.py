@@ -84,19 +84,6 @@ def test_arrays_that_are_no_blocks_are_refused(values: np.ndarray, shape: tuple[
         csr.validate(values, np.zeros(1, np.uint8), np.array([0, 1], np.int32), shape)
 
 
-@pytest.mark.parametrize(
-    ("columns", "dtype"),
-    [(1, np.uint8), (256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.int32), (2**31, np.int32)],
-)
-def test_column_indices_are_as_small_as_possible(columns: int, dtype: type) -> None:
-    assert csr.index_dtype(columns) == dtype
-
-
-def test_too_many_columns_are_refused() -> None:
-    with pytest.raises(CsrError, match="int32"):
-        csr.index_dtype(2**31 + 1)
-
-
 def test_bytes_are_counted() -> None:
     made = csr.from_dense(np.array([[0, 5, 0, 0], [0, 0, 0, 0], [7, 0, 0, 8]], np.float32))
     assert made.values.tolist() == [5, 7, 8]
@@ -152,27 +139,3 @@ def test_nan_and_infinity_are_legal_values() -> None:
         np.array([np.nan, np.inf], np.float32), np.array([0, 1], np.uint8), np.array([0, 2], np.int32), (1, 2)
     )
     assert np.isnan(csr.to_dense(made)[0, 0])
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_half_precision_is_judged_by_the_channel_that_loses_most(axis: int) -> None:
-    weight = np.random.default_rng(0).normal(size=(8, 6, 3, 3)).astype(np.float32)
-    assert 0 < csr.half_precision_error(weight) <= 2**-11
-    index = [slice(None)] * 4
-    index[axis] = slice(2, 3)
-    weight[tuple(index)] *= 1e-6  # below 6.1e-5 float16 has fewer digits, and none at all below 3e-8
-    assert csr.half_precision_error(weight) > 2**-8
-    weight[tuple(index)] *= 1e-3
-    assert csr.half_precision_error(weight) == pytest.approx(1)
-    weight[tuple(index)] = 0
-    assert csr.half_precision_error(weight) <= 2**-11
-    weight[0, 0, 0, 0] = 65520
-    assert csr.half_precision_error(weight) == np.inf
-
-
-@given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-60000, 60000, width=32)))
-def test_the_loss_of_half_precision_bounds_every_channel(weight: np.ndarray) -> None:
-    lost = weight.astype(np.float64) - weight.astype(np.float16)
-    for axis in (0, 1):
-        share = csr.half_precision_error(weight) * np.linalg.norm(weight.astype(np.float64), axis=axis)
-        assert np.all(np.linalg.norm(lost, axis=axis) <= share * (1 + 1e-9))
