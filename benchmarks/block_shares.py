@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 from count_layers import count_ours
 
+from runtimes.bindings import Kernels, aligned
 from runtimes.costs import CostPoint, LayerShape
-from runtimes.kernels import Csr, Kernels, aligned, geometry
 from runtimes.library import library
+from runtimes.packed_weights import Csr
+from runtimes.structures import geometry
 
 BLOCKS = (2, 4)
 _SECONDS = 0.02

@@ -25,8 +25,11 @@ from rich.console import Console
 from rich.table import Table
 from structures import format_of, random_weights, stored_bytes
 
-from runtimes.kernels import ISAS, NATIVE, Csr, Kernels, NmWeight, Plan, aligned, geometry
+from runtimes.bindings import ISAS, Kernels, Plan, aligned
 from runtimes.library import library
+from runtimes.packed_weights import Csr, NmWeight
+from runtimes.platforms import NATIVE
+from runtimes.structures import geometry
 
 CPU = {"sse2": "x86_64", "avx2": "x86_64_v3", "avx512": "x86_64_v4-prefer_256_bit", "neon": "generic"}
 

@@ -31,7 +31,7 @@ from chita_edge.deploy.decide import decide_for
 from device_bench.context import cpu_name
 from device_bench.interleave import interleave
 from device_bench.stats import median_ratio, quantile, spread
-from runtimes.kernels import Kernels
+from runtimes.bindings import Kernels
 
 NAMED = ("mobilenet_v1", "mobilenet_v2", "resnet50", "resnet20_cifar")
 SPARSITIES = (0.7, 0.8, 0.9, 0.95)

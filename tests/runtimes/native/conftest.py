@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from runtimes.kernels import Csr, Kernels, Plan, geometry
+from runtimes.bindings import Kernels, Plan
 from runtimes.library import library
+from runtimes.packed_weights import Csr
+from runtimes.structures import geometry
 
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from kernel_isas import isas_of
 
-from runtimes.kernels import Csr, Kernels, Plan, Stage, csr_stage, dense_stage, geometry
+from runtimes.bindings import Kernels, Plan, Stage, csr_stage, dense_stage
+from runtimes.packed_weights import Csr
+from runtimes.structures import geometry
 
 ISAS = isas_of("conv_chain")
 CLIP = (0.0, 6.0)

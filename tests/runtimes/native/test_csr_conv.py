@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from kernel_isas import isas_of
 
-from runtimes.kernels import Csr, Kernels, geometry
+from runtimes.bindings import Kernels
+from runtimes.packed_weights import Csr
+from runtimes.structures import geometry
 
 ISAS = isas_of("csr_conv")
 Check = Callable[[str], Callable[..., None]]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from kernel_isas import isas_of
 
-from runtimes.kernels import Csr, Kernels
+from runtimes.bindings import Kernels
+from runtimes.packed_weights import Csr
 
 ISAS = isas_of("csr_gemm")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from kernel_isas import isas_of
 
-from runtimes.kernels import Kernels, geometry
+from runtimes.bindings import Kernels
+from runtimes.structures import geometry
 
 ISAS = isas_of("depthwise_conv")
 Check = Callable[[str], Callable[..., None]]

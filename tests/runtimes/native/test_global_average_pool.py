@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kernel_isas import isas_of
 
-from runtimes.kernels import Kernels
+from runtimes.bindings import Kernels
 
 ISAS = isas_of("global_average_pool")
 
