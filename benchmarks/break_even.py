@@ -1,8 +1,8 @@
-"""What layers cost dense and sparse: makes the tables of runtimes/break_even, from which a network's layout is chosen.
+"""What layers cost dense and sparse: makes the tables of runtimes/cost_tables, from which a network's layout is chosen.
 
-    python benchmarks/break_even.py x86_64 [--json runtimes/break_even/x86_64.json]
-    python benchmarks/break_even.py arm64 [--json runtimes/break_even/arm64.json]
-    python benchmarks/break_even.py x86_64 --blocks runtimes/break_even/x86_64.json
+    python benchmarks/break_even.py x86_64 [--json runtimes/cost_tables/x86_64.json]
+    python benchmarks/break_even.py arm64 [--json runtimes/cost_tables/arm64.json]
+    python benchmarks/break_even.py x86_64 --blocks runtimes/cost_tables/x86_64.json
 
 x86_64: every layer of five networks, inside the network, by ONNX Runtime's own profile; the dense network and the
 sparse one at each density in turns, median microseconds of one thread. arm64: instructions counted under emulation, an

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 Op = Literal["CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv"]
-_TABLES = Path(__file__).parent / "break_even"
+_TABLES = Path(__file__).parent / "cost_tables"
 _NEIGHBOURS = 3
 _CHANNELS, _WINDOW = 4, 4
 """How many times more or fewer channels, or weights of a window, a layer may have than one that was measured."""

@@ -16,7 +16,7 @@ class Target:
     description: str
     platforms: Mapping[str, str]
     """Where each library goes in a bundle: the path there, and the platform (as in `PLATFORMS`) whose library it is."""
-    break_even_reason: str
+    cost_provenance: str
     """Where the costs come from, in words for a report."""
     cache: int | None
     """Bytes of a core's own cache: layers whose activations exceed it are run together, a few rows at a time.

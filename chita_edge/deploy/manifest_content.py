@@ -25,7 +25,7 @@ def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]
         "size_bytes": asdict(result.size_bytes),
         "agreement": result.agreement,
         "layers": [asdict(layer) for layer in result.layers],
-        "break_even": runtimes.get_target(config.target).break_even_reason,
+        "break_even": runtimes.get_target(config.target).cost_provenance,
         "not_measured": list(result.not_measured),
     }
 
@@ -37,5 +37,5 @@ def not_measured(target: runtimes.Target) -> tuple[str, ...]:
     return (
         f"latency on {target.name}; to measure it, copy this bundle to a Linux device with that processor and "
         "chita-edge installed, and run `chita-edge bench BUNDLE` there.",
-        f"from which sparsity a layer pays on {target.name}: {target.break_even_reason}.",
+        f"from which sparsity a layer pays on {target.name}: {target.cost_provenance}.",
     )

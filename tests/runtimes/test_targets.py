@@ -14,9 +14,9 @@ def test_the_registry() -> None:
         assert target.name == name
         assert set(target.platforms.values()) <= set(PLATFORMS)
         assert all(path.startswith("lib/") and path.endswith("/libchita_edge.so") for path in target.platforms)
-        assert target.break_even_reason
+        assert target.cost_provenance
     assert "lib/android/arm64-v8a/libchita_edge.so" in get_target("arm64").platforms
-    assert "estimate" in get_target("arm64").break_even_reason
+    assert "estimate" in get_target("arm64").cost_provenance
 
 
 def test_an_unknown_target_is_a_sentence() -> None:
