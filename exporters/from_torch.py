@@ -104,6 +104,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
+            # Several inputs share their batch on purpose.
+            warnings.filterwarnings("ignore", "# The axis name: batch", UserWarning)
             yield
     finally:
         logger.setLevel(level)
