@@ -10,7 +10,7 @@ import numpy as np
 from count_layers import count_ours
 
 from runtimes.bindings import Kernels, aligned
-from runtimes.costs import CostPoint, LayerShape
+from runtimes.costs import CostPoint, LayerCostKey
 from runtimes.library import library
 from runtimes.packed_weights import Csr
 from runtimes.structures import geometry
@@ -40,7 +40,7 @@ def with_blocks(points: Sequence[CostPoint], timed: bool, isa: str | None) -> li
     return found
 
 
-def _time(kernels: Kernels, layer: LayerShape, density: float) -> dict[int, float]:
+def _time(kernels: Kernels, layer: LayerCostKey, density: float) -> dict[int, float]:
     """Least nanoseconds of each, in turns."""
     rng = np.random.default_rng(0)
     side = max(1, round(layer.out_pixels**0.5)) * layer.stride[0]
@@ -69,7 +69,7 @@ def _time(kernels: Kernels, layer: LayerShape, density: float) -> dict[int, floa
     return least
 
 
-def _count(layer: LayerShape, density: float) -> dict[int, float]:
+def _count(layer: LayerCostKey, density: float) -> dict[int, float]:
     """Instructions under emulation."""
     rng = np.random.default_rng(0)
     columns = layer.in_channels * layer.kernel[0] * layer.kernel[1]

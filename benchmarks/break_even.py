@@ -27,19 +27,19 @@ from profile_layers import LayerTimes, layer_times, reorder_cost
 
 import exporters
 import runtimes
-from runtimes.costs import CostPoint, LayerShape, Op, load_table
+from runtimes.costs import CostPoint, LayerCostKey, Op, load_table
 
 DENSITIES = (0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
-def shape_of(info: exporters.LayerInfo) -> LayerShape:
+def shape_of(info: exporters.SparsifyCandidate) -> LayerCostKey:
     op: Op = "CsrConv" if info.op == "CsrConvAdd" else info.op  # type: ignore[assignment]
-    return LayerShape(op, info.out_channels, info.in_channels, info.kernel, info.stride, info.out_pixels)
+    return LayerCostKey(op, info.out_channels, info.in_channels, info.kernel, info.stride, info.out_pixels)
 
 
 def timed_points(bursts: int, isa: str | None) -> list[CostPoint]:
     """The distinct layers of all networks; of those that are alike, the median."""
-    alike: dict[LayerShape, list[LayerTimes]] = {}
+    alike: dict[LayerCostKey, list[LayerTimes]] = {}
     for name in NETWORKS:
         for times in layer_times(name, DENSITIES, bursts, isa):
             alike.setdefault(shape_of(times.info), []).append(times)

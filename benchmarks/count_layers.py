@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from device_bench.emulation import count_instructions, emulator
 from exporters.ops import csr_constants
 from exporters.weights.csr import from_dense
-from runtimes.costs import CostPoint, LayerShape
+from runtimes.costs import CostPoint, LayerCostKey
 
 COUNTED_DENSITIES = (0.05, 0.3, 1.0)
 COUNTED_CPU = "cortex-a76"
@@ -31,14 +31,14 @@ _DEPTHWISE = ((32, 784), (512, 49))
 _FEATURES = ((512, 10), (1024, 1000))
 
 
-def counted_layers() -> list[LayerShape]:
+def counted_layers() -> list[LayerCostKey]:
     return [
-        *(LayerShape("CsrConv", out, inner, out_pixels=pixels) for inner, out, pixels in _POINTWISE),
-        *(LayerShape("CsrConv", out, inner, (3, 3), out_pixels=pixels) for inner, out, pixels in _WINDOWS),
-        *(LayerShape("DepthwiseConv", channels, 1, (3, 3), out_pixels=pixels) for channels, pixels in _DEPTHWISE),
-        LayerShape("DenseConv", 16, 1, (3, 3), (2, 2), 2304),
-        LayerShape("DenseConv", 16, 3, (3, 3), (1, 1), 1024),
-        *(LayerShape("CsrGemm", out, inner) for inner, out in _FEATURES),
+        *(LayerCostKey("CsrConv", out, inner, out_pixels=pixels) for inner, out, pixels in _POINTWISE),
+        *(LayerCostKey("CsrConv", out, inner, (3, 3), out_pixels=pixels) for inner, out, pixels in _WINDOWS),
+        *(LayerCostKey("DepthwiseConv", channels, 1, (3, 3), out_pixels=pixels) for channels, pixels in _DEPTHWISE),
+        LayerCostKey("DenseConv", 16, 1, (3, 3), (2, 2), 2304),
+        LayerCostKey("DenseConv", 16, 3, (3, 3), (1, 1), 1024),
+        *(LayerCostKey("CsrGemm", out, inner) for inner, out in _FEATURES),
     ]
 
 
@@ -53,12 +53,12 @@ def count_all() -> list[CostPoint]:
 @functools.cache
 def counted_reorder() -> float:
     """Instructions a float: what a convolution alone takes more than its share of a chain."""
-    layer = LayerShape("CsrConv", 128, 128, out_pixels=784)
+    layer = LayerCostKey("CsrConv", 128, 128, out_pixels=784)
     alone, chain = (_run([_dense_node(layer, i, False) for i in range(n)], layer, False) for n in (1, 3))
     return max(alone - (chain - alone) / 2, 0) / (2 * 128 * 784)
 
 
-def _count(layer: LayerShape) -> CostPoint:
+def _count(layer: LayerCostKey) -> CostPoint:
     if layer.op == "CsrGemm":
         dense = _run([_dense_node(layer, 0, False)], layer, False)
     elif layer.op == "DenseConv":
@@ -76,7 +76,7 @@ def _count(layer: LayerShape) -> CostPoint:
     return CostPoint(layer, float(dense), densities, ours)
 
 
-def count_ours(layer: LayerShape, weight: np.ndarray, block_rows: int) -> int:
+def count_ours(layer: LayerCostKey, weight: np.ndarray, block_rows: int) -> int:
     """Instructions of one inference of a sparse convolution with this weight, in blocks of so many rows."""
     constants = csr_constants(from_dense(weight, block_rows)) | {"bias": np.zeros(len(weight), np.float32)}
     tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
@@ -89,7 +89,7 @@ def count_ours(layer: LayerShape, weight: np.ndarray, block_rows: int) -> int:
 _Node = tuple[onnx.NodeProto, list[onnx.TensorProto]]
 
 
-def _weight(layer: LayerShape, density: float, back: bool = False) -> np.ndarray:
+def _weight(layer: LayerCostKey, density: float, back: bool = False) -> np.ndarray:
     rng = np.random.default_rng(layer.macs)
     outs, inner = (layer.in_channels, layer.out_channels) if back else (layer.out_channels, layer.in_channels)
     if layer.op == "DepthwiseConv":
@@ -99,12 +99,12 @@ def _weight(layer: LayerShape, density: float, back: bool = False) -> np.ndarray
     return np.where(rng.random(shape) < density, weight, np.float32(0))
 
 
-def _window(layer: LayerShape) -> dict[str, list[int]]:
+def _window(layer: LayerCostKey) -> dict[str, list[int]]:
     pad = layer.kernel[0] // 2
     return {"strides": list(layer.stride), "pads": [pad] * 4, "dilations": [1, 1]}
 
 
-def _dense_node(layer: LayerShape, index: int, back: bool) -> _Node:
+def _dense_node(layer: LayerCostKey, index: int, back: bool) -> _Node:
     weight = _weight(layer, 1.0, back)
     names = [f"v{index}", f"w{index}", f"b{index}"]
     tensors = [numpy_helper.from_array(weight, names[1])]
@@ -115,7 +115,7 @@ def _dense_node(layer: LayerShape, index: int, back: bool) -> _Node:
     return helper.make_node("Conv", names, [f"v{index + 1}"], group=group, **_window(layer)), tensors
 
 
-def _our_node(layer: LayerShape, density: float) -> _Node:
+def _our_node(layer: LayerCostKey, density: float) -> _Node:
     weight = _weight(layer, density)
     bias = np.zeros(layer.out_channels, np.float32)
     window = {} if layer.op == "CsrGemm" else _window(layer)
@@ -138,7 +138,7 @@ def _our_node(layer: LayerShape, density: float) -> _Node:
     return helper.make_node(layer.op, ["v0", *constants], ["v1"], name="layer", domain="chita.edge", **window), tensors
 
 
-def _run(nodes: list[_Node], layer: LayerShape, sparse: bool) -> int:
+def _run(nodes: list[_Node], layer: LayerCostKey, sparse: bool) -> int:
     """Instructions of one inference of a model of these nodes."""
     channels = layer.out_channels if layer.op == "DepthwiseConv" else layer.in_channels
     side = int(layer.out_pixels**0.5)

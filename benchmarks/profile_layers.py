@@ -35,12 +35,12 @@ class Profiled:
 class LayerTimes:
     """A layer of the network and its microseconds: dense in ONNX Runtime, and in our op at each density."""
 
-    info: exporters.LayerInfo
+    info: exporters.SparsifyCandidate
     dense: float
     ours: tuple[float, ...]
 
 
-def all_sparse(layer: exporters.LayerInfo) -> exporters.Decision:
+def all_sparse(layer: exporters.SparsifyCandidate) -> exporters.Decision:
     return exporters.Decision(True, f"{layer.sparsity:.0%} zeros; every layer was asked for")
 
 
@@ -106,7 +106,7 @@ def reorder_cost(isa: str | None) -> float:
     dense = dense_network("mobilenet_v1", 0.5)
     names = [layer.name for layer in exporters.describe(dense).layers if layer.op == "CsrConv"]
 
-    def alternate(layer: exporters.LayerInfo) -> exporters.Decision:
+    def alternate(layer: exporters.SparsifyCandidate) -> exporters.Decision:
         return exporters.Decision(layer.name in names[::2], "every second one")
 
     mixed = exporters.to_bytes(exporters.to_sparse(dense, alternate).model)

@@ -17,8 +17,8 @@ from exporters.errors import (
     VerificationError,
 )
 from exporters.from_torch import to_onnx
-from exporters.inspect import FileReport, LayerRow, inspect
-from exporters.layers import Decide, Decision, LayerInfo, LayerReport, SparseModel
+from exporters.inspect import FileLayer, FileReport, inspect
+from exporters.layers import Decide, Decision, ExportedLayer, SparseModel, SparsifyCandidate
 from exporters.load import load
 from exporters.network import Link, NetworkInfo, NetworkRule, describe
 from exporters.save import save
@@ -32,11 +32,10 @@ __all__ = [
     "Decide",
     "Decision",
     "ExportError",
+    "ExportedLayer",
     "ExternalDataError",
+    "FileLayer",
     "FileReport",
-    "LayerInfo",
-    "LayerReport",
-    "LayerRow",
     "Limits",
     "Link",
     "LoadError",
@@ -47,6 +46,7 @@ __all__ = [
     "NotOnnxError",
     "SaveError",
     "SparseModel",
+    "SparsifyCandidate",
     "TooLargeError",
     "UnsupportedModelError",
     "UnsupportedOpError",

@@ -36,7 +36,7 @@ _WEIGHTS = {
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class FileLayer:
     """A layer of a file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as float32.
 
     shares: the layer further up that has the same weight, which totals count once; empty where there is none.
@@ -68,11 +68,11 @@ class FileReport:
     sparse_ops: bool
     inputs: tuple[tuple[str, tuple[int | str, ...]], ...]
     outputs: tuple[tuple[str, tuple[int | str, ...]], ...]
-    layers: tuple[LayerRow, ...]
+    layers: tuple[FileLayer, ...]
     other_ops: tuple[tuple[str, int], ...]
 
     @property
-    def stored(self) -> tuple[LayerRow, ...]:
+    def stored(self) -> tuple[FileLayer, ...]:
         """The layers that have a weight of their own."""
         return tuple(layer for layer in self.layers if not layer.shares)
 
@@ -104,7 +104,7 @@ def inspect(path: str | Path) -> FileReport:
     """
     source = read(path)
     model = source.model
-    rows, others, sparse_ops = list[LayerRow](), dict[str, int](), False
+    rows, others, sparse_ops = list[FileLayer](), dict[str, int](), False
     owners: dict[int, tuple[str, TensorProto]] = {}  # by a tensor's identity, so it is kept: the first layer with it
     for graph, constants in graphs(model):
         for node in graph.node:
@@ -131,7 +131,7 @@ def inspect(path: str | Path) -> FileReport:
     )
 
 
-def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[LayerRow, TensorProto]]:
+def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[FileLayer, TensorProto]]:
     """A row for each weight, and the tensor that holds it: of a chain, one a stage."""
     weights = check_edge_weights(node, constants)
     inputs = dict(zip(op_of(node).inputs, node.input, strict=True))
@@ -143,24 +143,24 @@ def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> li
 
 def _edge_row(
     name: str, weight: EdgeWeight, inputs: Mapping[str, str], constants: Mapping[str, TensorProto]
-) -> tuple[LayerRow, TensorProto]:
+) -> tuple[FileLayer, TensorProto]:
     op, size = weight.op, math.prod(weight.shape)
     held = constants[inputs[("values" if op.is_sparse else "W") + weight.suffix]]
     arrays = {key: to_array(constants[inputs[key + weight.suffix]]) for key in op.constants}
     nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
     kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
-    return LayerRow(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense), held
+    return FileLayer(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense), held
 
 
-def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[LayerRow, TensorProto]]:
+def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[FileLayer, TensorProto]]:
     """A row and the tensor for each weight of the node that is a constant; the first row's bytes include the biases."""
     if node.domain not in STANDARD or node.op_type not in _WEIGHTS:
         return []
     places = _WEIGHTS[node.op_type]
     tensors = {index: constants[name] for index, name in enumerate(node.input) if index and name in constants}
     rest = [tensor for index, tensor in tensors.items() if index not in places]
-    rows = list[tuple[LayerRow, TensorProto]]()
+    rows = list[tuple[FileLayer, TensorProto]]()
     for index, suffix in places.items():
         tensor = tensors.get(index)
         shape = () if tensor is None else tuple(tensor.dims)
@@ -169,7 +169,7 @@ def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -
             continue
         parts = [tensor] if rows else [tensor, *rest]
         nnz = int(np.count_nonzero(to_array(tensor)))
-        row = LayerRow(
+        row = FileLayer(
             name=node_name(node) + suffix,
             op=node.op_type,
             shape=shape,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from exporters.layers import Decide, LayerInfo
+from exporters.layers import Decide, SparsifyCandidate
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -34,7 +34,7 @@ class NetworkInfo:
     ``Conv`` or ``Gemm`` where none can take its place.
     """
 
-    layers: tuple[LayerInfo, ...]
+    layers: tuple[SparsifyCandidate, ...]
     links: tuple[Link, ...]
 
 

@@ -5,7 +5,7 @@ import os
 # ONNX Runtime reads this when it is loaded, so it must be set before the first import of it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from runtimes.costs import LayerCost, LayerShape
+from runtimes.costs import LayerCost, LayerCostKey
 from runtimes.errors import (
     LibraryMissingError,
     OptionError,
@@ -23,7 +23,7 @@ __all__ = [
     "PLATFORMS",
     "TARGETS",
     "LayerCost",
-    "LayerShape",
+    "LayerCostKey",
     "LibraryMissingError",
     "OptionError",
     "RuntimesError",

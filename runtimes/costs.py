@@ -34,7 +34,7 @@ _OVERHEAD, _MOST_WORK = 1 / 4, 2
 
 
 @dataclass(frozen=True)
-class LayerShape:
+class LayerCostKey:
     """What the cost of a layer depends on, apart from its sparsity."""
 
     op: Op
@@ -66,7 +66,7 @@ class LayerCost:
 class CostPoint:
     """A measured layer. ``ours`` has one cost for each of ``densities``, ascending."""
 
-    layer: LayerShape
+    layer: LayerCostKey
     dense: float
     densities: tuple[float, ...]
     ours: tuple[float, ...]
@@ -92,7 +92,7 @@ class CostTable:
     """Cost of bringing one float from one layout to the other."""
     points: tuple[CostPoint, ...]
 
-    def cost(self, layer: LayerShape, density: float) -> LayerCost | None:
+    def cost(self, layer: LayerCostKey, density: float) -> LayerCost | None:
         """What the layer costs when that share of its weights is not zero; None where nothing like it was measured."""
         alike = [point for point in self.points if _family(point.layer.op) == _family(layer.op)]
         overhead = _overhead(alike)
@@ -113,7 +113,7 @@ class CostTable:
             ),
         )
 
-    def break_even(self, layer: LayerShape) -> float:
+    def break_even(self, layer: LayerCostKey) -> float:
         """The smallest sparsity, in steps of 0.1 %, from which our op is known to be cheaper; 1.0 if it never is."""
         low, high = 0, 1000
         while low < high:
@@ -134,7 +134,7 @@ def load_table(target: str) -> CostTable:
 
 
 def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
-    layer = LayerShape(
+    layer = LayerCostKey(
         row["op"],
         row["out_channels"],
         row["in_channels"],
@@ -151,7 +151,7 @@ def _family(op: Op) -> str:
     return "CsrConv" if op == "CsrConvAdd" else op  # the addition costs both kinds the same
 
 
-def _tells(point: CostPoint, layer: LayerShape, mostly_overhead: bool) -> bool:
+def _tells(point: CostPoint, layer: LayerCostKey, mostly_overhead: bool) -> bool:
     """Whether the layer is near enough to a measured one for its cost to be worked out from that one's."""
     measured, work = point.layer, layer.macs / point.layer.macs
     if layer.op == "CsrGemm" and layer.out_pixels != measured.out_pixels:
@@ -175,7 +175,7 @@ def _overhead(points: Sequence[CostPoint]) -> float:
     return max(0.0, float(found[0]))
 
 
-def _distance(a: LayerShape, b: LayerShape) -> float:
+def _distance(a: LayerCostKey, b: LayerCostKey) -> float:
     taps = abs(math.log2(math.prod(a.kernel) / math.prod(b.kernel)))
     pairs = ((a.out_channels, b.out_channels), (a.in_channels, b.in_channels), (a.out_pixels, b.out_pixels))
     steps = abs(math.log2(math.prod(a.stride) / math.prod(b.stride)))

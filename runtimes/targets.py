@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtimes.costs import CostTable, LayerShape, load_table
+from runtimes.costs import CostTable, LayerCostKey, load_table
 from runtimes.errors import UnknownTargetError
 from runtimes.platforms import FILE_NAME, PLATFORMS
 
@@ -27,7 +27,7 @@ class Target:
         """What layers cost here, made by benchmarks/break_even.py."""
         return load_table(self.name)
 
-    def break_even(self, layer: LayerShape) -> float:
+    def break_even(self, layer: LayerCostKey) -> float:
         """The smallest sparsity from which the sparse kernel is faster than ONNX Runtime's dense one, in [0, 1]."""
         return self.table.break_even(layer)
 

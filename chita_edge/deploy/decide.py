@@ -10,8 +10,8 @@ import onnx
 import exporters
 from chita_edge.deploy.layouts import cheapest
 from device_bench.short_numbers import short
-from exporters import Decide, Decision, LayerInfo, NetworkInfo, NetworkRule
-from runtimes import LayerShape, Target
+from exporters import Decide, Decision, NetworkInfo, NetworkRule, SparsifyCandidate
+from runtimes import LayerCostKey, Target
 from runtimes.costs import LayerCost, Op
 
 # Predictions err by a few per cent: with less than that to gain, the dense network is the safe choice.
@@ -23,7 +23,7 @@ UNKNOWN = LayerCost(0.0, float("inf"))
 """The cost of a layer that stays in the runtime's layout, whatever that costs there."""
 
 
-def stay_dense(layer: LayerInfo) -> Decision:
+def stay_dense(layer: SparsifyCandidate) -> Decision:
     """Rule of the dense baseline: every layer stays dense."""
     return Decision(sparse=False, reason=f"{layer.name} belongs to the dense network")
 
@@ -55,7 +55,7 @@ def _decide(target: Target, network: NetworkInfo) -> Decide:
     pays = whole <= (1 - LEAST_GAIN) * all_dense
     unit = target.table.unit
 
-    def decide(layer: LayerInfo) -> Decision:
+    def decide(layer: SparsifyCandidate) -> Decision:
         cost = costs[layer.name]
         if layer.op not in _OURS:
             return Decision(False, f"there is no sparse op for a layer of this kind ({layer.op})")
@@ -72,7 +72,7 @@ def _decide(target: Target, network: NetworkInfo) -> Decide:
     return decide
 
 
-def layer_cost(target: Target, layer: LayerInfo, in_blocks: bool = False) -> LayerCost:
+def layer_cost(target: Target, layer: SparsifyCandidate, in_blocks: bool = False) -> LayerCost:
     """The cost of one layer; :data:`UNKNOWN` for what no op of ours can do, and where the table tells nothing of it.
 
     A depthwise convolution or stem unlike those that were measured costs nothing in either layout, so that it decides
@@ -80,7 +80,7 @@ def layer_cost(target: Target, layer: LayerInfo, in_blocks: bool = False) -> Lay
     """
     if layer.op not in _OURS:
         return UNKNOWN
-    shape = LayerShape(
+    shape = LayerCostKey(
         op=cast("Op", layer.op),
         out_channels=layer.out_channels,
         in_channels=layer.in_channels,

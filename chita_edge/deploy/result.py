@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from exporters import LayerReport
+from exporters import ExportedLayer
 
 Number = TypeVar("Number", int, float)
 
@@ -40,7 +40,7 @@ class BuiltLayer:
     dense_shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, report: LayerReport, dense: LayerReport) -> BuiltLayer:
+    def of(cls, report: ExportedLayer, dense: ExportedLayer) -> BuiltLayer:
         """A layer as the exporter reports it, and the same layer of the dense network."""
         smaller = report.shape != dense.shape
         kept = (

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from exporters.layers.info import Decide, Decision, Format, LayerInfo, LayerReport, SparseModel, Values
+from exporters.layers.info import Decide, Decision, ExportedLayer, Format, SparseModel, SparsifyCandidate, Values
 
-__all__ = ["Decide", "Decision", "Format", "LayerInfo", "LayerReport", "SparseModel", "Values"]
+__all__ = [
+    "Decide",
+    "Decision",
+    "ExportedLayer",
+    "Format",
+    "SparseModel",
+    "SparsifyCandidate",
+    "Values",
+]

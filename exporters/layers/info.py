@@ -14,7 +14,7 @@ Format = str
 
 
 @dataclass(frozen=True)
-class LayerInfo:
+class SparsifyCandidate:
     """A layer that could become sparse, as ``decide`` sees it.
 
     op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm`` (:func:`exporters.describe` tells of
@@ -46,11 +46,11 @@ class Decision:
     in_blocks: bool = True
 
 
-Decide = Callable[[LayerInfo], Decision]
+Decide = Callable[[SparsifyCandidate], Decision]
 
 
 @dataclass(frozen=True)
-class LayerReport:
+class ExportedLayer:
     """What became of a layer.
 
     op: the op in the exported file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as
@@ -78,5 +78,5 @@ class SparseModel:
     """
 
     model: onnx.ModelProto
-    layers: tuple[LayerReport, ...]
+    layers: tuple[ExportedLayer, ...]
     apart: onnx.ModelProto | None = None

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from exporters.layers.activation import Found
 from exporters.layers.graph import ints, static_shape
-from exporters.layers.info import LayerInfo, LayerReport, Values
+from exporters.layers.info import ExportedLayer, SparsifyCandidate, Values
 from exporters.layers.padding import same_pads
 from exporters.ops import OPS
 from exporters.weights import nm
@@ -239,9 +239,9 @@ class Layer:
         exact = nm.from_dense(self.weight, self.nm_group(values))
         return nm.in_half_precision(exact) if self.dtype(values) == "float16" else exact
 
-    def info(self) -> LayerInfo:
+    def info(self) -> SparsifyCandidate:
         """The layer as ``decide`` sees it."""
-        return LayerInfo(
+        return SparsifyCandidate(
             name=self.name,
             op=self.sparse_op,
             out_channels=self.weight.shape[0],
@@ -255,13 +255,13 @@ class Layer:
             block_density=self._blocks.values.size / self.weight.size if self.block_rows > 1 else 0.0,
         )
 
-    def report(self, op: str | None, reason: str, values: Values = "float32") -> LayerReport:
+    def report(self, op: str | None, reason: str, values: Values = "float32") -> ExportedLayer:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
         stored = self.stored(op, values) if op is not None and OPS[op].is_sparse else None
         macs = stored.nnz if isinstance(stored, Nm) else stored.values.size if stored else self.weight.size
         pixels = self.out_pixels or 0
-        return LayerReport(
+        return ExportedLayer(
             name=self.name,
             op=op or self.node.op_type,
             shape=tuple(self.weight.shape),

@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from exporters.layers import Decide, Decision, LayerReport, Values
+from exporters.layers import Decide, Decision, ExportedLayer, Values
 from exporters.layers.find import find_layers, share_adds
 from exporters.layers.layer import Layer
 from exporters.network import NetworkRule, network_of
@@ -38,7 +38,7 @@ class Sparsify(ir.passes.InPlacePass):
         self, decide: Decide | NetworkRule, values: Values = "float32", arithmetic: Values = "float32"
     ) -> None:
         self._decide, self._values, self._arithmetic = decide, values, arithmetic
-        self.reports: tuple[LayerReport, ...] = ()
+        self.reports: tuple[ExportedLayer, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""

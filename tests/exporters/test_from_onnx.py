@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from exporters import Decision, UnsupportedModelError, load, save, to_sparse
 from exporters.from_onnx import opset_of
-from exporters.layers import LayerInfo
+from exporters.layers import SparsifyCandidate
 from exporters.ops import OPSET
 
 RNG = np.random.default_rng(5)
@@ -67,7 +67,7 @@ def network(opset: int, ir_version: int, *, named: bool = True, listed: bool = F
     return model
 
 
-def always(layer: LayerInfo) -> Decision:
+def always(layer: SparsifyCandidate) -> Decision:
     return Decision(True, "test")
 
 

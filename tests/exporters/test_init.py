@@ -13,8 +13,8 @@ ERRORS = {
     *("NotOnnxError", "SaveError", "TooLargeError", "UnsupportedModelError", "UnsupportedOpError", "VerificationError"),
 }
 TYPES = {
-    *("Decide", "Decision", "FileReport", "LayerInfo", "LayerReport", "LayerRow"),
-    *("Limits", "Link", "NetworkInfo", "SparseModel", "Verification"),
+    *("Decide", "Decision", "FileReport", "SparsifyCandidate", "ExportedLayer", "FileLayer"),
+    *("Limits", "Link", "NetworkInfo", "NetworkRule", "SparseModel", "Verification"),
 }
 FUNCTIONS = {
     *("describe", "inspect", "load", "relative_difference", "save", "to_bytes", "to_onnx", "to_sparse", "verify"),

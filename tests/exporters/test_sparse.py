@@ -10,14 +10,14 @@ import pytest
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from exporters import Decision, LayerInfo, NonFiniteWeightsError, UnsupportedModelError, to_bytes, to_sparse
+from exporters import Decision, NonFiniteWeightsError, SparsifyCandidate, UnsupportedModelError, to_bytes, to_sparse
 
 
-def always(info: LayerInfo) -> Decision:
+def always(info: SparsifyCandidate) -> Decision:
     return Decision(sparse=True, reason=f"{info.sparsity:.0%} zeros")
 
 
-def never(info: LayerInfo) -> Decision:
+def never(info: SparsifyCandidate) -> Decision:
     return Decision(sparse=False, reason="too few zeros")
 
 
@@ -45,11 +45,11 @@ def test_every_layer_becomes_its_op(tiny: onnx.ModelProto, rng: np.random.Genera
 
 
 def test_layers_are_described_and_reported(tiny: onnx.ModelProto) -> None:
-    asked: list[LayerInfo] = []
+    asked: list[SparsifyCandidate] = []
     sparse = to_sparse(tiny, lambda info: (asked.append(info), always(info))[1])
     pw = next(numpy_helper.to_array(tensor) for tensor in tiny.graph.initializer if tensor.name == "pw.weight")
     nnz = int(np.count_nonzero(pw))
-    assert asked[0] == LayerInfo("pw", "CsrConv", 16, 8, (1, 1), (1, 1), 16, nnz, 1 - nnz / 128)
+    assert asked[0] == SparsifyCandidate("pw", "CsrConv", 16, 8, (1, 1), (1, 1), 16, nnz, 1 - nnz / 128)
     assert [(info.name, info.op, info.out_pixels) for info in asked] == [("pw", "CsrConv", 16), ("fc", "CsrGemm", 1)]
     rows = {row.name: row for row in sparse.layers}
     assert list(rows) == ["stem", "dw", "pw", "fc"]

@@ -87,10 +87,10 @@ def test_sound_blocks_compute_what_they_say(op: str, block_rows: int, half: bool
 @pytest.mark.parametrize("block_rows", [2, 4])
 def test_a_layer_with_zeros_in_blocks_is_written_in_blocks(block_rows: int, tmp_path: Any) -> None:
     dense = sparse_models.two_convolutions(weight_of(block_rows), BIAS)
-    asked: list[exporters.LayerInfo] = []
+    asked: list[exporters.SparsifyCandidate] = []
 
     def rule(in_blocks: bool) -> exporters.Decide:
-        def decide(info: exporters.LayerInfo) -> Decision:
+        def decide(info: exporters.SparsifyCandidate) -> Decision:
             asked.append(info)
             return Decision(True, "test", in_blocks)
 

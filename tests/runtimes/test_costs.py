@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes import TARGETS, LayerShape
+from runtimes import TARGETS, LayerCostKey
 from runtimes.costs import CostPoint, CostTable, load_table
 
 OPS = {"CsrConv", "CsrGemm", "DepthwiseConv", "DenseConv"}
-LAYER = LayerShape("CsrConv", 64, 64, out_pixels=100)
+LAYER = LayerCostKey("CsrConv", 64, 64, out_pixels=100)
 POINT = CostPoint(LAYER, 10.0, (0.1, 0.5, 1.0), (2.0, 12.0, 11.0))
 TABLE = CostTable("µs", 0.001, (POINT,))
 
@@ -38,7 +38,7 @@ def test_a_cost_is_positive_and_does_not_fall_with_density_where_there_is_one(na
     known = 0
     for channels, pixels, kernel in itertools.product((1, 100, 5000), (1, 777, 10**6), (1, 3, 7)):
         for op in sorted(OPS):
-            layer = LayerShape(op, channels, channels, (kernel, kernel), out_pixels=pixels)
+            layer = LayerCostKey(op, channels, channels, (kernel, kernel), out_pixels=pixels)
             costs = [TARGETS[name].table.cost(layer, percent / 100) for percent in range(0, 101, 10)]
             found = [cost for cost in costs if cost is not None]
             known += bool(found)
@@ -58,7 +58,7 @@ def test_no_gain_is_read_off_that_was_not_measured(
 ) -> None:
     """Whatever the layer, ours to dense is between the shares of two measured layers of its kind."""
     table = load_table(name)
-    cost = table.cost(LayerShape(op, out, inputs, (side, side), out_pixels=pixels), 0.2)
+    cost = table.cost(LayerCostKey(op, out, inputs, (side, side), out_pixels=pixels), 0.2)
     shares = [point.at(0.2) / point.dense for point in table.points if point.layer.op == op]
     assert cost is None or min(shares) * (1 - 1e-9) <= cost.ours / cost.dense <= max(shares) * (1 + 1e-9)
 
@@ -66,26 +66,26 @@ def test_no_gain_is_read_off_that_was_not_measured(
 @pytest.mark.parametrize("shape", [(128, 1536), (128, 3264), (128, 128), (1, 128), (256, 256), (100, 1280)])
 def test_small_linear_layers_are_none_of_those_that_were_timed(shape: tuple[int, int]) -> None:
     """Their weights lie in another cache than those of the classifiers in the table, their time is mostly overhead."""
-    assert load_table("x86_64").cost(LayerShape("CsrGemm", *shape), 0.2) is None
+    assert load_table("x86_64").cost(LayerCostKey("CsrGemm", *shape), 0.2) is None
 
 
 @pytest.mark.parametrize("shape", [(1000, 1536), (4096, 4096), (1280, 960)])
 def test_larger_linear_layers_cost_in_proportion(shape: tuple[int, int]) -> None:
-    cost = load_table("x86_64").cost(LayerShape("CsrGemm", *shape), 0.2)
+    cost = load_table("x86_64").cost(LayerCostKey("CsrGemm", *shape), 0.2)
     assert cost is not None
     assert cost.dense == pytest.approx(0.00038 * math.prod(shape), rel=0.1)
 
 
 def test_many_rows_are_no_row_many_times() -> None:
-    assert load_table("x86_64").cost(LayerShape("CsrGemm", 1000, 1024, out_pixels=50), 0.2) is None
+    assert load_table("x86_64").cost(LayerCostKey("CsrGemm", 1000, 1024, out_pixels=50), 0.2) is None
 
 
 def test_what_is_mostly_overhead_is_not_multiplied() -> None:
     def point(channels: int, dense: float) -> CostPoint:
-        return CostPoint(LayerShape("CsrConv", channels, 64), dense, (1.0,), (dense / 2,))
+        return CostPoint(LayerCostKey("CsrConv", channels, 64), dense, (1.0,), (dense / 2,))
 
     small = [point(channels, 10 + channels / 64) for channels in (8, 16, 32, 64)]  # 10 µs and 1/64 µs a channel
-    layer = LayerShape("CsrConv", 200, 64)
+    layer = LayerCostKey("CsrConv", 200, 64)
     assert CostTable("µs", 0.0, tuple(small)).cost(layer, 1.0) is None
     free = [point(channels, channels / 64) for channels in (8, 16, 32, 64)]
     found = CostTable("µs", 0.0, tuple(free)).cost(layer, 1.0)
@@ -106,7 +106,7 @@ def test_between_densities_a_cost_is_on_the_line_and_never_falls() -> None:
 
 
 def test_a_layer_of_twice_the_work_costs_twice() -> None:
-    cost = TABLE.cost(LayerShape("CsrConvAdd", 64, 64, out_pixels=200), 0.3)
+    cost = TABLE.cost(LayerCostKey("CsrConvAdd", 64, 64, out_pixels=200), 0.3)
     assert (cost.dense, cost.ours) == pytest.approx((20.0, 14.0))
 
 
@@ -117,9 +117,11 @@ def test_the_break_even_is_where_the_costs_meet() -> None:
 
 
 def test_the_nearest_window_counts_most() -> None:
-    far = CostPoint(LayerShape("CsrConv", 64, 64, (3, 3), out_pixels=100), 900.0, (1.0,), (900.0,))
+    far = CostPoint(LayerCostKey("CsrConv", 64, 64, (3, 3), out_pixels=100), 900.0, (1.0,), (900.0,))
     table = CostTable("µs", 0.0, (POINT, far))
-    assert table.cost(LayerShape("CsrConv", 64, 64, (1, 1), out_pixels=101), 1.0).dense == pytest.approx(10.1, rel=0.01)
+    assert table.cost(LayerCostKey("CsrConv", 64, 64, (1, 1), out_pixels=101), 1.0).dense == pytest.approx(
+        10.1, rel=0.01
+    )
 
 
 def test_blocks_cost_their_share_of_csr_and_as_much_where_they_were_not_measured() -> None:

@@ -12,7 +12,7 @@ from onnx import parser
 import exporters
 import runtimes
 from chita_edge.deploy.decide import LEAST_GAIN, cheapest_on, decide_for, layer_cost
-from exporters import LayerInfo
+from exporters import SparsifyCandidate
 
 CHAIN = """
 <ir_version: 10, opset_import: ["" : 18]>
@@ -70,7 +70,7 @@ def test_the_reason_names_sparsity_costs_and_target() -> None:
 
 
 def test_what_no_op_of_ours_can_do_stays_where_it_is() -> None:
-    grouped = LayerInfo("grouped", "Conv", 64, 16, (3, 3), (1, 1), 196, 100, 0.9)
+    grouped = SparsifyCandidate("grouped", "Conv", 64, 16, (3, 3), (1, 1), 196, 100, 0.9)
     assert layer_cost(runtimes.get_target("arm64"), grouped) == runtimes.LayerCost(0.0, math.inf)
 
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import runtimes
-from exporters import Decision, LayerReport, to_sparse
+from exporters import Decision, ExportedLayer, to_sparse
 
 Array = np.ndarray
 RNG = np.random.default_rng(3)
@@ -90,7 +90,7 @@ STAY = {
 }
 
 
-def exported(given: onnx.ModelProto) -> tuple[onnx.ModelProto, LayerReport]:
+def exported(given: onnx.ModelProto) -> tuple[onnx.ModelProto, ExportedLayer]:
     sparse = to_sparse(given, lambda layer: Decision(True, "test"))
     (report,) = sparse.layers
     return sparse.model, report
