@@ -67,12 +67,12 @@ def test_a_thousand_sessions_leave_nothing_behind(
 
 def test_results_are_the_same_bits_in_every_run_session_and_number_of_threads() -> None:
     model = sparse_models.small_network(np.random.default_rng(1))
-    x = np.random.default_rng(2).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    x = np.random.default_rng(2).standard_normal((2, 3, 32, 32)).astype(np.float32)
     for isa in runtimes.isas():
         found = set()
         for threads in (1, 2, 1, 2, 3):
             session = runtimes.session(model, threads=threads, isa=isa)
-            found |= {session.run(None, {"X": x})[0].tobytes() for _ in range(5)}
+            found |= {session.run(None, {"X": x})[0].tobytes() for _ in range(3)}
             del session
             gc.collect()
         assert len(found) == 1, f"{isa}: {len(found)} different results"

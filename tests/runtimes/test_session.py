@@ -225,20 +225,16 @@ import runtimes
     assert done.stdout.splitlines() == ["first import"]
 
 
-def test_sessions_that_come_and_go_leak_nothing(tmp_path: Path) -> None:
-    """Created, run and dropped 1,000 times, and refused 1,000 times, in a process of its own."""
-    good = tmp_path / "good.onnx"
-    good.write_bytes(sparse_models.small_network(np.random.default_rng(0)))
+def test_refused_sessions_leak_nothing(tmp_path: Path) -> None:
+    """1,000 times, in a process of its own; test_lifetime.py has those that are created, run and dropped."""
     weight = sparse_models.random_sparse(np.random.default_rng(0), (512, 512, 1, 1), 0.5)
     constants = sparse_models.constants_of("CsrConv", weight, np.zeros(512, np.float32))
     constants["col_idx"][-1] = 0
     bad = tmp_path / "bad.onnx"
     bad.write_bytes(sparse_models.model("CsrConv", constants, x_shape=[1, 512, 2, 2]))
     program = f"""
-import gc, psutil, numpy as np, runtimes
-x = np.zeros((1, 3, 32, 32), np.float32)
+import gc, psutil, runtimes
 def once():
-    runtimes.session({str(good)!r}, trusted=True).run(None, {{"X": x}})
     try:
         runtimes.session({str(bad)!r}, trusted=True)
     except runtimes.SessionError:
