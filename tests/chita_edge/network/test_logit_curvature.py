@@ -3,7 +3,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from chita_edge.calibration import LogitCurvature, per_sample_gradients
+from chita_edge.calibration import per_sample_gradients
+from chita_edge.network.logit_curvature import LogitCurvature
 
 
 def test_expected_square_is_the_gauss_newton_matrix() -> None:
