@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from device_bench.compare import parse_share
-from device_bench.simulation import KINDS, SLOW, Record, outcomes, record
+from device_bench.judging.compare import parse_share
+from device_bench.judging.simulation import KINDS, SLOW, Record, outcomes, record
 
 # (allowed regression, slowdown): no change at all, then what is to be found.
 COLUMNS = ((0.02, 0.0), (0.05, 0.0), (0.02, 0.05), (0.05, 0.05), (0.05, 0.08))

@@ -24,8 +24,8 @@ from rich.table import Table
 
 import device_bench
 from device_bench import ModelUnderTest, Plan
+from device_bench.judging.stats import median_ratio
 from device_bench.remote import Transport, measure_remotely
-from device_bench.stats import median_ratio
 from device_bench.subjects import models_of
 
 SPARSITY = 0.8

@@ -30,7 +30,7 @@ import runtimes
 from chita_edge.deploy.decide import decide_for
 from device_bench.context import cpu_name
 from device_bench.interleave import interleave
-from device_bench.stats import median_ratio, quantile, spread
+from device_bench.judging.stats import median_ratio, quantile, spread
 from runtimes.bindings import Kernels
 
 NAMED = ("mobilenet_v1", "mobilenet_v2", "resnet50", "resnet20_cifar")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from device_bench.health import examine, examine_machine
+from device_bench.judging.health import examine, examine_machine
+from device_bench.judging.stats import Interval, quantile, ratio_of_runs, spread
 from device_bench.results import NANOSECONDS, Results, save
-from device_bench.stats import Interval, quantile, ratio_of_runs, spread
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,9 +31,9 @@ from device_bench.errors import DeviceBenchError, DeviceUnavailableError, PlanEr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device_bench.judging.verdict import Verdict
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest
-    from device_bench.verdict import Verdict
 
 _LINES: pytest.StashKey[list[str]] = pytest.StashKey()
 _FOLDER = "latency-baselines"
@@ -92,7 +92,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def allowed_regression(text: str) -> float:
     """Read ``median:5%`` as 0.05. PlanError if it is something else."""
-    from device_bench.compare import parse_share
+    from device_bench.judging.compare import parse_share
 
     statistic, colon, share = text.partition(":")
     if statistic != "median" or not colon:
@@ -128,7 +128,7 @@ class Latency:
         it writes the baseline instead and returns None, as it does without a device. A file is checked before a runtime
         sees it, but for a ``trusted`` one. ``input_shapes`` gives sizes to inputs whose file leaves them open.
         """
-        from device_bench.compare import parse_share
+        from device_bench.judging.compare import parse_share
         from device_bench.judging.gate import against, measure_and_compare
         from device_bench.results import load
         from device_bench.subjects import CONTROL, models_of
@@ -199,7 +199,7 @@ class Latency:
                 self.request.node.user_properties.append((f"latency.{benchmark.name}.{figure}", value))
 
     def _update(self, measurement: Measurement, baseline: Path) -> None:
-        from device_bench.health import examine
+        from device_bench.judging.health import examine
 
         results = measurement.results
         if results.kind == "measured":
@@ -248,7 +248,7 @@ def latency(request: pytest.FixtureRequest) -> Latency:
     override: dict[str, Any] = next((mark.kwargs for mark in request.node.iter_markers("latency") if mark.kwargs), {})
     if unknown := sorted(set(override) - {"max_regression", "samples", "threads", "processes"}):
         pytest.fail(f"The marker latency has no option {unknown[0]!r}.", pytrace=False)
-    from device_bench.compare import parse_share
+    from device_bench.judging.compare import parse_share
 
     folder = config.getoption("--latency-baselines")
     allowed = override.get("max_regression")

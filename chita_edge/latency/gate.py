@@ -9,10 +9,10 @@ from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle
 from chita_edge.progress import Progress, silent
 from device_bench import Measurement, Plan, Results, load
-from device_bench.compare import DEFAULT_BAND, compare, parse_share
+from device_bench.judging.compare import DEFAULT_BAND, compare, parse_share
 from device_bench.judging.gate import Gated, against, measure_and_compare
+from device_bench.judging.verdict import Verdict
 from device_bench.subjects import CONTROL
-from device_bench.verdict import Verdict
 
 _SECOND_RUN = "latency, second run"
 

@@ -12,10 +12,10 @@ from chita_edge.latency.gate import second_run
 from chita_edge.latency.measure import check_unreplaced
 from chita_edge.progress import Progress, silent
 from device_bench import Measurement, ModelUnderTest, Plan, Results
-from device_bench.compare import DEFAULT_BAND, parse_share
+from device_bench.judging.compare import DEFAULT_BAND, parse_share
 from device_bench.judging.gate import measure_and_compare
+from device_bench.judging.verdict import Verdict
 from device_bench.subjects import SPARSE_FILE
-from device_bench.verdict import Verdict
 
 
 def bench_side_by_side(

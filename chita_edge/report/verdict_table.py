@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chita_edge.report.terminal import data_console
+from device_bench.judging.verdict import ModelVerdict, Verdict
 from device_bench.short_numbers import figure
-from device_bench.verdict import ModelVerdict, Verdict
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device_bench.compare import DEFAULT_BAND, compare
+from device_bench.judging.compare import DEFAULT_BAND, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device_bench.judging.verdict import Verdict
     from device_bench.measurement import Measurement
     from device_bench.results import Results
-    from device_bench.verdict import Verdict
 
     Measure = Callable[[int], Measurement]
     Sides = Callable[[Results], tuple[Results, Results]]
@@ -38,7 +38,7 @@ def measure_and_compare(
 
     ``measure`` gets the number of the run, 0 or 1: it should use another seed in each. ``sides`` makes (base, new) of a
     run's results: a baseline and the run, or the two halves of a run that measured both. Raises what these raise, and
-    what :func:`device_bench.compare.compare` does.
+    what :func:`device_bench.judging.compare.compare` does.
     """
     first = measure(0)
     verdict = compare(

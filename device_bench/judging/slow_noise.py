@@ -11,7 +11,7 @@ probability. A draw from it is the factor by which the variance of a run's media
 Drawing, instead of taking the likeliest, keeps the tail: a short run cannot exclude slow noise, only make it unlikely.
 
 The lowest frequency is left out. It is where a straight line lies, and a steady drift (warming up, heat) has another
-judge, :mod:`device_bench.health`.
+judge, :mod:`device_bench.judging.health`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _WHITE: Final = 0.7
 def variance_inflations(runs: Sequence[Floats], rng: np.random.Generator, draws: int) -> Floats:
     """Draw, for each run, factors by which the variance of its median exceeds that of independent samples.
 
-    ``runs`` are the normal scores (:func:`device_bench.stats.normal_scores`) of the samples of one or more runs on one
-    machine, each in the order in which it was taken. They share their noise, so each tells about all: a draw is one
-    point of the grid for all runs. Shape (runs, draws). Factors are 1 where runs are shorter than six samples.
+    ``runs`` are the normal scores (:func:`device_bench.judging.stats.normal_scores`) of the samples of one or more runs
+    on one machine, each in the order in which it was taken. They share their noise, so each tells about all: a draw is
+    one point of the grid for all runs. Shape (runs, draws). Factors are 1 where runs are shorter than six samples.
     """
     block = -(-max(run.size for run in runs) // _MOST_POINTS)
     scores = [_blocks(run, block) for run in runs]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bench.compare import compare
 from device_bench.errors import ResultsError
+from device_bench.judging.compare import compare
 from device_bench.results import Results, parse
 
 

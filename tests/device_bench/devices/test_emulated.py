@@ -7,9 +7,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from device_bench import ModelUnderTest, measure
-from device_bench.compare import compare
 from device_bench.devices import get_device
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
+from device_bench.judging.compare import compare
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from device_bench import ModelUnderTest, Plan, measure
-from device_bench.compare import compare
 from device_bench.devices import get_device
 from device_bench.errors import PlanError, ResultsError, UnknownDeviceError
+from device_bench.judging.compare import compare
 from device_bench.results import Benchmark, Context, Results, parse
 
 

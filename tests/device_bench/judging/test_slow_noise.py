@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import lfilter
 
 from device_bench.judging.slow_noise import FEWEST, variance_inflations
-from device_bench.stats import normal_scores
+from device_bench.judging.stats import normal_scores
 
 DRAWS = 1000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from device_bench.simulation import KINDS, Noise, outcomes, simulate
+from device_bench.judging.simulation import KINDS, Noise, outcomes, simulate
 
 
 def drawn(noise: Noise, seed: int = 0, samples: int = 4000, slowdown: float = 0.0) -> np.ndarray:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.signal import lfilter
 
-from device_bench.compare import compare
+from device_bench.judging.compare import compare
+from device_bench.judging.verdict import EXIT_CODES
 from device_bench.results import Benchmark, Results
-from device_bench.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from device_bench.verdict import Outcome
+    from device_bench.judging.verdict import Outcome
 
 _MS = 4.0
 

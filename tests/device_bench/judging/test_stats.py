@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from device_bench import stats
+from device_bench.judging import stats
 
 few_values = hnp.arrays(np.float64, st.integers(9, 40), elements=st.integers(1, 12).map(float))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from device_bench.stats import ranks, spread
+from device_bench.judging.stats import ranks, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

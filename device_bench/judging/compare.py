@@ -4,11 +4,11 @@ A model has regressed only if all of this holds; whatever speaks against it make
 
 1. Both sides have at least nine samples and were taken alike: machine, threads, cores, governor, clock, input sizes
    (:mod:`device_bench.judging.comparable`), as far as both recorded them.
-2. No process of either side drifts, has two modes or scatters (:mod:`device_bench.health`), and the sides do not share
-   two modes between which they changed. In pairs it is the ratios that must not: what slows both sides of a pair alike
-   does no harm.
+2. No process of either side drifts, has two modes or scatters (:mod:`device_bench.judging.health`), and the sides do
+   not share two modes between which they changed. In pairs it is the ratios that must not: what slows both sides of a
+   pair alike does no harm.
 3. The interval of the median ratio lies above ``1 + max_regression`` as a whole. It allows for noise with a long memory
-   and, where a side has several processes, for what differs between them (:mod:`device_bench.stats`).
+   and, where a side has several processes, for what differs between them (:mod:`device_bench.judging.stats`).
 4. So says a rank test of new against ``(1 + max_regression)`` × base: Mann–Whitney, in pairs Wilcoxon's signed ranks.
    Over several models both tests are Holm's: the model with the smallest p-value is held against α/m, the next against
    α/(m − 1), and so on.
@@ -34,11 +34,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from device_bench.errors import PlanError, ResultsError
-from device_bench.health import FEWEST_FOR_SHAPE, changed_modes, examine
 from device_bench.judging.comparable import difference
+from device_bench.judging.health import FEWEST_FOR_SHAPE, changed_modes, examine
+from device_bench.judging.stats import Interval, halves, holm, mann_whitney, middle, ratio_of_runs, signed_rank
+from device_bench.judging.verdict import ModelVerdict, Verdict
 from device_bench.results import NANOSECONDS, Benchmark, Results, load
-from device_bench.stats import Interval, halves, holm, mann_whitney, middle, ratio_of_runs, signed_rank
-from device_bench.verdict import ModelVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

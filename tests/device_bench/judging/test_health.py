@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from device_bench.health import drift, examine, examine_machine, two_modes
+from device_bench.judging.health import drift, examine, examine_machine, two_modes
 from device_bench.results import Benchmark, Context, MachineState
 
 

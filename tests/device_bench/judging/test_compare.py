@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_bench.compare import ONE_PROCESS, compare, parse_share, run
 from device_bench.errors import PlanError, ResultsError
+from device_bench.judging.compare import ONE_PROCESS, compare, parse_share, run
 from device_bench.results import Benchmark, Context, MachineState, Results, save
 
 Array = np.ndarray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from device_bench.short_numbers import figure
 
 if TYPE_CHECKING:
-    from device_bench.stats import Interval
+    from device_bench.judging.stats import Interval
 
 Outcome = Literal["ok", "regression", "inconclusive"]
 EXIT_CODES: dict[Outcome, int] = {"ok": 0, "regression": 3, "inconclusive": 4}

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from device_bench.compare import DEFAULT_BAND, compare
-from device_bench.simulation import KINDS, SLOW, Noise, outcomes, record, simulate
+from device_bench.judging.compare import DEFAULT_BAND, compare
+from device_bench.judging.simulation import KINDS, SLOW, Noise, outcomes, record, simulate
 
 ALL = "drift, outliers, two modes"
 FIT = ("quiet", "drift", "outliers", "two modes", "two modes, even", "stretches", ALL)

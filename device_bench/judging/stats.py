@@ -13,6 +13,8 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import fdtri, ndtri, stdtrit
 
+from device_bench.judging.slow_noise import variance_inflations
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -171,8 +173,6 @@ def ratio_of_runs(
     ``paired``: run i of both sides is one process that took sample j of both in the same round. ValueError when paired
     counts differ.
     """
-    from device_bench.judging.slow_noise import variance_inflations
-
     rng = np.random.default_rng(seed)
     top, bottom = _logs(numerators), _logs(denominators)
     if paired:
