@@ -25,8 +25,8 @@ import exporters
 import runtimes
 from chita_edge.deploy.decide import decide_for
 from chita_edge.models import get_model, load_weights
-from device_bench.interleave import interleave
 from device_bench.judging.stats import median_ratio, quantile
+from device_bench.sampling.interleave import interleave
 
 NETWORKS = ("mobilenet", "mobilenet_v1")
 SPARSITIES = (0.7, 0.8, 0.9, 0.95)

@@ -28,9 +28,9 @@ import device_bench
 import exporters
 import runtimes
 from chita_edge.deploy.decide import decide_for
-from device_bench.context import cpu_name
-from device_bench.interleave import interleave
 from device_bench.judging.stats import median_ratio, quantile, spread
+from device_bench.sampling.context import cpu_name
+from device_bench.sampling.interleave import interleave
 from runtimes.bindings import Kernels
 
 NAMED = ("mobilenet_v1", "mobilenet_v2", "resnet50", "resnet20_cifar")

@@ -10,8 +10,8 @@ from importlib import metadata
 
 import runtimes
 from device_bench import DeviceBenchError
-from device_bench.context import governor
 from device_bench.devices import get_device
+from device_bench.sampling.context import governor
 from runtimes.errors import RuntimesError
 
 

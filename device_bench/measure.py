@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest
     from device_bench.results import Results
+    from device_bench.sampling.interleave import Progress
 
 _SEED_STRIDE = 1009  # a second run takes the next seed: its processes must not get those of the first
 

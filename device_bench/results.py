@@ -114,8 +114,8 @@ class Benchmark(_Record):
 
     Beside each sample stand the clock of its core, right after it, and what the temperature zones and the battery said.
     ``sensors_age_s`` is 0 where all of these were read right after the sample, else how long before its end the oldest
-    was: slow sensors are read in turns (:mod:`device_bench.watch`). ``process_samples`` says how many of the samples,
-    in their order, each process took, if there were several. ``input_shapes`` holds the size of each input.
+    was: slow sensors are read in turns (:mod:`device_bench.sampling.sensors`). ``process_samples`` says how many of the
+    samples, in their order, each process took, if there were several. ``input_shapes`` holds the size of each input.
     """
 
     name: Name

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from device_bench.interleave import Progress
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.sampling.interleave import Progress
 
     Keep = Callable[[Measurement], object]
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device_bench import context
 from device_bench.bounds import check_models
 from device_bench.devices.base import Availability
 from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDeviceError
-from device_bench.inputs import only_input
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
+from device_bench.sampling import context
+from device_bench.sampling.inputs import only_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.sampling.interleave import Progress
 
 LABEL = "An estimate, not a measurement: it leaves out caches, memory and clocks, and was never held against a device."
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
+    from device_bench.sampling.interleave import Progress
 
 _MODULE = "device_bench.devices.fresh_process"
 _PROGRESS, _RESULTS, _FAILED = "p ", "r ", "f "

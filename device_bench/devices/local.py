@@ -7,23 +7,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device_bench import context
 from device_bench.bounds import check_models
 from device_bench.devices.base import Availability
 from device_bench.errors import PlanError, UnknownDeviceError
-from device_bench.interleave import Series, interleave
-from device_bench.looks import Looks
 from device_bench.measurement import Measurement
-from device_bench.prepared import Prepared, prepare, profile
 from device_bench.results import Benchmark, Context, OpTime, Results, most_rounds
-from device_bench.watch import Watch, columns
+from device_bench.sampling import context
+from device_bench.sampling.interleave import Series, interleave
+from device_bench.sampling.machine_log import Looks
+from device_bench.sampling.prepared import Prepared, prepare, profile
+from device_bench.sampling.sensors import Watch, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
     from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.sampling.interleave import Progress
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
     from device_bench.measurement import Measurement
     from device_bench.plan import ModelUnderTest, Plan
     from device_bench.remote import Transport
+    from device_bench.sampling.interleave import Progress
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _for(platform: str, library: Path) -> Path:
 
 def _out_of_aar(aar: Path, platform: str) -> Path:
     """Unpack the one library from an AAR into the cache, under a name that follows from its content."""
-    from device_bench.context import file_sha256
+    from device_bench.sampling.context import file_sha256
 
     member = f"jni/{platforms.ALL_PLATFORMS[platform].abi}/libonnxruntime.so"
     target = prepare.cache_folder() / f"libonnxruntime-{file_sha256(_checked(aar))[:16]}-{platform}.so"

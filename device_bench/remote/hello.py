@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device_bench import context
 from device_bench.errors import DeviceUnavailableError
+from device_bench.sampling import context
 
 if TYPE_CHECKING:
     from device_bench.remote.transport import Transport

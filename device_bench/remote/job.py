@@ -6,10 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device_bench import context
 from device_bench.bounds import check_models
 from device_bench.errors import DeviceBenchError, MeasurementError
-from device_bench.inputs import only_input
 from device_bench.measurement import Measurement
 from device_bench.remote import files
 from device_bench.remote.hello import hello
@@ -17,6 +15,8 @@ from device_bench.remote.lock import locked
 from device_bench.remote.store import ensure
 from device_bench.remote.stream import RunnerOutput
 from device_bench.results import MAX_ROUNDS, Results
+from device_bench.sampling import context
+from device_bench.sampling.inputs import only_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from device_bench.devices.base import Keep
-    from device_bench.interleave import Progress
     from device_bench.limited import Finished
     from device_bench.plan import ModelUnderTest, Plan
     from device_bench.remote.transport import Transport
+    from device_bench.sampling.interleave import Progress
 
 _GRACE_S = 30.0
 _KILLED = (124, 137, 142)  # by timeout's own report, by SIGKILL, by the runner's alarm

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from device_bench.context import file_sha256
 from device_bench.errors import DeviceBenchError, DeviceUnavailableError
 from device_bench.remote.hello import TIMEOUT_S
+from device_bench.sampling.context import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field
 
 from device_bench.errors import MeasurementError, ResultsError
-from device_bench.profile import op_times
 from device_bench.results import Benchmark, Context, Results, parse
-from device_bench.watch import Reading, columns
+from device_bench.sampling.profile import op_times
+from device_bench.sampling.sensors import Reading, columns
 
 _SAMPLE = re.compile(r"s ([\w./-]{1,200}) (\d{1,18}) (\d{1,18}\.\d{3}) (\d{1,6}) (\d{1,18})\n")
 _SENSOR = re.compile(r"z (\d{1,2}) ([!-~][ -~]{0,62})\n")

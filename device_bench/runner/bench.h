@@ -1,4 +1,4 @@
-/* Measure models in turns, as device_bench/interleave.py does. */
+/* Measure models in turns, as device_bench/sampling/interleave.py does. */
 #ifndef CHITA_EDGE_RUNNER_BENCH_H
 #define CHITA_EDGE_RUNNER_BENCH_H
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from device_bench import ModelUnderTest, Plan, load, measure
 from device_bench.devices import DEVICES, get_device
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
-from device_bench.prepared import bound
+from device_bench.sampling.prepared import bound
 from runtimes import dense_session
 
 

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 
 from device_bench import ModelUnderTest, Plan, measure
 from device_bench.errors import MeasurementError, PlanError
-from device_bench.inputs import input_shape, made_up, only_input
 from device_bench.plan import parse_input_shapes
+from device_bench.sampling.inputs import input_shape, made_up, only_input
 
 
 def relu(path: Path, shape: list[int | str | None], kind: int = TensorProto.FLOAT) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.watch import Reading, Watch, columns
+from device_bench.sampling.sensors import Reading, Watch, columns
 
 
 class Clock:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from device_bench import context
 from device_bench.results import TimedState
+from device_bench.sampling import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device_bench.interleave import Progress
     from device_bench.results import MachineState
+    from device_bench.sampling.interleave import Progress
 
 _EVERY_NS: Final = 1_000_000_000
 _MOST: Final = 1024

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from device_bench.errors import MeasurementError, PlanError
-from device_bench.inputs import check_names, input_shape, made_up
-from device_bench.profile import RUNS, read_trace
+from device_bench.sampling.inputs import check_names, input_shape, made_up
+from device_bench.sampling.profile import RUNS, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from device_bench import context
+from device_bench.sampling import context
 
 PHONE = {
     "proc/cpuinfo": "Features\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from device_bench.looks import Looks
 from device_bench.results import MachineState
+from device_bench.sampling.machine_log import Looks
 
 
 def test_looks_once_a_second_and_passes_progress_on() -> None:

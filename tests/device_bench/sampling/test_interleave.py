@@ -6,9 +6,9 @@ import itertools
 import pytest
 
 from device_bench.errors import MeasurementError
-from device_bench.interleave import clock_step, interleave
 from device_bench.plan import Plan
-from device_bench.watch import Reading
+from device_bench.sampling.interleave import clock_step, interleave
+from device_bench.sampling.sensors import Reading
 
 
 class Machine:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from device_bench.plan import Plan
-    from device_bench.watch import Reading
+    from device_bench.sampling.sensors import Reading
 
     Clock = Callable[[], int]
     Progress = Callable[[float], object]

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from device_bench.context import machine_state
 from device_bench.results import MAX_ZONES
+from device_bench.sampling.context import machine_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

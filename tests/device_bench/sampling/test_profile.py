@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_bench.errors import MeasurementError
-from device_bench.profile import op_times, read_trace
 from device_bench.results import Benchmark
+from device_bench.sampling.profile import op_times, read_trace
 
 
 def event(node: str, op: str, dur: object, cat: str = "Node") -> dict[str, object]:
