@@ -54,7 +54,7 @@ def measure(name: str, sparsity: float, threads: int, samples: int, target: str)
     shape = get_model(name).input_shape
     dense = exporters.to_onnx(network_with_zeros(name, sparsity), torch.zeros(1, *shape))
     sparse = exporters.to_sparse(
-        dense, decide_for(runtimes.get_target(target), dense), cache=runtimes.get_target(target).cache
+        dense, decide_for(runtimes.get_target(target), dense), cache_bytes=runtimes.get_target(target).cache
     )
     isas = [isa for isa in ("avx512", "avx2", "neon") if isa in runtimes.isas()] or [runtimes.host_isa()]
     sessions = {"dense": runtimes.dense_session(exporters.to_bytes(dense), threads=threads)}

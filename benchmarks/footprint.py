@@ -52,7 +52,7 @@ def resident_bytes(kind: str, path: Path, shape: tuple[int, ...]) -> int:
 
 def measure(name: str, sparsity: float) -> dict[str, Any]:
     dense = dense_network(name, sparsity)
-    models = {"dense": dense, "sparse": exporters.to_sparse(dense, all_sparse, cache=1 << 20).model}
+    models = {"dense": dense, "sparse": exporters.to_sparse(dense, all_sparse, cache_bytes=1 << 20).model}
     make: dict[str, Callable[[Path], object]] = {"dense": runtimes.dense_session, "sparse": runtimes.session}
     times: dict[str, list[float]] = {"dense": [], "sparse": []}
     with tempfile.TemporaryDirectory() as folder:

@@ -54,7 +54,7 @@ def main() -> None:
         dense = dense_network(arguments.network, sparsity)
         if arguments.dense:
             row(sparsity, "dense", count(exporters.to_bytes(dense), x, sparse=False))
-        formats = arguments.values, target.cache, arguments.arithmetic
+        formats = arguments.values, arguments.arithmetic, target.cache
         sparse = exporters.to_sparse(dense, decide_for(target, dense), *formats)
         row(
             sparsity,

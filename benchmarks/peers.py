@@ -149,7 +149,7 @@ def write_models(name: str, sparsity: float, folder: Path) -> dict[str, Path | s
     decide = decide_for(runtimes.get_target("x86_64"), dense)
     paths: dict[str, Path | str] = {kind: folder / f"{kind}.onnx" for kind in ("dense", "sparse", "fixed", "int8")}
     exporters.save(dense, folder / "dense.onnx")
-    sparse = exporters.to_sparse(dense, decide, cache=runtimes.get_target("x86_64").cache)
+    sparse = exporters.to_sparse(dense, decide, cache_bytes=runtimes.get_target("x86_64").cache)
     exporters.save(sparse.model, folder / "sparse.onnx")
     fixed = dense_network(name, sparsity)
     fixed.ir_version = 8  # the newest that deepsparse reads

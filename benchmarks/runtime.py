@@ -86,7 +86,7 @@ def measure_network(
 
 def _sparse(dense: onnx.ModelProto, target: str | None) -> exporters.SparseModel:
     decide = all_sparse if target is None else decide_for(runtimes.get_target(target), dense)
-    return exporters.to_sparse(dense, decide, cache=runtimes.get_target(target or "x86_64").cache)
+    return exporters.to_sparse(dense, decide, cache_bytes=runtimes.get_target(target or "x86_64").cache)
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:

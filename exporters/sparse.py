@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from exporters.layers import Decide, SparseModel, Values
+from exporters.layers import Decide, FloatDtype, SparseModel
 from exporters.network import NetworkRule
 from exporters.ops import DOMAIN, OPSET, find_op
 from exporters.serialize import to_proto
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 def to_sparse(
     dense: onnx.ModelProto,
-    decide: Decide | NetworkRule,
-    values: Values = "float32",
-    cache: int | None = None,
-    arithmetic: Values = "float32",
+    select: Decide | NetworkRule,
+    weight_dtype: FloatDtype = "float32",
+    compute_dtype: FloatDtype = "float32",
+    cache_bytes: int | None = None,
     *,
     apart: bool = False,
 ) -> SparseModel:
-    """The network with the layers that ``decide`` picks as CSR.
+    """Store the layers that ``select`` picks as CSR or N:M, in ops of ours.
 
     dense: of :func:`exporters.to_onnx` or any other exporter, left as it was; :mod:`exporters.from_onnx` says what is
-    made of others' forms. It is parsed once. decide: is asked for each layer, or is shown the whole network first.
-    values: how the non-zeros are stored; a layer keeps float32 where float16 would change a channel's weights by more
-    than rounding does, and its report says so. arithmetic: with "float16", kernels may multiply and add in float16 in
-    convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache: bytes of cache that a core
-    of the target has; where activations exceed half of it, runs of layers become one node
+    made of others' forms. It is parsed once. select: is asked for each layer, or is shown the whole network first.
+    weight_dtype: of the non-zeros; a layer keeps float32 where float16 would change a channel's weights by more than
+    rounding does, and its report says so. compute_dtype: with "float16", kernels may multiply and add in float16 in
+    convolutions that are stored as CSR with float16 values; elsewhere it is float32. cache_bytes: of the cache that a
+    core of the target has; where activations exceed half of it, runs of layers become one node
     (:mod:`exporters.passes.chain`), and so do neighbouring small layers (:mod:`exporters.passes.sequence`); None: each
     layer stays a node. apart: also give the model in which each small layer stays a node, which a profile can time.
     Every Conv, Gemm and MatMul with a constant weight is reported. When nothing is picked the model equals ``dense``.
@@ -45,16 +45,16 @@ def to_sparse(
     from exporters.passes.sparsify import Sparsify
 
     model = to_graph(dense)
-    sparsify = Sparsify(decide, values, arithmetic)
+    sparsify = Sparsify(select, weight_dtype, compute_dtype)
     changed = sparsify(model).modified
     if not changed:
         copy = onnx.ModelProto.FromString(dense.SerializeToString())
         return SparseModel(copy, sparsify.reports, copy if apart else None)
     KeepPools()(model)
-    if cache is not None:
-        Chain(cache)(model)
+    if cache_bytes is not None:
+        Chain(cache_bytes)(model)
     single = _with_bodies(model) if apart else None
-    joined = cache is not None and Sequence()(model).modified
+    joined = cache_bytes is not None and Sequence()(model).modified
     return SparseModel(single if single is not None and not joined else _with_bodies(model), sparsify.reports, single)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import exporters
 import runtimes
 from chita_edge.errors import ChitaEdgeError
-from exporters.layers import Values
+from exporters.layers import FloatDtype
 
 TOLERANCE = 1e-4
 # Half precision rounds each weight by up to 2⁻¹¹ of itself; the accuracy is judged on the file as it is.
@@ -21,7 +21,9 @@ class DisagreementError(ChitaEdgeError):
     """A runtime computes something else from the exported file than torch from the network."""
 
 
-def check_agreement(model: nn.Module, path: Path, images: torch.Tensor, values: Values = "float32") -> dict[str, float]:
+def check_agreement(
+    model: nn.Module, path: Path, images: torch.Tensor, values: FloatDtype = "float32"
+) -> dict[str, float]:
     """Largest difference from `model` on `images`, relative to the largest logit, by runtime.
 
     The runtimes are stock ONNX Runtime, onnx.reference, and ONNX Runtime with the kernel library. The file also has to

@@ -58,7 +58,7 @@ def export(
     else:
         raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")
     exported = exporters.to_sparse(
-        dense, cheapest_on(target), config.values, target.cache, config.arithmetic, apart=apart
+        dense, cheapest_on(target), config.values, config.arithmetic, target.cache, apart=apart
     )
     if out is not None:
         write_file(out, exporters.to_bytes(exported.model), force)

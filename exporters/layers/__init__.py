@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from exporters.layers.info import Decide, Decision, ExportedLayer, Format, SparseModel, SparsifyCandidate, Values
+from exporters.layers.info import Decide, Decision, ExportedLayer, FloatDtype, Format, SparseModel, SparsifyCandidate
 
 __all__ = [
     "Decide",
     "Decision",
     "ExportedLayer",
+    "FloatDtype",
     "Format",
     "SparseModel",
     "SparsifyCandidate",
-    "Values",
 ]

@@ -8,14 +8,14 @@ from typing import Literal
 
 import onnx
 
-Values = Literal["float32", "float16"]
+FloatDtype = Literal["float32", "float16"]
 Format = str
 """``csr``, ``csr 2x1``, ``csr 4x1``, ``dense``, ``depthwise``, or N:M with packed indices, such as ``2:4``."""
 
 
 @dataclass(frozen=True)
 class SparsifyCandidate:
-    """A layer that could become sparse, as ``decide`` sees it.
+    """A layer that could become sparse, as ``select`` sees it.
 
     op: the sparse op it would become, ``CsrConv``, ``CsrConvAdd`` or ``CsrGemm`` (:func:`exporters.describe` tells of
     other layers as well). kernel, stride: (height, width),

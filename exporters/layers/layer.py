@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from exporters.layers.activation import Found
 from exporters.layers.graph import ints, static_shape
-from exporters.layers.info import ExportedLayer, SparsifyCandidate, Values
+from exporters.layers.info import ExportedLayer, FloatDtype, SparsifyCandidate
 from exporters.layers.padding import same_pads
 from exporters.ops import OPS
 from exporters.weights import nm
@@ -170,7 +170,7 @@ class Layer:
 
     @property
     def why_dense(self) -> str:
-        """Why ``decide`` is not asked."""
+        """Why ``select`` is not asked."""
         return {"depthwise": "it is a depthwise convolution", "stem": "it is the stem"}.get(self.kind, self.why_other)
 
     @property
@@ -204,14 +204,14 @@ class Layer:
         """What float16 takes from the weights of the channel that loses most: see :func:`half_precision_error`."""
         return half_precision_error(self.weight)
 
-    def dtype(self, values: Values) -> Values:
-        """The type that the values are stored in where ``values`` was asked for."""
-        return "float32" if values == "float16" and not self.half_error <= _HALF_ERROR else values
+    def dtype(self, weight_dtype: FloatDtype) -> FloatDtype:
+        """The type that the values are stored in where ``weight_dtype`` was asked for."""
+        return "float32" if weight_dtype == "float16" and not self.half_error <= _HALF_ERROR else weight_dtype
 
-    def csr(self, values: Values, in_blocks: bool = False) -> Csr:
+    def csr(self, weight_dtype: FloatDtype, in_blocks: bool = False) -> Csr:
         """The weight as it is stored in a CSR op."""
         exact = self._blocks if in_blocks else self._rows
-        return in_half_precision(exact) if self.dtype(values) == "float16" else exact
+        return in_half_precision(exact) if self.dtype(weight_dtype) == "float16" else exact
 
     @cached_property
     def _rows(self) -> Csr:
@@ -221,26 +221,26 @@ class Layer:
     def _blocks(self) -> Csr:
         return self._rows if self.block_rows == 1 else from_dense(self.weight, self.block_rows)
 
-    def nm_group(self, values: Values) -> int:
+    def nm_group(self, weight_dtype: FloatDtype) -> int:
         """Channels of a group in which N:M takes fewer bytes than CSR; 0 where there are none or no op can take it."""
-        if self.dtype(values) not in self._groups:
-            found = nm.find_group(self.weight, self.csr(values)) if self.is_candidate else 0
-            self._groups[self.dtype(values)] = found
-        return self._groups[self.dtype(values)]
+        if self.dtype(weight_dtype) not in self._groups:
+            found = nm.find_group(self.weight, self.csr(weight_dtype)) if self.is_candidate else 0
+            self._groups[self.dtype(weight_dtype)] = found
+        return self._groups[self.dtype(weight_dtype)]
 
     @cached_property
-    def _groups(self) -> dict[Values, int]:
+    def _groups(self) -> dict[FloatDtype, int]:
         return {}
 
-    def stored(self, op: str, values: Values) -> Csr | Nm:
+    def stored(self, op: str, weight_dtype: FloatDtype) -> Csr | Nm:
         """The weight as that sparse op stores it."""
         if not OPS[op].is_nm:
-            return self.csr(values, OPS[op].in_blocks)
-        exact = nm.from_dense(self.weight, self.nm_group(values))
-        return nm.in_half_precision(exact) if self.dtype(values) == "float16" else exact
+            return self.csr(weight_dtype, OPS[op].in_blocks)
+        exact = nm.from_dense(self.weight, self.nm_group(weight_dtype))
+        return nm.in_half_precision(exact) if self.dtype(weight_dtype) == "float16" else exact
 
     def info(self) -> SparsifyCandidate:
-        """The layer as ``decide`` sees it."""
+        """The layer as ``select`` sees it."""
         return SparsifyCandidate(
             name=self.name,
             op=self.sparse_op,
@@ -255,10 +255,10 @@ class Layer:
             block_density=self._blocks.values.size / self.weight.size if self.block_rows > 1 else 0.0,
         )
 
-    def report(self, op: str | None, reason: str, values: Values = "float32") -> ExportedLayer:
+    def report(self, op: str | None, reason: str, weight_dtype: FloatDtype = "float32") -> ExportedLayer:
         """What became of it: ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
-        stored = self.stored(op, values) if op is not None and OPS[op].is_sparse else None
+        stored = self.stored(op, weight_dtype) if op is not None and OPS[op].is_sparse else None
         macs = stored.nnz if isinstance(stored, Nm) else stored.values.size if stored else self.weight.size
         pixels = self.out_pixels or 0
         return ExportedLayer(
@@ -268,16 +268,16 @@ class Layer:
             sparsity=1 - self.nnz / self.weight.size,
             nnz=self.nnz,
             format=stored.format if stored else "depthwise" if self.kind == "depthwise" else "dense",
-            reason=reason + (self._why_whole(values) if stored else ""),
+            reason=reason + (self._why_whole(weight_dtype) if stored else ""),
             bytes_dense=bytes_dense,
             bytes=stored.nbytes + self.bias.nbytes if stored else bytes_dense,
             macs_dense=self.weight.size * pixels,
             macs=macs * pixels,
         )
 
-    def _why_whole(self, values: Values) -> str:
+    def _why_whole(self, weight_dtype: FloatDtype) -> str:
         """Why the values are not stored in the type that was asked for; empty where they are."""
-        if self.dtype(values) == values:
+        if self.dtype(weight_dtype) == weight_dtype:
             return ""
         if math.isinf(self.half_error):
             return "; its values stay float32, as some are beyond the largest number of float16"

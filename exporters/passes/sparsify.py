@@ -1,8 +1,8 @@
 """[activation] ∘ [Add] ∘ Conv → CsrConv | CsrConvAdd; [activation] ∘ Gemm → CsrGemm; see ``exporters.layers``.
 
-Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``decide`` agrees; at most N non-zeros
+Zeros in blocks of output channels make it BlockCsrConv or BlockCsrConvAdd, if ``select`` agrees; at most N non-zeros
 of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes fewer bytes than CSR.
-``decide`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
+``select`` is asked for each convolution of one group and each linear layer, but for the stem. A depthwise convolution
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
 them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
 
@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from exporters.layers import Decide, Decision, ExportedLayer, Values
+from exporters.layers import Decide, Decision, ExportedLayer, FloatDtype
 from exporters.layers.find import find_layers, share_adds
 from exporters.layers.layer import Layer
 from exporters.network import NetworkRule, network_of
@@ -32,21 +32,21 @@ _ALL_DENSE = "no convolution of the network becomes sparse, so all of it stays s
 
 
 class Sparsify(ir.passes.InPlacePass):
-    """Conv, Gemm → CsrConv, BlockCsrConv, CsrGemm where ``decide`` says so."""
+    """Conv, Gemm → CsrConv, BlockCsrConv, CsrGemm where ``select`` says so."""
 
     def __init__(
-        self, decide: Decide | NetworkRule, values: Values = "float32", arithmetic: Values = "float32"
+        self, select: Decide | NetworkRule, weight_dtype: FloatDtype = "float32", compute_dtype: FloatDtype = "float32"
     ) -> None:
-        self._decide, self._values, self._arithmetic = decide, values, arithmetic
+        self._select, self._weight_dtype, self._compute_dtype = select, weight_dtype, compute_dtype
         self.reports: tuple[ExportedLayer, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Decide, replace, report. Raises NonFiniteWeightsError, UnsupportedModelError."""
         layers = find_layers(model.graph)
-        decide = self._decide.decide(network_of(layers)) if isinstance(self._decide, NetworkRule) else self._decide
+        decide = self._select.decide(network_of(layers)) if isinstance(self._select, NetworkRule) else self._select
         decisions = {layer.name: _decision(layer, decide) for layer in layers}
         layers = share_adds(layers, lambda layer: decisions[layer.name].sparse)
-        ops = _choose_ops(layers, decisions, self._values)
+        ops = _choose_ops(layers, decisions, self._weight_dtype)
         reports = []
         for layer in layers:
             op = ops.get(layer.name)
@@ -55,11 +55,11 @@ class Sparsify(ir.passes.InPlacePass):
                 reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
             elif not OPS[op].is_sparse:
                 reason = "next to a sparse layer, kept in its layout"
-            reports.append(layer.report(op, reason, self._values))
+            reports.append(layer.report(op, reason, self._weight_dtype))
         weights = WeightStore(model.graph)
         for layer in layers:
             if layer.name in ops:
-                _replace(model.graph, layer, ops[layer.name], self._values, self._arithmetic, weights)
+                _replace(model.graph, layer, ops[layer.name], self._weight_dtype, self._compute_dtype, weights)
         self.reports = tuple(reports)
         if ops:
             model.graph.opset_imports[DOMAIN] = VERSION
@@ -73,10 +73,10 @@ def _decision(layer: Layer, decide: Decide) -> Decision:
     return Decision(sparse=False, reason=layer.why_dense)
 
 
-def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], values: Values) -> dict[str, str]:
+def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], weight_dtype: FloatDtype) -> dict[str, str]:
     """The op of our domain for each layer that becomes one."""
     sparse = [layer for layer in layers if decisions[layer.name].sparse]
-    ops = {layer.name: _sparse_name(layer, decisions[layer.name], values) for layer in sparse}
+    ops = {layer.name: _sparse_name(layer, decisions[layer.name], weight_dtype) for layer in sparse}
     convolutions = {layer.name for layer in layers if layer.kind == "conv"}
     if convolutions and not convolutions & ops.keys():
         return {}
@@ -93,17 +93,24 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], values: Val
     return ops
 
 
-def _sparse_name(layer: Layer, decision: Decision, values: Values) -> str:
+def _sparse_name(layer: Layer, decision: Decision, weight_dtype: FloatDtype) -> str:
     if layer.block_rows > 1 and decision.in_blocks:
         return _name("Block" + layer.sparse_op, layer)
-    return _name(layer.sparse_op.replace("Csr", "Nm") if layer.nm_group(values) else layer.sparse_op, layer)
+    return _name(layer.sparse_op.replace("Csr", "Nm") if layer.nm_group(weight_dtype) else layer.sparse_op, layer)
 
 
 def _name(op: str, layer: Layer) -> str:
     return op_for(op, layer.found.activation).name
 
 
-def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic: Values, weights: WeightStore) -> None:
+def _replace(
+    graph: ir.Graph,
+    layer: Layer,
+    op: str,
+    weight_dtype: FloatDtype,
+    compute_dtype: FloatDtype,
+    weights: WeightStore,
+) -> None:
     attributes: dict[str, Attribute] = {}
     if OPS[op].activation == "clip":
         attributes |= {"clip_min": layer.found.clip[0], "clip_max": layer.found.clip[1]}
@@ -113,11 +120,11 @@ def _replace(graph: ir.Graph, layer: Layer, op: str, values: Values, arithmetic:
         attributes["group"] = layer.group
     constants = {"W": layer.weight}
     if OPS[op].is_sparse:
-        stored = layer.stored(op, values)
+        stored = layer.stored(op, weight_dtype)
         constants = nm_constants(stored) if isinstance(stored, Nm) else csr_constants(stored)
         if isinstance(stored, Nm):
             attributes["m"] = stored.m
-        elif arithmetic == "float16" and OPS[op].base in _IN_HALF and stored.values.dtype == np.float16:
+        elif compute_dtype == "float16" and OPS[op].base in _IN_HALF and stored.values.dtype == np.float16:
             attributes["float16_arithmetic"] = 1  # no part of the op's meaning, so the function body does not name it
     old, source, dims = layer.nodes, layer.source, layer.out_dims
     inputs = {"X": source, **weights.get(layer.name, constants)}

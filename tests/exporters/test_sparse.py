@@ -117,7 +117,7 @@ def test_other_types_are_refused(tiny: onnx.ModelProto) -> None:
 def test_arithmetic_in_half_precision_is_a_hint_that_stock_runtimes_pass_over(
     tiny: onnx.ModelProto, rng: np.random.Generator, run_stock: Callable
 ) -> None:
-    plain, hinted = to_sparse(tiny, always, "float16"), to_sparse(tiny, always, "float16", arithmetic="float16")
+    plain, hinted = to_sparse(tiny, always, "float16"), to_sparse(tiny, always, "float16", compute_dtype="float16")
     onnx.checker.check_model(hinted.model, full_check=True)
     flags = {node.op_type: [one.i for one in node.attribute if one.name == "float16_arithmetic"]
              for node in hinted.model.graph.node}  # fmt: skip
@@ -125,7 +125,7 @@ def test_arithmetic_in_half_precision_is_a_hint_that_stock_runtimes_pass_over(
     x = rng.normal(size=(2, 1, 8, 8)).astype(np.float32)
     got, want = (run_stock(one.model, {"input": x})[0] for one in (hinted, plain))
     np.testing.assert_array_equal(got, want)
-    assert to_bytes(to_sparse(tiny, always, arithmetic="float16").model) == to_bytes(to_sparse(tiny, always).model)
+    assert to_bytes(to_sparse(tiny, always, compute_dtype="float16").model) == to_bytes(to_sparse(tiny, always).model)
 
 
 def test_values_in_half_precision(tiny: onnx.ModelProto, rng: np.random.Generator, run_stock: Callable) -> None:

@@ -40,7 +40,7 @@ print(resident() - settled)
 
 def merged() -> bytes:
     """A network whose layers are one node, a sequence."""
-    model = to_sparse(onnx_models.tiny(), lambda _: Decision(sparse=True, reason="test"), cache=1 << 20).model
+    model = to_sparse(onnx_models.tiny(), lambda _: Decision(sparse=True, reason="test"), cache_bytes=1 << 20).model
     assert "ConvSequence" in {node.op_type for node in model.graph.node}
     return to_bytes(model)
 

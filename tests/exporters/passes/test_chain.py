@@ -75,7 +75,7 @@ def always(_: Any) -> Decision:
 def test_the_network_stays_what_it_was(
     dense: onnx.ModelProto, cache: int, run_stock: Callable, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    plain, both = to_sparse(dense, always), to_sparse(dense, always, cache=cache, apart=True)
+    plain, both = to_sparse(dense, always), to_sparse(dense, always, cache_bytes=cache, apart=True)
     chained = replace(both, model=both.apart)
     assert chained.layers == plain.layers
     ops = Counter(node.op_type for node in chained.model.graph.node)
@@ -98,7 +98,7 @@ def test_the_network_stays_what_it_was(
 
 
 def test_a_cache_that_holds_everything_leaves_single_nodes(dense: onnx.ModelProto) -> None:
-    assert to_bytes(to_sparse(dense, always, cache=1 << 30, apart=True).apart) == to_bytes(
+    assert to_bytes(to_sparse(dense, always, cache_bytes=1 << 30, apart=True).apart) == to_bytes(
         to_sparse(dense, always).model
     )
 
@@ -115,12 +115,12 @@ def test_what_is_fed_counts_from_a_quarter_of_the_cache_on(letters: str, width: 
 
 def test_what_others_read_is_not_inside_a_chain(dense: onnx.ModelProto) -> None:
     """Blocks with a residual begin at an activation that is read twice."""
-    model = to_sparse(dense, always, cache=20 << 10, apart=True).apart
+    model = to_sparse(dense, always, cache_bytes=20 << 10, apart=True).apart
     made = {name for node in model.graph.node for name in node.output}
     read = {name for node in model.graph.node for name in node.input}
     assert made - read == {value.name for value in model.graph.output}
     assert all(not name or name in made | {"input"} for node in model.graph.node for name in node.input[:1])
-    assert len(describe(dense).layers) == len(to_sparse(dense, always, cache=20 << 10, apart=True).layers)
+    assert len(describe(dense).layers) == len(to_sparse(dense, always, cache_bytes=20 << 10, apart=True).layers)
 
 
 @st.composite

@@ -79,7 +79,7 @@ def ops(model: onnx.ModelProto) -> Counter[str]:
 
 def check_same(dense: onnx.ModelProto) -> Counter[str]:
     """The bits of single nodes, in batches too, by any number of threads; the ops of the model with sequences."""
-    plain, merged = to_sparse(dense, always), to_sparse(dense, always, cache=CACHE)
+    plain, merged = to_sparse(dense, always), to_sparse(dense, always, cache_bytes=CACHE)
     assert merged.layers == plain.layers
     x = np.random.default_rng(1).standard_normal((2, CHANNELS, SIDE, SIDE), np.float32)
     for batch in (x[:1], x):
@@ -93,7 +93,7 @@ def check_same(dense: onnx.ModelProto) -> Counter[str]:
 def test_a_residual_network_is_one_node(run_stock: Callable, tmp_path: Path, rng: np.random.Generator) -> None:
     dense = network(RESIDUAL)
     assert check_same(dense) == {"ConvSequence": 1}
-    plain, merged = to_sparse(dense, always), to_sparse(dense, always, cache=CACHE)
+    plain, merged = to_sparse(dense, always), to_sparse(dense, always, cache_bytes=CACHE)
     onnx.checker.check_model(merged.model, full_check=True)
     x = rng.standard_normal((2, CHANNELS, SIDE, SIDE), np.float32)
     got, folded = run_stock(merged.model, {"input": x})  # by the function's body alone
@@ -115,14 +115,14 @@ def test_two_sequences_of_different_stages_are_two_functions() -> None:
     ]
     dense = network(layers)
     assert check_same(dense) == {"ConvSequence": 2, "Softplus": 1}
-    model = to_sparse(dense, always, cache=CACHE).model
+    model = to_sparse(dense, always, cache_bytes=CACHE).model
     assert len({function.overload for function in model.functions if function.name == "ConvSequence"}) == 2
 
 
 def test_without_a_cache_and_on_request_layers_stay_nodes() -> None:
     dense = network(RESIDUAL)
     plain = to_bytes(to_sparse(dense, always).model)
-    assert to_bytes(to_sparse(dense, always, cache=CACHE, apart=True).apart) == plain
+    assert to_bytes(to_sparse(dense, always, cache_bytes=CACHE, apart=True).apart) == plain
 
 
 def test_a_layer_of_much_work_stays_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_what_is_needed_elsewhere_ends_a_sequence() -> None:
     )
     assert check_same(dense)["ConvSequence"] == 1
     dense.graph.output.append(helper.make_tensor_value_info("layer0", FLOAT, ["n", CHANNELS, SIDE, SIDE]))
-    kept = to_sparse(dense, always, cache=CACHE).model
+    kept = to_sparse(dense, always, cache_bytes=CACHE).model
     assert {value.name for value in kept.graph.output} <= {name for node in kept.graph.node for name in node.output}
 
 

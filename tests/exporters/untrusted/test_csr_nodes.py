@@ -73,7 +73,7 @@ STAGES = "DenseConv:0 DepthwiseConv:1 CsrConv:2"
 
 
 def merged(tiny: onnx.ModelProto) -> onnx.ModelProto:
-    model = to_sparse(tiny, lambda _: Decision(sparse=True, reason="test"), cache=1 << 20).model
+    model = to_sparse(tiny, lambda _: Decision(sparse=True, reason="test"), cache_bytes=1 << 20).model
     assert [node.overload for node in model.graph.node if node.op_type == "ConvSequence"] == [STAGES]
     return model
 
