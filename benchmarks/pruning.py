@@ -129,7 +129,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             write_rows(arguments.json, rows)
             console.print(
                 f"seed {seed}, {structure} {sparsity:.0%}, {called}: {score:.2f} %, "
-                f"objective {figures.objective:.1f}, {seconds:.1f} s"
+                f"objective {_number(figures.objective)}, {seconds:.1f} s"
             )
     return rows
 
@@ -138,6 +138,10 @@ def _called(method: str, arguments: argparse.Namespace) -> str:
     """What the rows call it: budgets other than the global one are named, and gradients other than its own."""
     others = [arguments.allocation] * (arguments.allocation != "global") + [arguments.curvature or ""]
     return ", ".join(filter(None, [method, *others]))
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1f}"
 
 
 def _row(

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration.distributed.ranks import ALONE
+from chita_edge.engine.plan import resolve
 from chita_edge.errors import UsageError
-from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import check_images, copy_network, float32_network
 from chita_edge.network.objective import find_objective
-from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
+from chita_edge.prune_channels import prune_channels
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_result import PruneResult, figures_of
-from chita_edge.prune_run import Run, known_augmentation
-from chita_edge.pruning import Constraint, Problem, Solution, get_allocation, get_pattern
+from chita_edge.prune_result import PruneResult
+from chita_edge.prune_run import Run
+from chita_edge.pruning import Constraint, Problem, Solution
 from chita_edge.pruning.conversion import convert as convert_weights
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.torch_threads import torch_threads
@@ -65,50 +63,18 @@ def convert(
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
+    plan = resolve(config, model, prunable)
     with torch_threads(config.threads):
-        return _convert(model, pruned, calibration, config, prunable, progress)
-
-
-def _convert(
-    model: nn.Module,
-    pruned: nn.Module,
-    calibration: LabelledImages,
-    config: PruneConfig,
-    prunable: Sequence[str] | None,
-    progress: Progress,
-) -> PruneResult:
-    if config.structure in CHANNEL_STRUCTURES:
-        return prune_channels(pruned, calibration, config, prunable=prunable, progress=progress)
-    pattern = get_pattern(config.structure)
-    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
-    dense, converted = (copy_network(model).eval() for _ in range(2))
-    weights, given = dict(dense.named_parameters()), dict(pruned.named_parameters())
-    for name in names:
-        if name not in given or name not in weights or given[name].shape != weights[name].shape:
-            raise UsageError(f"The pruned network and the dense one are not of the same kind: they differ in {name}.")
-    start = torch.cat([given[name].detach().flatten() for name in names])
-    facts = layer_facts(dense, dense, names, config, calibration.images[:1])
-    shapes = tuple(weights[name].shape for name in names)
-    constraint = Constraint(pattern, shapes, get_allocation(config.allocation)(shapes, config.sparsity, facts))
-    stopwatch = Stopwatch()
-    objective = find_objective(dense, calibration.images, calibration.labels)
-    augmentation = known_augmentation(dense, calibration, config, ALONE, objective)
-    run = Run(
-        converted,
-        dense,
-        calibration,
-        names,
-        config,
-        _Converter(start),
-        augmentation,
-        objective,
-        stopwatch,
-        progress=progress,
-    )
-    solution, masks = run.stage(0, constraint)
-    masks = run.finish(constraint, masks)
-    figures = figures_of(config, solution, masks, len(calibration.images), stopwatch.seconds)
-    return PruneResult(converted, masks, figures)
+        objective = find_objective(model, calibration.images, calibration.labels)
+        if plan.side is not None:
+            return prune_channels(pruned, calibration, plan, objective=objective, progress=progress)
+        weights, given = dict(model.named_parameters()), dict(pruned.named_parameters())
+        for name in plan.names:
+            if name not in given or given[name].shape != weights[name].shape:
+                raise UsageError(f"The pruned network and the dense one are of different kinds: they differ in {name}.")
+        start = torch.cat([given[name].detach().flatten() for name in plan.names])
+        plan = replace(plan, solver=_Converter(start), sparsities=(config.sparsity,))
+        return Run(plan, model, calibration, objective, Stopwatch(), progress=progress).result()
 
 
 @dataclass(frozen=True)
@@ -117,6 +83,7 @@ class _Converter:
 
     start: torch.Tensor
     name: str = "convert"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """See `chita_edge.pruning.conversion.convert`."""

@@ -20,19 +20,20 @@ from chita_edge.tuning import Recipe, distill, divergence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chita_edge.engine.plan import PruningPlan
     from chita_edge.network.objective import Objective
     from chita_edge.resume import Fingerprint
 
 
 def prune_and_distill(
-    prune_once: Callable[[nn.Module, PruneConfig], PruneResult],
+    prune_once: Callable[[nn.Module, PruningPlan], PruneResult],
     model: nn.Module,
     images: torch.Tensor,
-    config: PruneConfig,
+    plan: PruningPlan,
     state_dir: Path | None = None,
     known_by: Fingerprint | None = None,
     *,
-    objective: Objective | None = None,
+    objective: Objective,
     progress: Progress = silent,
 ) -> PruneResult:
     """Alternate pruning and masked fine-tuning `config.gradual_steps` times; the teacher is always `model`.
@@ -45,22 +46,22 @@ def prune_and_distill(
         prune_once: prunes a copy of a network, without distillation.
         model: the dense network; not changed.
         images: to learn on.
-        config: how.
+        plan: how.
         state_dir: folder for checkpoints; the same call goes on from the last one there.
         known_by: all that the result depends on but the memory budget; with `state_dir`.
-        objective: of the dense network; found from its outputs when None.
+        objective: of the dense network.
         progress: called with the stages of `prune_once` and with "distill".
 
     Raises:
         ChitaEdgeError: what pruning or distillation raises; more than one step where pruning removes whole tensors.
     """
+    config = plan.config
     if state_dir is not None:
         _make(state_dir)
     network, seconds, judged = model, dict[str, float](), list[DistillationStep]()
     steps = config.gradual_steps
     for step, sparsity in enumerate(stage_sparsities(config.schedule, config.sparsity, steps), start=1):
-        options = {"sparsity": sparsity, "distill_epochs": 0, "gradual_steps": 1}
-        result = prune_once(network, config.model_copy(update=options))
+        result = prune_once(network, plan.at(sparsity))
         if steps > 1 and _shapes(result.model) != _shapes(model):
             raise UsageError(
                 f"The structure {config.structure!r} makes tensors smaller and cannot be reached in steps; use one."

@@ -18,12 +18,12 @@ from chita_edge.deploy.judge import accuracy
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
 from chita_edge.deploy.result import BuildResult, BuiltLayer, DenseSparse, Latency
+from chita_edge.engine.plan import CHANNEL_STRUCTURES
 from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_channels import CHANNEL_STRUCTURES
 from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
 from chita_edge.report.bundle_page import FirstRun

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from chita_edge.engine.gradients import mean_curvature, round_images
 from chita_edge.errors import UsageError
 from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import copy_network
-from chita_edge.network.objective import Objective, find_objective
-from chita_edge.network.targets import layer_weights, pointwise_and_linear
+from chita_edge.network.objective import Objective
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_methods import get_method, stage_count
 from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
-from chita_edge.prune_stage import mean_curvature, stage_images
-from chita_edge.pruning import Problem, PruningError, get_allocation, get_solver
-from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.pruning import Problem, PruningError
 from chita_edge.reconstruction import reconstruct
 from chita_edge.shrinking import (
     Side,
@@ -36,20 +33,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chita_edge.datasets import LabelledImages
+    from chita_edge.engine.plan import PruningPlan
     from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Layer
     from chita_edge.shrinking import ChannelGroup
-
-CHANNEL_STRUCTURES = ("filter", "channel")
 
 
 def prune_channels(
     model: nn.Module,
     calibration: LabelledImages,
-    config: PruneConfig,
+    plan: PruningPlan,
     *,
-    prunable: Sequence[str] | None = None,
-    objective: Objective | None = None,
+    objective: Objective,
     progress: Progress = silent,
 ) -> PruneResult:
     """Set whole channels of a copy of a network to zero in every layer that shares them; `shrink` then removes them.
@@ -61,26 +56,23 @@ def prune_channels(
 
     Args and errors: see `chita_edge.pruning_api.prune`; the sparsity counts the prunable weights that become zero.
     """
-    method, side = get_method(config.method), cast("Side", config.structure)
-    solver, allocation = get_solver(method.solver), get_allocation(config.allocation)
-    sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
-    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
+    config, method, names, side = plan.config, plan.method, plan.names, plan.side
+    assert side is not None  # noqa: S101 (the plan is one for channels)
     dense, pruned = (copy_network(model).eval() for _ in range(2))
-    objective = objective or find_objective(dense, calibration.images, calibration.labels)
     groups = channel_groups(pruned, calibration.images[:1])
-    if not groups or not names:
+    if not groups:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
     shapes = tuple(pruned.get_parameter(name).shape for name in names)
-    facts = layer_facts(dense, dense, names, config, calibration.images[:1])
+    facts = layer_facts(dense, dense, plan, calibration.images[:1])
     weights_left = WeightsLeft.of(pruned, groups, names)
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
 
-    for stage, sparsity in enumerate(sparsities):
-        layers = _layers(pruned, calibration, groups, side, config, stage, objective, progress)
+    for number, sparsity in enumerate(plan.sparsities):
+        layers = _layers(pruned, calibration, groups, side, config, number, objective, progress)
         clock.spent("gradients")
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
-        choice = choose_channels(problem, solver, allocation, sparsity, weights_left, shapes, facts, progress)
+        choice = choose_channels(problem, plan.solver, plan.allocation, sparsity, weights_left, shapes, facts, progress)
         zero_channels(pruned, groups, choice.kept)
         if not method.reconstruct:
             scale_channels(pruned, groups, choice.factors, side)
@@ -134,15 +126,15 @@ def _layers(
     groups: Sequence[ChannelGroup],
     side: Side,
     config: PruneConfig,
-    stage: int,
+    number: int,
     objective: Objective,
     progress: Progress,
 ) -> tuple[Layer, ...]:
-    """The problem's layers; each stage takes the next images, round and round."""
+    """The problem's layers; each round takes the next images, round and round."""
     if calibration.labels is None:
         raise UsageError(f"The structure {config.structure!r} takes gradients of the loss, so it needs labels.")
-    total, count = len(calibration.images), stage_images(calibration, config)
-    chosen = torch.arange(stage * count, (stage + 1) * count) % total
+    total, count = len(calibration.images), round_images(calibration, config)
+    chosen = torch.arange(number * count, (number + 1) * count) % total
     return channel_layers(
         model,
         groups,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chita_edge.errors import UsageError
 from chita_edge.pruning import UnknownNameError
 
 if TYPE_CHECKING:
     from chita_edge.prune_config import PruneConfig
+
+Curvature = Literal["loss", "logits"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Method:
     stages: int = 1
     tempering: float = 0.0
     ridges: tuple[float, ...] = (1.0,)
-    curvature: str = "loss"
+    curvature: Curvature = "loss"
     gradient_views: int = 1
 
 
@@ -92,7 +94,7 @@ def stage_count(config: PruneConfig) -> int:
     return config.stages or min(get_method(config.method).stages, max(1, math.ceil(halvings - 1e-9)))
 
 
-def curvature_kind(config: PruneConfig) -> str:
+def curvature_kind(config: PruneConfig) -> Curvature:
     """What a run's gradients are of: "loss" or "logits".
 
     Raises:

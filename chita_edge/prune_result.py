@@ -65,7 +65,8 @@ class PruneFigures:
         method: name of the method.
         structure: name of the pattern.
         sparsity: share of zeros among the prunable weights.
-        objective: Q of the last stage's solution, n times the loss change that the quadratic predicts.
+        objective: Q of the last round's solution, n times the loss change that the quadratic predicts; None where the
+            method takes no gradients.
         trace: the solver's objective on the way.
         samples: calibration images used.
         seconds: time of each stage by name, by the wall's clock unless another one was given.
@@ -79,7 +80,7 @@ class PruneFigures:
     method: str
     structure: str
     sparsity: float
-    objective: float
+    objective: float | None
     trace: tuple[float, ...]
     samples: int
     seconds: dict[str, float]

@@ -1,4 +1,4 @@
-"""One run of pruning: its stages, the choice between ridges, refitting and batch norm; in one process or several."""
+"""One run of pruning: rounds of gradients and choice, then refitting and batch norm; in one process or several."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration.distributed.ranks import ALONE
+from chita_edge.calibration.distributed.ranks import ALONE, Ranks
+from chita_edge.calibration.distributed.sharded_columns import lead, serve
+from chita_edge.engine.gradients import mean_curvature, no_gradients, round_gradients, round_images
+from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_methods import get_method
-from chita_edge.prune_stage import Stages
-from chita_edge.pruning import Constraint
-from chita_edge.pruning.journal import FORGETFUL
+from chita_edge.prune_result import PruneResult, figures_of
+from chita_edge.pruning import Constraint, Layer, Problem, Solution
+from chita_edge.pruning.allocation.tempered import tempered
+from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
 from chita_edge.tuning.closer import closest
@@ -27,14 +30,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration import GradientMatrix
-    from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.datasets import LabelledImages
+    from chita_edge.engine.plan import PruningPlan
     from chita_edge.network.objective import Objective
-    from chita_edge.prune_config import PruneConfig
-    from chita_edge.pruning import Solution, Solver
     from chita_edge.resume import StateFolder
     from chita_edge.stopwatch import Stopwatch
     from chita_edge.tuning.views import Augmentation
+
+    Masks = dict[str, torch.Tensor]
 
 # Images that networks are compared on to choose between ridges.
 _JUDGED = 500
@@ -42,130 +45,202 @@ _JUDGED = 500
 
 @dataclass(frozen=True)
 class Run:
-    """What the parts of one run have in common.
+    """Prunes a copy of one network by one plan; found parts are taken from the state folder.
 
     Attributes:
-        pruned: the network that is pruned, in place; in evaluation mode.
-        dense: what it was.
+        plan: how.
+        dense: the network; in evaluation mode, not changed.
         calibration: images and labels.
-        names: weights to prune.
-        config: how.
-        solver: chooses the weights.
-        augmentation: what the dense network knows.
         objective: of the dense network.
-        stopwatch: told of the time of each stage.
+        stopwatch: told of the time of each part.
         state: where finished work goes, if anywhere.
         ranks: the processes that do this together.
         progress: told of everything.
     """
 
-    pruned: nn.Module
+    plan: PruningPlan
     dense: nn.Module
     calibration: LabelledImages
-    names: Sequence[str]
-    config: PruneConfig
-    solver: Solver
-    augmentation: Augmentation
     objective: Objective
     stopwatch: Stopwatch
     state: StateFolder | None = None
     ranks: Ranks = ALONE
     progress: Progress = silent
 
-    def stage(
-        self, number: int, constraint: Constraint, gradients: GradientMatrix | None = None
-    ) -> tuple[Solution, dict[str, torch.Tensor]]:
-        """Take the gradients, solve, and write the solution into the network; the solution, and the masks."""
-        stages = Stages(
-            self.calibration,
-            self.names,
-            self.config,
-            self.solver,
-            self.state,
-            self.ranks,
-            self.progress,
-            self.augmentation if self.config.augment else None,
-            self.stopwatch,
-            self._distance,
-            self.objective,
-        )
-        solution = stages.run(number, self.pruned, constraint, gradients)
-        return solution, _apply(self.names, solution, self.pruned)
+    def result(self, gradients: GradientMatrix | None = None) -> PruneResult:
+        """Prune.
 
-    def between_stages(self, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Gradients of a network whose statistics are wrong say little: one view corrects them. Returns the masks."""
-        if self._leads:
-            self._recalibrate(1)
-        return self._share(masks)
+        Args:
+            gradients: of the first round, where they are at hand.
+        """
+        for number, sparsity in enumerate(self.plan.sparsities):
+            constraint = self._constraint(sparsity)
+            solution = self._round(number, constraint, None if number else gradients)
+            masks = _apply(self.plan.names, solution, self.pruned)
+            if number + 1 < len(self.plan.sparsities):
+                # Gradients of a network whose statistics are wrong say little: one view corrects them.
+                masks = self._recalibrated(masks, 1)
+        masks = self._refitted(constraint, masks)
+        masks = self._recalibrated(masks, self.plan.config.recalibration_views, self.progress)
+        samples = len(self.calibration.images)
+        figures = figures_of(self.plan.config, solution, masks, samples, self.stopwatch.seconds)
+        return PruneResult(self.pruned, masks, figures)
 
-    def finish(self, constraint: Constraint, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What follows the solver: the leader refits the layers and recalibrates batch norm. Returns the masks."""
-        config, images = self.config, self.calibration.images
-        if get_method(config.method).reconstruct:
-            with self.stopwatch.timed("reconstruct"):
-                sets = {n: Constraint(constraint.pattern, (mask.shape,), int(mask.sum())) for n, mask in masks.items()}
-                journaled = self.state is not None and self._leads
-                masks = reconstruct(
-                    self.pruned,
-                    self.dense,
-                    images[: config.fit_images],
-                    sets,
-                    masks,
-                    ridge=config.fit_ridge,
-                    memory_bytes=config.memory_budget_bytes,
-                    journal=self.state.journal.under("reconstruct") if journaled and self.state else FORGETFUL,
-                    ranks=self.ranks,
-                    progress=self.progress,
+    @cached_property
+    def pruned(self) -> nn.Module:
+        """The copy that is pruned, in place; in evaluation mode."""
+        return copy_network(self.dense).eval()
+
+    @cached_property
+    def augmentation(self) -> Augmentation:
+        """Training augmentation of the dense network, as the leader finds it; not looked for where nothing uses it."""
+        config = self.plan.config
+        if not config.recalibration_views and not (config.augment and self.plan.needs_gradients):
+            return PLAIN
+        found = CANDIDATES[0]
+        if self.ranks.leads:
+            found = familiar_augmentation(
+                self.dense, self.calibration.images, objective=self.objective, seed=config.seed
+            )
+        _, number, *_ = self.ranks.command(0, CANDIDATES.index(found))
+        return CANDIDATES[number]
+
+    def _constraint(self, sparsity: float) -> Constraint:
+        """What a round may keep."""
+        pattern = self.plan.pattern
+        assert pattern is not None  # noqa: S101 (whole channels are chosen elsewhere)
+        shapes = tuple(self.pruned.get_parameter(name).shape for name in self.plan.names)
+        facts = layer_facts(self.dense, self.pruned, self.plan, self.calibration.images[:1])
+        return Constraint(pattern, shapes, self.plan.allocation(shapes, sparsity, facts))
+
+    def _round(self, number: int, constraint: Constraint, gradients: GradientMatrix | None) -> Solution:
+        """Take gradients and choose weights: the leader's solution, for which it asks the others' samples."""
+        name, ranks, config = f"round-{number:03}", self.ranks, self.plan.config
+        journal: Journal = FORGETFUL if self.state is None else self.state.journal.under(name)
+        augmentation = self.augmentation
+        _, known_to_leader, *_ = ranks.command(0, int(journal.knows("solution")))
+        found: dict[str, torch.Tensor] | None = None
+        if known_to_leader or not self.plan.needs_gradients:
+            if ranks.leads:
+                empty = no_gradients(self.pruned, self.plan.names)
+                found = journal.remember("solution", lambda: self._solve(empty, constraint, journal))
+        else:
+            rows = round_images(self.calibration, config) // config.samples_per_row
+            step = -(-config.gradient_batch // config.samples_per_row)
+            shares = [ranks.share(rows, step, rank) for rank in range(ranks.size)]
+            mine = gradients or self._gradients(number, shares[ranks.rank], name, augmentation)
+            if not ranks.leads:
+                serve(mine, ranks, shares)
+            else:
+                with lead(mine, ranks, shares) as matrix:
+                    found = journal.remember("solution", lambda: self._solve(matrix, constraint, journal))
+        tensors = ranks.hand_out(found)
+        if self.state is not None:
+            self.state.discard_gradients(name)
+        objective, trace = tensors["objective"].tolist(), tensors["trace"].tolist()
+        return Solution(tensors["weights"], tensors["mask"], objective[0] if objective else None, tuple(trace))
+
+    def _gradients(self, number: int, rows: slice, name: str, augmentation: Augmentation) -> GradientMatrix:
+        with self.stopwatch.timed("gradients"):
+            return round_gradients(
+                self.pruned,
+                self.calibration,
+                self.plan,
+                number,
+                rows,
+                objective=self.objective,
+                augmentation=augmentation,
+                keep_in=None if self.state is None else self.state.gradients(name),
+                progress=self.progress,
+            )
+
+    def _solve(self, gradients: GradientMatrix, constraint: Constraint, journal: Journal) -> dict[str, torch.Tensor]:
+        """Solve with each ridge; the solution whose network is closest to the dense one."""
+        plan, config = self.plan, self.plan.config
+        with self.stopwatch.timed("solve"):
+            weights = dict(self.pruned.named_parameters())
+            layers = tuple(Layer(n, weights[n].detach().clone(), gradients.blocks[n]) for n in plan.names)
+            scale = journal.remember(
+                "curvature", lambda: {"layers": torch.tensor([mean_curvature([layer]) for layer in layers]).double()}
+            )
+            curvatures = scale["layers"].tolist()
+            sizes = [layer.weight.numel() for layer in layers]
+            mean = sum(h * size for h, size in zip(curvatures, sizes, strict=True)) / max(1, sum(sizes))
+            if plan.method.tempering:
+                constraint = tempered(constraint, [layer.weight for layer in layers], curvatures, plan.method.tempering)
+        solutions = []
+        for ridge in plan.ridges:
+            with self.stopwatch.timed("solve"):
+                problem = Problem(
+                    layers,
+                    ridge * mean,
+                    float(config.first_order),
+                    journal if len(plan.ridges) == 1 else Prefixed(journal, f"ridge-{ridge:g}/"),
+                    config.memory_budget_bytes,
                 )
-        if self._leads:
-            self._recalibrate(config.recalibration_views, self.progress)
-        return self._share(masks)
-
-    def _share(self, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Give all ranks the leader's network and masks."""
-        return share(self.ranks, self.pruned, masks)
-
-    @property
-    def _leads(self) -> bool:
-        return self.ranks.leads
-
-    def _recalibrate(self, views: int, progress: Progress = silent) -> None:
-        """Replace the batch-norm statistics, in place, where that helps."""
-        with self.stopwatch.timed("batch norm"):
-            if self.config.recalibration_views:
-                self.pruned.load_state_dict(self._recalibrated(self.pruned, views, progress).state_dict())
-
-    def _recalibrated(self, model: nn.Module, views: int, progress: Progress = silent) -> nn.Module:
-        return recalibrated_if_closer(
-            model,
-            self.dense,
-            self.calibration.images,
-            views=views,
-            augmentation=self.augmentation,
-            objective=self.objective,
-            seed=self.config.seed,
-            progress=progress,
-        )
+                solutions.append(plan.solver.solve(problem, constraint, self.progress))
+        solution = solutions[0]
+        if len(solutions) > 1:
+            with self.stopwatch.timed("choice of ridge"):
+                solution = min(solutions, key=self._distance)
+        return {
+            "weights": solution.weights,
+            "mask": solution.mask,
+            "objective": torch.tensor([v for v in (solution.objective,) if v is not None], dtype=torch.float64),
+            "trace": torch.tensor(solution.trace, dtype=torch.float64),
+        }
 
     def _distance(self, solution: Solution) -> float:
         """How far the network with these weights is from the dense one, batch norm recalibrated if that helps."""
         model = copy_network(self.pruned)
-        _apply(self.names, solution, model)
-        if not self.config.recalibration_views:
+        _apply(self.plan.names, solution, model)
+        if not self.plan.config.recalibration_views:
             return self._answers.divergence(model)
-        found = closest(
-            model,
-            self._answers,
-            self.calibration.images,
-            augmentation=self.augmentation,
-            seed=self.config.seed,
-        )
-        return found.divergence
+        images, seed = self.calibration.images, self.plan.config.seed
+        return closest(model, self._answers, images, augmentation=self.augmentation, seed=seed).divergence
 
     @cached_property
     def _answers(self) -> Answers:
         """The dense network's on some images: a choice between networks needs few."""
         return Answers.of(self.dense, self.calibration.images[:_JUDGED], self.objective)
+
+    def _refitted(self, constraint: Constraint, masks: Masks) -> Masks:
+        """Refit the layers, where the method does; the leader searches, on all ranks' sums. Returns the masks."""
+        if not self.plan.method.reconstruct:
+            return masks
+        config = self.plan.config
+        sets = {n: Constraint(constraint.pattern, (mask.shape,), int(mask.sum())) for n, mask in masks.items()}
+        with self.stopwatch.timed("reconstruct"):
+            return reconstruct(
+                self.pruned,
+                self.dense,
+                self.calibration.images[: config.fit_images],
+                sets,
+                masks,
+                ridge=config.fit_ridge,
+                memory_bytes=config.memory_budget_bytes,
+                journal=FORGETFUL if self.state is None else self.state.journal.under("reconstruct"),
+                ranks=self.ranks,
+                progress=self.progress,
+            )
+
+    def _recalibrated(self, masks: Masks, views: int, progress: Progress = silent) -> Masks:
+        """Replace the batch-norm statistics where that helps, on the leader; give all ranks its network and masks."""
+        augmentation = self.augmentation
+        with self.stopwatch.timed("batch norm"):
+            if self.ranks.leads and self.plan.config.recalibration_views:
+                better = recalibrated_if_closer(
+                    self.pruned,
+                    self.dense,
+                    self.calibration.images,
+                    views=views,
+                    augmentation=augmentation,
+                    objective=self.objective,
+                    seed=self.plan.config.seed,
+                    progress=progress,
+                )
+                self.pruned.load_state_dict(better.state_dict())
+        return share(self.ranks, self.pruned, masks)
 
 
 def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -177,21 +252,6 @@ def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dic
     found = ranks.hand_out(mine)
     model.load_state_dict({name: found[f"state/{name}"] for name in state})
     return {name: found[name] for name in masks}
-
-
-def known_augmentation(
-    dense: nn.Module, calibration: LabelledImages, config: PruneConfig, ranks: Ranks, objective: Objective
-) -> Augmentation:
-    """What the network knows, as the leader finds it; not looked for where nothing would use it."""
-    if not config.augment and not config.recalibration_views:
-        return PLAIN
-    found = (
-        familiar_augmentation(dense, calibration.images, objective=objective, seed=config.seed)
-        if ranks.leads
-        else CANDIDATES[0]
-    )
-    _, number, *_ = ranks.command(0, CANDIDATES.index(found))
-    return CANDIDATES[number]
 
 
 def _apply(names: Sequence[str], solution: Solution, model: nn.Module) -> dict[str, torch.Tensor]:

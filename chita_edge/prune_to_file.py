@@ -15,11 +15,11 @@ from chita_edge.calibration import ALONE, Ranks
 from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.load import load_inputs
+from chita_edge.engine.plan import resolve
 from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import curvature_kind, get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
 from chita_edge.storage.atomic_file import check_free, write_file
@@ -98,55 +98,31 @@ def prune_to_file(
         ChitaEdgeError: a file cannot be read or written, or `prune` fails.
     """
     check_free(out, force)
-    with torch_threads(config.threads):
-        return _prune_to_file(
-            model, out, config, weights, start, data, calibration_images, force, state_dir, ranks, progress
-        )
-
-
-def _prune_to_file(
-    model: str,
-    out: Path,
-    config: PruneConfig,
-    weights: Path | None,
-    start: Path | None,
-    data: Path | None,
-    calibration_images: int | None,
-    force: bool,
-    state_dir: Path | None,
-    ranks: Ranks,
-    progress: Progress,
-) -> PrunedFile | None:
     entry = get_model(model)
-    method = get_method(config.method)
-    inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
-    if inputs.labels is None and method.solver != "magnitude" and curvature_kind(config) == "loss":
-        raise UsageError(
-            f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, or "
-            "use --method chita_bso, chita_pp or reconstruct, which need none."
-        )
-    judging = inputs.validation if ranks.leads else None
-    before = _accuracy(inputs.model, judging, "accuracy before", progress)
-    prunable = entry.prunable(inputs.model)
-    if start is None:
-        result = prune(
-            inputs.model,
-            inputs.calibration,
-            config,
-            prunable=prunable,
-            state_dir=state_dir,
-            ranks=ranks,
-            progress=progress,
-        )
-    else:
-        if ranks.size > 1 or state_dir is not None:
-            raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
-        given = entry.architecture().eval()
-        load_weights(given, start)
-        result = convert(inputs.model, given, inputs.calibration, config, prunable=prunable, progress=progress)
-    if not ranks.leads:
-        return None
-    after = _accuracy(result.model, judging, "accuracy after", progress)
+    if start is not None and (ranks.size > 1 or state_dir is not None):
+        raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
+    with torch_threads(config.threads):
+        inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
+        prunable = entry.prunable(inputs.model)
+        if inputs.labels is None and resolve(config, inputs.model, prunable).needs_labels:
+            raise UsageError(
+                f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, "
+                "or use --method chita_bso, chita_pp or reconstruct, which need none."
+            )
+        judging = inputs.validation if ranks.leads else None
+        before = _accuracy(inputs.model, judging, "accuracy before", progress)
+        images = inputs.calibration
+        if start is None:
+            result = prune(
+                inputs.model, images, config, prunable=prunable, state_dir=state_dir, ranks=ranks, progress=progress
+            )
+        else:
+            given = entry.architecture().eval()
+            load_weights(given, start)
+            result = convert(inputs.model, given, images, config, prunable=prunable, progress=progress)
+        if not ranks.leads:
+            return None
+        after = _accuracy(result.model, judging, "accuracy after", progress)
     write_file(out, _state_dict_file(result.model, out), force)
     judged = None if before is None or after is None else Accuracy(before, after)
     return PrunedFile(model, out, len(inputs.images), result.figures, judged)

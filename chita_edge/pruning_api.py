@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING
 
 from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.distillation import prune_and_distill
+from chita_edge.engine.gradients import round_gradients
+from chita_edge.engine.plan import PruningPlan, resolve
 from chita_edge.errors import UsageError
-from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
 from chita_edge.network.objective import find_objective
-from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_channels import CHANNEL_STRUCTURES, prune_channels
+from chita_edge.prune_channels import prune_channels
 from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import get_method, stage_count
-from chita_edge.prune_result import PruneResult, figures_of
-from chita_edge.prune_run import Run, known_augmentation, share
-from chita_edge.prune_stage import stage_gradients, stage_images
-from chita_edge.pruning import Constraint, PruningError, get_allocation, get_pattern, get_solver
-from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.prune_result import PruneResult
+from chita_edge.prune_run import Run, share
 from chita_edge.resume import Fingerprint, StateFolder, fingerprint
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.torch_threads import torch_threads
 from chita_edge.tuning import familiar_augmentation
+from chita_edge.tuning.familiar import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from chita_edge.calibration import GradientMatrix
     from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.datasets import LabelledImages
-    from chita_edge.network.objective import Objective
 
 
 def prune(
@@ -79,8 +75,8 @@ def prune(
     """
     config = config or PruneConfig()
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
-    if state_dir is not None and gradients is not None:
-        raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
+    plan = resolve(config, model, prunable)
+    _check(plan, gradients, state_dir, ranks)
     if state_dir is not None and ranks.size > 1:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     with torch_threads(config.threads), ranks.guarded():
@@ -89,88 +85,31 @@ def prune(
         objective = find_objective(model, calibration.images, calibration.labels)
         known_by = None
         if state_dir is not None or ranks.size > 1:
-            known_by = _identity(model, calibration, prunable, config)
+            known_by = _identity(model, calibration, plan)
             ranks.same(known_by.extended({"option memory_budget_bytes": config.memory_budget_bytes}).parts)
             known_by = known_by.extended({"rank": (ranks.rank, ranks.size)})
-        if not config.distill_epochs:
-            return _prune(
-                model, calibration, config, prunable, gradients, state_dir, known_by, ranks, objective, progress, clock
-            )
         step = count(1)
 
-        def prune_once(model_now: nn.Module, options: PruneConfig) -> PruneResult:
-            number, known, place, run = next(step), gradients if model_now is model else None, state_dir, known_by
-            if place is not None and run is not None:
+        def prune_once(network: nn.Module, plan_now: PruningPlan) -> PruneResult:
+            number, place, run = next(step), state_dir, known_by
+            if place is not None and run is not None and config.distill_epochs:
                 place = place / f"prune-{number}"
                 # The first step does not depend on what is learnt after it.
-                run = run.extended(_options(options if number == 1 else config) | {"step": number})
-            return _prune(
-                model_now, calibration, options, prunable, known, place, run, ranks, objective, progress, clock
-            )
+                run = run.extended(_options(plan_now if number == 1 else plan) | {"step": number})
+            if plan.side is not None:
+                return prune_channels(network, calibration, plan_now, objective=objective, progress=progress)
+            with _opened(place, run) as state:
+                stopwatch = Stopwatch(clock, {"gradients": 0.0, "solve": 0.0})
+                one = Run(plan_now, network, calibration, objective, stopwatch, state, ranks, progress)
+                return one.result(gradients if network is model else None)
 
+        if not config.distill_epochs:
+            return prune_once(model, plan)
         result = prune_and_distill(
-            prune_once, model, calibration.images, config, state_dir, known_by, objective=objective, progress=progress
+            prune_once, model, calibration.images, plan, state_dir, known_by, objective=objective, progress=progress
         )
         masks = share(ranks, result.model, result.masks)
     return replace(result, masks=masks)
-
-
-def _prune(
-    model: nn.Module,
-    calibration: LabelledImages,
-    config: PruneConfig,
-    prunable: Sequence[str] | None,
-    gradients: GradientMatrix | None,
-    state_dir: Path | None,
-    known_by: Fingerprint | None,
-    ranks: Ranks,
-    objective: Objective,
-    progress: Progress,
-    clock: Callable[[], float],
-) -> PruneResult:
-    """The same without distillation; the state folder is this process's own."""
-    if config.structure in CHANNEL_STRUCTURES:
-        if ranks.size > 1:
-            raise UsageError(f"The structure {config.structure!r} is found by one process; start it alone.")
-        return prune_channels(model, calibration, config, prunable=prunable, objective=objective, progress=progress)
-    if config.fit_images is not None and config.fit_images < ranks.size:
-        raise UsageError(f"{config.fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
-    method = get_method(config.method)
-    solver, pattern = get_solver(method.solver), get_pattern(config.structure)
-    allocation = get_allocation(config.allocation)
-    sparsities = stage_sparsities(config.schedule, config.sparsity, stage_count(config))
-    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
-    if not names:
-        raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
-    dense, pruned = (copy_network(model).eval() for _ in range(2))
-    parameters = dict(pruned.named_parameters())
-    shapes = tuple(parameters[name].shape for name in names)
-
-    with _opened(state_dir, known_by) as state:
-        stopwatch = Stopwatch(clock, {"gradients": 0.0, "solve": 0.0})
-        augmentation = known_augmentation(dense, calibration, config, ranks, objective)
-        run = Run(
-            pruned,
-            dense,
-            calibration,
-            names,
-            config,
-            solver,
-            augmentation,
-            objective,
-            stopwatch,
-            state,
-            ranks,
-            progress,
-        )
-        for stage, sparsity in enumerate(sparsities):
-            facts = layer_facts(dense, pruned, names, config, calibration.images[:1])
-            constraint = Constraint(pattern, shapes, allocation(shapes, sparsity, facts))
-            solution, masks = run.stage(stage, constraint, None if stage else gradients)
-            if stage + 1 < len(sparsities):
-                masks = run.between_stages(masks)
-        masks = run.finish(constraint, masks)
-    return PruneResult(pruned, masks, figures_of(config, solution, masks, len(calibration.images), stopwatch.seconds))
 
 
 def calibration_gradients(
@@ -178,48 +117,47 @@ def calibration_gradients(
     calibration: LabelledImages,
     names: Sequence[str],
     config: PruneConfig,
-    stage: int = 0,
+    number: int = 0,
     progress: Progress = silent,
 ) -> GradientMatrix:
-    """The gradients of one stage of `prune`: each stage takes the next images, round and round."""
-    model = copy_network(model).eval()
-    rows = slice(0, stage_images(calibration, config) // config.samples_per_row)
+    """The gradients of one round of `prune`: each round takes the next images, round and round."""
+    model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
+    plan = resolve(config, model, names)
     with torch_threads(config.threads):
         objective = find_objective(model, calibration.images, calibration.labels)
-        known = None
+        known = PLAIN
         if config.augment:
             known = familiar_augmentation(model, calibration.images, objective=objective, seed=config.seed)
-        return stage_gradients(
-            model,
-            calibration,
-            names,
-            config,
-            stage,
-            rows,
-            objective=objective,
-            augmentation=known,
-            progress=progress,
+        return round_gradients(
+            model, calibration, plan, number, objective=objective, augmentation=known, progress=progress
         )
 
 
-def _identity(
-    model: nn.Module,
-    calibration: LabelledImages,
-    prunable: Sequence[str] | None,
-    config: PruneConfig,
-) -> Fingerprint:
+def _check(plan: PruningPlan, gradients: GradientMatrix | None, state_dir: Path | None, ranks: Ranks) -> None:
+    """Refuse arguments that exclude each other."""
+    if state_dir is not None and gradients is not None:
+        raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
+    fit_images, structure = plan.config.fit_images, plan.config.structure
+    if fit_images is not None and fit_images < ranks.size:
+        raise UsageError(f"{fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
+    if plan.side is not None and ranks.size > 1:
+        raise UsageError(f"The structure {structure!r} is found by one process; start it alone.")
+    if plan.side is not None and state_dir is not None and not plan.config.distill_epochs:
+        raise UsageError(f"The structure {structure!r} keeps no unfinished work; leave out the state folder.")
+
+
+def _identity(model: nn.Module, calibration: LabelledImages, plan: PruningPlan) -> Fingerprint:
     """What the result of a run depends on, known before any of it is done.
 
     The memory budget is left to the parts that depend on it: it says how many images refit the layers.
     """
-    names = tuple(pointwise_and_linear(model) if prunable is None else prunable)
-    inputs = {**calibration.tensors(), "names of the weights": names}
-    return fingerprint(model, inputs).extended(_options(config))
+    inputs = {**calibration.tensors(), "names of the weights": plan.names}
+    return fingerprint(model, inputs).extended(_options(plan))
 
 
-def _options(config: PruneConfig) -> dict[str, object]:
+def _options(plan: PruningPlan) -> dict[str, object]:
     """The options that a result depends on, as parts of a fingerprint."""
-    values = config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
+    values = plan.config.model_dump(mode="json", exclude={"memory_budget_bytes", "scratch_dir"})
     return {f"option {name}": value for name, value in values.items()}
 
 

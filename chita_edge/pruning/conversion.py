@@ -96,7 +96,7 @@ def _convert_small(
             state.exchange(constraint.pattern)
             trace.append(problem.objective(state.weights))
         runs.append(Solution(state.weights, state.mask, trace[-1], tuple(trace)))
-    best = min(runs, key=lambda run: run.objective)
+    best = min(runs, key=lambda run: run.trace[-1])
     return Solution(best.weights, best.mask, best.objective, (runs[0].trace[0], *best.trace[1:]))
 
 

@@ -28,7 +28,9 @@ def _remarks(result: PrunedFile) -> list[str]:
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in figures.seconds.items())
     return [
         f"Sparsity: {figures.sparsity:.2%} of the prunable weights are zero.",
-        f"Objective: {figures.objective:.6g}, from {result.calibration_images} calibration images.",
+        "Objective: none, the method takes no gradients."
+        if figures.objective is None
+        else f"Objective: {figures.objective:.6g}, from {result.calibration_images} calibration images.",
         *(step.reason for step in figures.distillation),
         f"Time: {spent}.",
         "Accuracy: not measured, the data hold no x_val and y_val."

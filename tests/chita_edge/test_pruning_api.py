@@ -11,13 +11,15 @@ from torch import nn
 
 from chita_edge.calibration import GradientMatrix, NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.gradients import round_gradients
+from chita_edge.engine.plan import resolve
 from chita_edge.errors import ChitaEdgeError, UsageError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.network.macs import multiplications
+from chita_edge.network.objective import Objective
 from chita_edge.network.targets import pointwise_and_linear
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
-from chita_edge.prune_stage import stage_gradients
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning_api import calibration_gradients, prune
 from chita_edge.tuning import divergence, recalibrate_batch_norm
@@ -120,7 +122,8 @@ def test_rows_are_means_over_the_views_of_an_image() -> None:
 
     def rows(count: int, images: LabelledImages) -> GradientMatrix:
         wanted = config.model_copy(update={"gradient_views": count})
-        return stage_gradients(net, images, names, wanted, 0, slice(0, len(images)), augmentation=views)
+        plan = resolve(wanted, net, names)
+        return round_gradients(net, images, plan, 0, objective=Objective(), augmentation=views)
 
     doubled = LabelledImages(data.images.repeat_interleave(2, 0), data.labels.repeat_interleave(2))
     single, double = rows(1, doubled).blocks, rows(2, data).blocks

@@ -37,6 +37,7 @@ class Cbs:
     starts: int = 4
     swaps: int = 500
     name: str = "cbs"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Select, then update, block by block."""

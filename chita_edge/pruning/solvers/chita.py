@@ -43,6 +43,7 @@ class Chita:
     rounds: int = 6
     small: int = 100
     name: str = "chita"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Weights of the constraint's set; the trace falls monotonically."""

@@ -42,6 +42,7 @@ class ChitaBso:
     rounds: int = 10
     together: int = 16
     name: str = "chita_bso"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Weights of the constraint's set; the trace is the start's and the end's sum over the blocks."""

@@ -26,11 +26,19 @@ class Magnitude:
     update: bool = False
     name: str = "magnitude"
 
+    @property
+    def needs_gradients(self) -> bool:
+        """For the update alone."""
+        return self.update
+
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project w̄, and where asked back-solve on the support."""
         progress("solve", 0, 1)
         mask = constraint.project(problem.dense.square())
         weights = problem.dense * mask
+        if not problem.samples:
+            progress("solve", 1, 1)
+            return Solution(weights, mask, None, ())
         trace = [problem.objective(weights)]
         if self.update:
             chosen = mask.nonzero()[:, 0]

@@ -24,6 +24,7 @@ class MFac:
     """
 
     name: str = "mfac"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies w̄_j² / (2 [F⁻¹]_jj), then add up the updates of all removals."""

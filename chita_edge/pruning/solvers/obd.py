@@ -18,6 +18,7 @@ class Obd:
     """Keeps the weights of the largest saliency ½ H_jj w̄_j², unchanged (LeCun, Denker and Solla 1989, equation 5)."""
 
     name: str = "obd"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies."""

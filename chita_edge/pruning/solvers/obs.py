@@ -38,6 +38,7 @@ class Obs:
 
     block: int = 500
     name: str = "obs"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Order the removals of each block, project what they cost, then back-solve each block."""

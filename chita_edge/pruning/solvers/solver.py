@@ -21,14 +21,14 @@ class Solution:
     Attributes:
         weights: float32 (p,), zero outside the mask.
         mask: bool (p,), the support.
-        objective: Q(weights) of the whole problem.
+        objective: Q(weights) of the whole problem; None where the problem has no samples.
         trace: the objective that the solver went by, from its start on; a block solver's is the sum over its blocks.
 
     """
 
     weights: torch.Tensor
     mask: torch.Tensor
-    objective: float
+    objective: float | None
     trace: tuple[float, ...]
 
 
@@ -38,6 +38,10 @@ class Solver(Protocol):
     @property
     def name(self) -> str:
         """What the registry calls it."""
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether the choice depends on the gradients; if not, the problem may have no samples."""
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Weights in the constraint's set. Vectors are flat, see `Problem`."""

@@ -32,6 +32,7 @@ class WoodFisher:
 
     block: int = 500
     name: str = "woodfisher"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies, then add up the updates."""

@@ -30,6 +30,7 @@ class WoodFisherFull:
 
     most_weights: int = 20_000
     name: str = "woodfisher_full"
+    needs_gradients: bool = True
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Project the saliencies w̄_j² / (2 [F⁻¹]_jj), then add up the updates of all removals."""

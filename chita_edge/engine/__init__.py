@@ -1,0 +1,1 @@
+"""One run of pruning, from a plan to a result."""

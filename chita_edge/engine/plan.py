@@ -1,0 +1,127 @@
+"""`resolve`: from a configuration and a network to a plan, in which nothing is left to be looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, cast
+
+from chita_edge.errors import UsageError
+from chita_edge.network.targets import layer_weights, pointwise_and_linear
+from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_methods import Method, curvature_kind, get_method, gradient_views, stage_count
+from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
+from chita_edge.pruning.schedules import stage_sparsities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from chita_edge.pruning import Pattern, Solver
+    from chita_edge.pruning.allocation.registry import Allocation
+    from chita_edge.shrinking import Side
+
+CHANNEL_STRUCTURES = ("filter", "channel")
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """How one network is pruned: a configuration whose names are looked up and whose defaults are filled in.
+
+    Attributes:
+        config: the configuration it comes from; what is None there is decided here.
+        names: the weights to prune, as ``named_parameters`` has them.
+        method: which solver, and what follows it.
+        solver: chooses the weights.
+        pattern: of the masks; None where whole channels go.
+        side: whose sensitivity decides which channels go; None for the other structures.
+        allocation: how the budget is shared among layers.
+        sparsities: of each round of gradients and choice, rising to the last.
+        ridges: λ of the solutions among which each round chooses, in units of the mean curvature.
+        curvature: what the gradients are of: the loss, or random projections of the network's answers.
+        gradient_views: views of an image whose gradients are averaged.
+    """
+
+    config: PruneConfig
+    names: tuple[str, ...]
+    method: Method
+    solver: Solver
+    pattern: Pattern | None
+    side: Side | None
+    allocation: Allocation
+    sparsities: tuple[float, ...]
+    ridges: tuple[float, ...]
+    curvature: Literal["loss", "logits"]
+    gradient_views: int
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether a round takes gradients; without them there is no objective to report."""
+        return self.solver.needs_gradients or self.side is not None
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the gradients are those of a loss."""
+        return self.side is not None or (self.needs_gradients and self.curvature == "loss")
+
+    def at(self, sparsity: float) -> PruningPlan:
+        """The same plan for another sparsity, as one step of gradual pruning, without distillation."""
+        config = self.config.model_copy(update={"sparsity": sparsity, "distill_epochs": 0, "gradual_steps": 1})
+        return replace(self, config=config, sparsities=_sparsities(config))
+
+
+def resolve(config: PruneConfig, model: nn.Module, prunable: Sequence[str] | None = None) -> PruningPlan:
+    """Decide everything about a run before any of it is done.
+
+    Args:
+        config: what is asked for.
+        model: the network.
+        prunable: names of the weights that may become zero; those of 1×1 convolutions and linear layers when None.
+
+    Raises:
+        ChitaEdgeError: an unknown name, options that exclude each other, or no weight to prune.
+    """
+    method = get_method(config.method)
+    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
+    if not names:
+        raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
+    _check_costs(config, names)
+    channels = config.structure in CHANNEL_STRUCTURES
+    return PruningPlan(
+        config=config,
+        names=names,
+        method=method,
+        solver=get_solver(method.solver),
+        pattern=None if channels else get_pattern(config.structure),
+        side=cast("Side", config.structure) if channels else None,
+        allocation=get_allocation(config.allocation),
+        sparsities=_sparsities(config),
+        ridges=tuple(factor * config.ridge for factor in method.ridges),
+        curvature=curvature_kind(config),
+        gradient_views=gradient_views(config),
+    )
+
+
+def _sparsities(config: PruneConfig) -> tuple[float, ...]:
+    return stage_sparsities(config.schedule, config.sparsity, stage_count(config))
+
+
+def _check_costs(config: PruneConfig, names: Sequence[str]) -> None:
+    """Refuse options of costs that are missing, of no use to the allocation, or about other weights."""
+    table = config.cost_table
+    if table is None and config.allocation == "latency":
+        raise UsageError(
+            "The allocation 'latency' needs a cost table: the option cost_table of the configuration gives "
+            "(density, cost) pairs for each prunable weight's name."
+        )
+    for option, value, users in (
+        ("cost_table", table, ("latency",)),
+        ("cost_sparsity", config.cost_sparsity, ("flops", "latency")),
+    ):
+        if value is not None and config.allocation not in users:
+            raise UsageError(
+                f"The option {option} is for the allocation {' or '.join(users)}; this one is {config.allocation}."
+            )
+    if table is not None and set(table) != set(names):
+        unlike = ", ".join(sorted(set(table) ^ set(names))[:3])
+        raise UsageError(f"The cost table has to name exactly the prunable weights; it differs by {unlike}.")
