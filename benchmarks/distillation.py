@@ -26,7 +26,6 @@ from rich.table import Table
 from chita_edge import PruneConfig, prune
 from chita_edge.deploy.load import load_inputs
 from chita_edge.models import get_model
-from chita_edge.prune_to_file import recommended
 
 METHOD = "default, distilled"
 
@@ -43,7 +42,6 @@ def measure(arguments: argparse.Namespace, sparsity: float, seed: int) -> dict[s
         seed=seed,
         distill_epochs=arguments.epochs,
         distill_seconds=arguments.seconds,
-        **recommended(),
     )
     result = prune(inputs.model, inputs.calibration, config, prunable=entry.prunable(inputs.model))
     cpu = sum(os.times()[:2]) - before

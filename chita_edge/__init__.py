@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chita_edge.config import BuildConfig, ExportConfig
+    from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
     from chita_edge.datasets import LabelledImages
     from chita_edge.deploy.export import export
     from chita_edge.deploy.result import BuildResult, Latency
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exporters import SparseModel
 
 _HOMES = {
+    "BenchConfig": "chita_edge.config",
     "BuildConfig": "chita_edge.config",
     "BuildResult": "chita_edge.deploy.result",
     "BundleTamperedError": "chita_edge.errors",
@@ -41,6 +42,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BenchConfig",
     "BuildConfig",
     "BuildResult",
     "BundleTamperedError",

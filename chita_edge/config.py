@@ -1,4 +1,4 @@
-"""What `chita-edge build` is told: one frozen object, from code, from the command line or from a TOML file."""
+"""Configuration of `chita-edge build`: one frozen object, from code, the command line or a TOML file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from chita_edge.errors import UsageError
+from chita_edge.prune_config import PruneConfig
 
 _MAX_CONFIG_BYTES = 1 << 20
 
 
-class _SparseWeights(BaseModel):
-    """How sparse layers' weights are stored and multiplied."""
+class ExportConfig(BaseModel):
+    """How a pruned network becomes sparse ONNX; the table ``[export]``.
+
+    `target` names the processor whose cost table decides which layers become sparse. `values` is how the weights of
+    sparse layers are stored; with `arithmetic` float16, for which they have to be float16, sparse convolutions multiply
+    and add in it where the processor can, on arm64, and in float32 elsewhere.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    target: str
     values: Literal["float32", "float16"] = "float32"
     arithmetic: Literal["float32", "float16"] = "float32"
 
@@ -30,35 +37,41 @@ class _SparseWeights(BaseModel):
         return arithmetic
 
 
-class ExportConfig(_SparseWeights):
-    """How a pruned network becomes sparse ONNX.
+class BenchConfig(BaseModel):
+    """How both models of a bundle are measured on this machine; the table ``[bench]``.
 
-    `target` names the processor whose cost table decides which layers become sparse. `values` is how the weights of
-    sparse layers are stored; with `arithmetic` float16, for which they have to be float16, sparse convolutions multiply
-    and add in it where the processor can, on arm64, and in float32 elsewhere.
+    `samples` are taken of each model, with `threads` threads; `seed` draws the order in which they take turns.
     """
 
-    target: str
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    samples: Annotated[int, Field(ge=50, le=100_000)] = 200
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class BuildConfig(_SparseWeights):
+class PruneFileConfig(BaseModel):
+    """Everything that decides what `chita-edge prune` writes.
+
+    `calibration_images` are drawn by the seed of `prune`: 1,000, or all there are of fewer, when None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    prune: PruneConfig = PruneConfig()
+    calibration_images: Annotated[int, Field(ge=1)] | None = None
+
+
+class BuildConfig(PruneFileConfig):
     """Everything that decides what a bundle holds.
 
-    `sparsity` is the share of zeros among the prunable weights; `calibration_images` says how many images the pruner
-    sees; `threads` and `samples` are those of the measurement on this machine; `seed` draws the calibration images.
-    `target`, `values` and `arithmetic` are those of `ExportConfig`.
+    `model` is the name of a network; the others are the configurations of the three steps. In a TOML file `prune`,
+    `export` and `bench` are tables.
     """
 
     model: str
-    target: str
-    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.8
-    method: str = "default"
-    structure: str = "unstructured"
-    allocation: str = "balanced"
-    calibration_images: Annotated[int, Field(ge=1)] = 1000
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
-    samples: Annotated[int, Field(ge=50, le=100_000)] = 200
+    export: ExportConfig
+    bench: BenchConfig = BenchConfig()
 
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -69,7 +82,7 @@ def validated(config_class: type[Config], values: dict[str, Any]) -> Config:
     try:
         return config_class.model_validate(values)
     except ValidationError as error:
-        raise UsageError(" ".join(_sentence(problem) for problem in error.errors())) from None
+        raise UsageError(" ".join(_sentence(problem, config_class) for problem in error.errors())) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -87,8 +100,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"The configuration file {path} is not valid TOML: {error}.") from None
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: Any, config_class: type[BaseModel]) -> str:
     option = ".".join(str(part) for part in problem["loc"]) or "the configuration"
     if problem["type"] == "extra_forbidden":
-        return f"There is no option {option!r}."
+        tables = [f"[{table}]" for table, known in _tables(config_class).items() if option in known]
+        return f"There is no option {option!r}{' here; it belongs in the table ' if tables else ''}{''.join(tables)}."
+    if problem["type"] == "missing":
+        return f"Option {option!r} is missing."
     return f"Option {option!r} cannot be {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _tables(config_class: type[BaseModel]) -> dict[str, set[str]]:
+    """The options of each table of a configuration."""
+    kinds = {name: field.annotation for name, field in config_class.model_fields.items()}
+    return {
+        name: set(kind.model_fields)
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }

@@ -10,7 +10,7 @@ import device_bench
 import exporters
 import runtimes
 from chita_edge.bundle import check_target, write_bundle
-from chita_edge.config import BuildConfig, ExportConfig
+from chita_edge.config import BuildConfig
 from chita_edge.deploy.agreement import check_agreement
 from chita_edge.deploy.decide import stay_dense
 from chita_edge.deploy.export import export
@@ -24,7 +24,6 @@ from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning_api import prune
 from chita_edge.report.bundle_page import FirstRun
 from chita_edge.shrinking import shrink
@@ -40,56 +39,51 @@ def build(
     weights: Path | None = None,
     data: Path | None = None,
     force: bool = False,
+    state_dir: Path | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Build the bundle `folder`: a pruned network as sparse ONNX, kernels, baseline, and what was measured.
 
     `weights` is a state dict to prune instead of the embedded one, `data` an npz file with images instead of the
     embedded ones (see `chita_edge.datasets.load_user_data`). An existing bundle is replaced with `force` only,
-    and only once the new one is complete. Raises an error of one of our packages, with a sentence, when anything is
-    wrong; nothing is left behind then.
+    and only once the new one is complete. `state_dir` keeps finished work of the pruning, see `prune`. Raises an error
+    of one of our packages, with a sentence, when anything is wrong; nothing is left behind then.
     """
     # 1. What is asked for exists, and the result will have a place.
-    target = runtimes.get_target(config.target)
+    target = runtimes.get_target(config.export.target)
     entry = get_model(config.model)
     check_target(folder, force)
 
     # 2. Load the network and the data that it was trained on.
     inputs = load_inputs(
-        entry, weights=weights, data=data, calibration_images=config.calibration_images, seed=config.seed
+        entry, weights=weights, data=data, calibration_images=config.calibration_images, seed=config.prune.seed
     )
+    config = config.model_copy(update={"calibration_images": len(inputs.images)})
     model, test = inputs.model, inputs.validation
     if inputs.labels is None or test is None:
         raise UsageError(f"A bundle says how accurate it is: {data} needs y_calib, x_val and y_val.")
 
     # 3. Calibrate, prune, tune.
-    choice = PruneConfig(
-        sparsity=config.sparsity,
-        method=config.method,
-        structure=config.structure,
-        allocation=config.allocation,
-        seed=config.seed,
-    )
-    pruned = prune(model, inputs.calibration, choice, prunable=entry.prunable(model), progress=progress)
+    prunable = entry.prunable(model)
+    pruned = prune(model, inputs.calibration, config.prune, prunable=prunable, state_dir=state_dir, progress=progress)
     # Whole filters and channels are removed for real; zeros of other structures stay in place.
-    network = shrink(pruned.model, test.images[:1]) if config.structure in CHANNEL_STRUCTURES else pruned.model
+    network = shrink(pruned.model, test.images[:1]) if config.prune.structure in CHANNEL_STRUCTURES else pruned.model
 
-    with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(choice.threads):
+    with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(config.prune.threads):
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
         dense, sparse, apart = (Path(scratch, name) for name in (_DENSE, _SPARSE, _APART))
         progress("export", 0, 2)
         baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
-        exporting = ExportConfig(target=config.target, values=config.values, arithmetic=config.arithmetic)
-        exported = export(network, exporting, example_input=test.images[:1], apart=True)
+        exported = export(network, config.export, example_input=test.images[:1], apart=True)
         exporters.save(exported.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
         exporters.save(exported.apart or exported.model, apart)
         progress("export", 2, 2)
 
         # 5. Check: four ways to run the file have to agree with torch.
-        agreement = check_agreement(pruned.model, sparse, test.images[:2], config.values)
+        agreement = check_agreement(pruned.model, sparse, test.images[:2], config.export.values)
 
         # 6. Judge both files on images that no step above has seen, in the runtimes that will run them.
         judged = DenseSparse(
@@ -98,16 +92,16 @@ def build(
         )
 
         # 7. Measure both on this machine, in turns.
-        plan = device_bench.Plan(threads=config.threads, samples=config.samples, seed=config.seed, profile=True)
+        plan = device_bench.Plan(**config.bench.model_dump(), profile=True)
         measurement = measure_pair(dense, sparse, plan, "local", progress, profiled=apart)
 
         # 8. Bundle.
         result = BuildResult(
             bundle=folder.absolute(),
             model=config.model,
-            target=config.target,
-            method=config.method,
-            structure=config.structure,
+            target=config.export.target,
+            method=config.prune.method,
+            structure=config.prune.structure,
             sparsity=pruned.figures.sparsity,
             accuracy=judged,
             size_bytes=DenseSparse(dense.stat().st_size, sparse.stat().st_size),
@@ -115,7 +109,6 @@ def build(
             agreement=agreement,
             latency=summarise(measurement),
             not_measured=not_measured(target),
-            pruning_threads=pruned.figures.threads,
         )
         content = manifest_content(config, result)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}

@@ -1,15 +1,22 @@
-"""What `chita_edge.prune` is told."""
+"""Configuration of `chita_edge.prune`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _tuples(value: Any) -> Any:
+    """A file has lists where the configuration has tuples."""
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
 class PruneConfig(BaseModel):
-    """How to prune; frozen, and an unknown key is refused.
+    """How to prune; the table ``[prune]``. Frozen, and an unknown key is refused.
 
     Attributes:
         sparsity: share of the prunable weights that become zero, in [0, 1).
@@ -53,14 +60,14 @@ class PruneConfig(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.8
     method: str = "default"
     structure: str = "unstructured"
     allocation: str = "global"
     cost_sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
-    cost_table: dict[str, tuple[tuple[float, float], ...]] | None = None
+    cost_table: Annotated[dict[str, tuple[tuple[float, float], ...]] | None, BeforeValidator(_tuples)] = None
     stages: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -68,15 +75,15 @@ class PruneConfig(BaseModel):
     curvature: Literal["loss", "logits"] | None = None
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     fit_images: Annotated[int, Field(ge=1)] | None = None
-    gradient_samples: Annotated[int, Field(ge=1)] | None = 500
+    gradient_samples: Annotated[int, Field(ge=1)] | None = None
     samples_per_row: Annotated[int, Field(ge=1)] = 1
     augment: bool = True
     gradient_views: Annotated[int, Field(ge=1, le=100)] | None = None
     gradient_batch: Annotated[int, Field(ge=1)] = 25
     gradient_storage: Literal["float32", "bfloat16"] = "float32"
     memory_budget_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
-    scratch_dir: Path | None = None
-    recalibration_views: Annotated[int, Field(ge=0, le=100)] = 2
+    scratch_dir: Annotated[Path | None, Field(strict=False)] = None
+    recalibration_views: Annotated[int, Field(ge=0, le=100)] = 4
     distill_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
     distill_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     distill_optimiser: Literal["sgd", "adam"] = "sgd"

@@ -20,6 +20,7 @@ from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.prune_config import PruneConfig
+from chita_edge.prune_methods import get_method
 from chita_edge.prune_result import PruneFigures
 from chita_edge.pruning_api import prune
 from chita_edge.storage.atomic_file import check_free, write_file
@@ -57,11 +58,6 @@ class PrunedFile:
         }
 
 
-def recommended() -> dict[str, Any]:
-    """Options of PruneConfig where a user names none: four views, and the gradients of all images drawn."""
-    return {"recalibration_views": 4, "gradient_samples": None}
-
-
 def prune_to_file(
     model: str,
     out: Path,
@@ -97,8 +93,9 @@ def prune_to_file(
         UsageError: `out` exists, a name is unknown, or the method needs labels that the data do not hold.
         ChitaEdgeError: a file cannot be read or written, or `prune` fails.
     """
-    check_free(out, force)
     entry = get_model(model)
+    get_method(config.method)  # said before anything is read
+    check_free(out, force)
     if start is not None and (ranks.size > 1 or state_dir is not None):
         raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
     with torch_threads(config.threads):

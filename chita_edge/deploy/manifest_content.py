@@ -17,15 +17,14 @@ _TOOLS = ("chita-edge", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]:
     """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured."""
     return {
-        "config": config.model_dump(),
-        "pruning_threads": result.pruning_threads,
+        "config": config.model_dump(mode="json", exclude={"prune": {"scratch_dir"}}),
         "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},
         "sparsity": result.sparsity,
         "accuracy": asdict(result.accuracy),
         "size_bytes": asdict(result.size_bytes),
         "agreement": result.agreement,
         "layers": [asdict(layer) for layer in result.layers],
-        "break_even": runtimes.get_target(config.target).cost_provenance,
+        "break_even": runtimes.get_target(config.export.target).cost_provenance,
         "not_measured": list(result.not_measured),
     }
 

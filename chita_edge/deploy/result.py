@@ -103,9 +103,8 @@ class BuildResult:
 
     `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
     correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
-    `pruning_threads` are torch's while pruning, on which the bytes depend; `not_measured` says in sentences
-    which claims nobody should read into the figures. `dropped_runs` names the runs of the bundle that was replaced,
-    where they were of another product and are gone with it.
+    `not_measured` says in sentences which claims nobody should read into the figures. `dropped_runs` names the runs of
+    the bundle that was replaced, where they were of another product and are gone with it.
     """
 
     bundle: Path
@@ -120,7 +119,6 @@ class BuildResult:
     agreement: dict[str, float]
     latency: Latency
     not_measured: tuple[str, ...]
-    pruning_threads: int
     dropped_runs: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -92,19 +92,19 @@ def test_verify_of_no_bundle_is_a_sentence(tmp_path: Path, chita_edge: Run) -> N
 
 
 def test_options_come_from_the_command_line_then_the_environment_then_the_file(tmp_path: Path, chita_edge: Run) -> None:
-    (tmp_path / "build.toml").write_text('sparsity = 2.0\nmethod = "from-file"\n')
+    (tmp_path / "build.toml").write_text('[prune]\nsparsity = 2.0\nmethod = "from-file"\n')
     common = ["build", "mobilenet", "--target", "arm64", "--config", "build.toml"]
     in_file = chita_edge(*common)
-    assert "'sparsity' cannot be 2.0" in in_file.stderr
+    assert "'prune.sparsity' cannot be 2.0" in in_file.stderr
     in_environment = chita_edge(*common, CHITA_EDGE_BUILD_SPARSITY="3.0")
-    assert "'sparsity' cannot be 3.0" in in_environment.stderr
+    assert "'prune.sparsity' cannot be 3.0" in in_environment.stderr
     on_line = chita_edge(*common, "--sparsity", "4.0", CHITA_EDGE_BUILD_SPARSITY="3.0")
-    assert "'sparsity' cannot be 4.0" in on_line.stderr
+    assert "'prune.sparsity' cannot be 4.0" in on_line.stderr
     assert "'from-file'" in chita_edge(*common, "--sparsity", "0.5").stderr
 
 
 def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path, chita_edge: Run) -> None:
-    (tmp_path / "build.toml").write_text("sparsty = 0.5\n")
+    (tmp_path / "build.toml").write_text("[prune]\nsparsty = 0.5\n")
     done = chita_edge("build", "mobilenet", "--target", "arm64", "--config", "build.toml")
     assert done.returncode == 2
-    assert "no option 'sparsty'" in done.stderr
+    assert "no option 'prune.sparsty'" in done.stderr

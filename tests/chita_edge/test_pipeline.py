@@ -19,9 +19,10 @@ import device_bench
 import exporters
 import runtimes
 from chita_edge.bundle import verify_bundle
-from chita_edge.config import BuildConfig
+from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
 from chita_edge.errors import BundleTamperedError
 from chita_edge.progress import Progress
+from chita_edge.prune_config import PruneConfig
 
 RUN = [sys.executable, "-c", "from chita_edge.cli import main; main()"]
 # Judging on 10,000 images says nothing that 1,000 do not, and takes most of a build's time.
@@ -31,7 +32,13 @@ ON_FEW_IMAGES = (
 )
 BUILD = ["build", "mobilenet", "--target", "arm64", "--calibration-images", "40", "--samples", "50", "--json"]
 TINY = ["build", tiny_network.NAME, "--target", "arm64", "--calibration-images", "64"]
-CONFIG = BuildConfig(model=tiny_network.NAME, target="arm64", method="magnitude", calibration_images=64, samples=50)
+CONFIG = BuildConfig(
+    model=tiny_network.NAME,
+    calibration_images=64,
+    prune=PruneConfig(method="magnitude"),
+    export=ExportConfig(target="arm64"),
+    bench=BenchConfig(samples=50),
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +108,10 @@ def test_the_file_is_standard_and_opens_without_the_library(built: tuple[Path, d
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     weights, data = tiny
-    config = CONFIG.model_copy(update={"method": "default", "seed": 5})
+    config = CONFIG.model_copy(update={"prune": PruneConfig(seed=5)})
     bundle = chita_edge.build(config, tmp_path / "one name", weights=weights, data=data).bundle
     other = [*tiny_network.program(), *TINY, "--weights", str(weights), "--data", str(data), "--seed", "5"]
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [*other, "--samples", "50", "--out", "another"], cwd=tmp_path, env=environment, timeout=300, check=True
     )

@@ -12,20 +12,19 @@ import tiny_network
 import chita_edge
 import exporters
 import runtimes
-from chita_edge.config import BuildConfig
+from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
 from chita_edge.deploy.load import load_inputs
+from chita_edge.prune_config import PruneConfig
 
 
 def test_filters_are_removed_and_the_file_is_plain_onnx(tiny: tuple[Path, Path], tmp_path: Path) -> None:
     weights, data = tiny
     config = BuildConfig(
         model=tiny_network.NAME,
-        target="arm64",
-        structure="filter",
-        sparsity=0.5,
-        method="obd",
         calibration_images=40,
-        samples=50,
+        prune=PruneConfig(structure="filter", sparsity=0.5, method="obd"),
+        export=ExportConfig(target="arm64"),
+        bench=BenchConfig(samples=50),
     )
     result = chita_edge.build(config, tmp_path / "bundle", weights=weights, data=data)
     model = exporters.load(result.bundle / "model.onnx")
@@ -46,13 +45,10 @@ def test_blocks_go_all_the_way_with_values_in_half_precision(tiny: tuple[Path, P
     weights, data = tiny
     config = BuildConfig(
         model=tiny_network.NAME,
-        target="x86_64",
-        structure="4x1",
-        sparsity=0.8,
-        method="magnitude",
-        values="float16",
         calibration_images=40,
-        samples=50,
+        prune=PruneConfig(structure="4x1", sparsity=0.8, method="magnitude"),
+        export=ExportConfig(target="x86_64", values="float16"),
+        bench=BenchConfig(samples=50),
     )
     result = chita_edge.build(config, tmp_path / "bundle", weights=weights, data=data)
     written = [layer for layer in result.layers if layer.format == "csr 4x1"]
@@ -74,4 +70,4 @@ def test_blocks_go_all_the_way_with_values_in_half_precision(tiny: tuple[Path, P
     assert result.accuracy.sparse == (np.argmax(answers, 1) == judged.labels.numpy()).mean()
     assert result.latency.p50.sparse > 0
     manifest = json.loads((result.bundle / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["config"]["values"] == "float16"
+    assert manifest["config"]["export"]["values"] == "float16"

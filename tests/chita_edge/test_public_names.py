@@ -7,6 +7,7 @@ import chita_edge
 
 def test_the_public_surface() -> None:
     assert sorted(chita_edge.__all__) == [
+        "BenchConfig",
         "BuildConfig",
         "BuildResult",
         "BundleTamperedError",

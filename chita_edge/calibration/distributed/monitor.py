@@ -52,6 +52,7 @@ class FailureMonitor:
         self._store, self._rank, self._size, self._hosts = store, rank, size, hosts_store
         self._reason: str | None = None
         self._left = threading.Event()
+        self._lock, self._armed, self._depth = threading.Lock(), False, 0
         self._store.set(self._beat(rank), "0")
         self._thread = threading.Thread(target=self._watch, name="chita-edge ranks", daemon=True)
         self._computing = threading.get_ident()
@@ -73,13 +74,23 @@ class FailureMonitor:
         Raises:
             RankError: its message is the sentence of the rank that failed.
         """
+        self._depth += 1
+        self._arm(True)
         try:
-            yield
+            try:
+                yield
+            except _Interrupted:
+                raise
+            except BaseException as error:
+                self._arm(False)  # a failure of its own is not to be interrupted by the failure of another
+                self._publish(f"Rank {self._rank} of {self._size}: {_sentence(error)}")
+                raise
+            finally:
+                self._depth -= 1
+            self._arm(self._depth > 0)
         except _Interrupted:
+            self._arm(False)
             raise RankError(self._reason) from None
-        except BaseException as error:
-            self._publish(f"Rank {self._rank} of {self._size}: {_sentence(error)}")
-            raise
 
     def reason(self, seconds: float) -> str | None:
         """The sentence of the rank that failed, waited for so long; None when there is none."""
@@ -144,11 +155,18 @@ class FailureMonitor:
         """Interrupt the thread that computes; end the process when that has no effect."""
         self._reason = reason
         self._publish(reason)
-        if not self._left.is_set():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._computing), ctypes.py_object(_Interrupted))
+        with self._lock:
+            if self._armed:
+                exception = ctypes.py_object(_Interrupted)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._computing), exception)
         if not self._left.wait(GRACE_S):
             print(f"chita-edge: {reason}", file=sys.stderr, flush=True)  # noqa: T201 (nobody else can)
             os._exit(1)
+
+    def _arm(self, armed: bool) -> None:
+        """From here on the thread that computes may, or may not, be interrupted."""
+        with self._lock:
+            self._armed = armed
 
     def _publish(self, reason: str) -> None:
         """For all to read, unless another failure came first."""

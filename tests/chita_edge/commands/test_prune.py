@@ -85,14 +85,14 @@ def test_unmeasured_accuracy_is_called_that(files: list[str], chita_edge: Run) -
 
 
 def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_edge: Run) -> None:
-    (tmp_path / "prune.toml").write_text('method = "magnitude"\nsparsity = 0.6\nridge = -1\n')
+    (tmp_path / "prune.toml").write_text('[prune]\nmethod = "magnitude"\nsparsity = 0.6\nridge = -1\n')
     common = ["prune", "resnet20_cifar", *files, "--data", "data.npz", "--config", "prune.toml"]
-    assert "Option 'ridge' cannot be -1" in chita_edge(*common).stderr
-    (tmp_path / "prune.toml").write_text('method = "magnitude"\nsparsity = 0.6\nrecalibration_views = 0\n')
+    assert "Option 'prune.ridge' cannot be -1" in chita_edge(*common).stderr
+    (tmp_path / "prune.toml").write_text('[prune]\nmethod = "magnitude"\nsparsity = 0.6\nrecalibration_views = 0\n')
     told = json.loads(chita_edge(*common, "--sparsity", "0.7", "--json").stdout)
     assert told["sparsity"] == pytest.approx(0.7, abs=1e-4)
-    (tmp_path / "prune.toml").write_text("sparsty = 0.6\n")
-    assert "There is no option 'sparsty'" in chita_edge(*common, "--force").stderr
+    (tmp_path / "prune.toml").write_text("[prune]\nsparsty = 0.6\n")
+    assert "There is no option 'prune.sparsty'" in chita_edge(*common, "--force").stderr
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,13 @@ def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_ed
         (["prune", "resnet20_cifar"], 2, "Missing option '--out'"),
         (["prune", "resnet20_cifar", "--out", "o.pt"], 2, "needs --weights FILE"),
         (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt"], 2, "needs --data FILE.npz"),
-        (["prune", "resnet20_cifar", "--out", "o.pt", "--sparsity", "1"], 2, "Option 'sparsity' cannot be 1.0"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--sparsity", "1"], 2, "Option 'prune.sparsity' cannot be 1.0"),
         (["prune", "resnet20_cifar", "--out", "o.pt", "--method", "guess"], 2, "no pruning method 'guess'"),
-        (["prune", "resnet20_cifar", "--out", "o.pt", "--distill-epochs", "-1"], 2, "'distill_epochs' cannot be -1"),
+        (
+            ["prune", "resnet20_cifar", "--out", "o.pt", "--distill-epochs", "-1"],
+            2,
+            "distill_epochs' cannot be -1",
+        ),
         (["prune", "resnet20_cifar", "--out", "nowhere/o.pt"], 2, "The folder of nowhere/o.pt does not exist"),
         (["prune", "resnet20_cifar", "--out", "dense.pt"], 2, "--force"),
         (

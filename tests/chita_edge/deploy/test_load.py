@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from chita_edge import UsageError
+from chita_edge.config import BuildConfig, ExportConfig
 from chita_edge.deploy.load import load_inputs
 from chita_edge.models import get_model
-from chita_edge.pipeline import BuildConfig, build
+from chita_edge.pipeline import build
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_images_without_labels_get_the_networks_own_answers(images: Path) -> Non
 
 
 def test_a_bundle_needs_labels_and_images_to_judge_by(tmp_path: Path, images: Path) -> None:
-    config = BuildConfig(model="mobilenet", target="x86_64", calibration_images=5)
+    config = BuildConfig(model="mobilenet", export=ExportConfig(target="x86_64"), calibration_images=5)
     with pytest.raises(UsageError, match=r"data\.npz needs y_calib, x_val and y_val"):
         build(config, tmp_path / "bundle", data=images)
     assert list(tmp_path.iterdir()) == [images]

@@ -19,7 +19,6 @@ LATENCY = Latency(
     warnings=("The machine was busy.",),
 )
 RESULT = BuildResult(
-    pruning_threads=2,
     bundle=Path("/somewhere/mobilenet-arm64"),
     model="mobilenet",
     target="arm64",

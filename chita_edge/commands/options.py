@@ -1,0 +1,106 @@
+"""Options that several verbs share, and the configuration that they and a TOML file make up together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from chita_edge.errors import UsageError
+
+_DISTILL_EPOCHS: Final = 20
+# Where an option of the command line stands in the configuration; the others stand at its top.
+_TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "prune": (
+        "sparsity",
+        "method",
+        "structure",
+        "allocation",
+        "seed",
+        "distill_epochs",
+        "distill_seconds",
+        "gradual_steps",
+    ),
+    "export": ("target", "values", "arithmetic"),
+    "bench": ("threads", "samples"),
+}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def prune_options(command: Command) -> Command:
+    """The options of pruning; defaults stand in the configuration, so that there is one of each."""
+    for option in reversed(
+        (
+            click.option("--weights", type=click.Path(path_type=Path), help="State dict of the trained network."),
+            click.option(
+                "--data", type=click.Path(path_type=Path), help="npz of x_calib, y_calib, x_val, y_val, or x, y."
+            ),
+            click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1)."),
+            click.option("--method", help="How weights are chosen: a solver, and what follows it."),
+            click.option("--structure", help="Sparsity pattern: unstructured, 2:4, 1x4, filter, …"),
+            click.option(
+                "--allocation",
+                help="Budget over layers: global, balanced, uniform, erk, lamp, flops, latency.",
+            ),
+            click.option("--calibration-images", type=int, help="How many are drawn. Default 1000, or all there are."),
+            click.option("--seed", type=int, help="Draws the calibration images, and decides all that is random."),
+            click.option(
+                "--distill", is_flag=True, help=f"Then learn the dense network's answers, {_DISTILL_EPOCHS} epochs."
+            ),
+            click.option("--distill-epochs", type=int, help="The same, so many passes over the calibration images."),
+            click.option("--distill-seconds", type=float, help="The same, but no longer than that."),
+            click.option("--gradual-steps", type=int, help="Alternate pruning and learning so often."),
+            click.option(
+                "--resume",
+                "--state",
+                type=click.Path(path_type=Path),
+                help="Folder that keeps finished work; goes on from there.",
+            ),
+            click.option(
+                "--config",
+                "config_file",
+                type=click.Path(path_type=Path),
+                help="TOML file with tables [prune], [export] and [bench]; options given here win.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def configured(config_file: Path | None, options: Mapping[str, Any], *tables: str) -> dict[str, Any]:
+    """Values for a configuration, by table: those of the file, below those of the command line and the environment.
+
+    Args:
+        config_file: TOML; may hold tables of verbs that are not asked for, so that one file serves all.
+        options: of the command line, by parameter name; None where not given. ``distill`` stands for its epochs.
+        tables: of the configuration that is made.
+
+    Raises:
+        UsageError: the file cannot be read, or a table is none.
+    """
+    from chita_edge.config import read_toml
+
+    values = read_toml(config_file) if config_file else {}
+    for table in _TABLES:
+        if not isinstance(values.get(table, {}), dict):
+            raise UsageError(f"{table!r} in {config_file} has to be a table: [{table}].")
+        found = values.pop(table, {})
+        if table in tables:
+            values[table] = found
+    homes = {option: table for table in tables for option in _TABLES[table]}
+    for option, value in options.items():
+        if value is not None and option != "distill":
+            (values[homes[option]] if option in homes else values)[option] = value
+    _distil(values.get("prune", {}), bool(options.get("distill")))
+    return values
+
+
+def _distil(prune: dict[str, Any], wanted: bool) -> None:
+    """A limit of time, or several steps, mean distillation too."""
+    wanted = wanted or prune.get("distill_seconds") is not None or prune.get("gradual_steps", 1) != 1
+    if wanted and "distill_epochs" not in prune:
+        prune["distill_epochs"] = _DISTILL_EPOCHS
