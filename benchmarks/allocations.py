@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--allocations", nargs="+", default=["global", "balanced"])
     parser.add_argument("--sparsities", nargs="+", type=float, default=[0.8, 0.9])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []
@@ -42,7 +43,7 @@ def main() -> None:
             judged = LabelledImages(images.images[held_out], images.labels[held_out])
             for sparsity in arguments.sparsities:
                 for allocation in arguments.allocations:
-                    config = PruneConfig(sparsity=sparsity, allocation=allocation, seed=seed)
+                    config = PruneConfig(sparsity=sparsity, allocation=allocation, seed=seed, threads=arguments.threads)
                     calibration = LabelledImages(images.images[seen], images.labels[seen])
                     pruned = prune(model, calibration, config, prunable=get_model(name).prunable(model)).model
                     rows.append(

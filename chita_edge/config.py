@@ -106,7 +106,8 @@ def _sentence(problem: Any, config_class: type[BaseModel]) -> str:
         tables = [f"[{table}]" for table, known in _tables(config_class).items() if option in known]
         return f"There is no option {option!r}{' here; it belongs in the table ' if tables else ''}{''.join(tables)}."
     if problem["type"] == "missing":
-        return f"Option {option!r} is missing."
+        last = option.rpartition(".")[2].replace("_", "-")
+        return f"Option {option!r} is missing: give --{last}, or set it in the configuration."
     return f"Option {option!r} cannot be {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 

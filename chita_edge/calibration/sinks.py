@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from chita_edge.calibration.chunk_file import HEADER_BYTES, ChunkWriter, check_chunk, full, write_all
 from chita_edge.calibration.errors import ScratchSpaceError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
 from chita_edge.calibration.stored_columns import Chunk, Descriptor, GradientStore, StoredColumns
+from chita_edge.resume.sealed import HEADER_BYTES, check_sealed, sealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,9 +109,10 @@ class AnonymousSink:
             del name
             data = gradients.T.to(self._dtype).contiguous().view(-1).view(torch.uint8).numpy().data
             try:
-                write_all(self._file.number, data)
+                while data:
+                    data = data[os.write(self._file.number, data) :]
             except OSError as error:
-                raise full(self._folder, error) from error
+                raise _full(self._folder, error) from error
 
         yield write
 
@@ -144,8 +145,6 @@ class FolderSink:
         self._dtype, self._fingerprint = dtype, fingerprint
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob("*.part"):
-                left.unlink()
         except OSError as error:
             raise unusable(folder, error) from error
         self._held = [self._path(number).exists() for number in range(len(batches))]
@@ -155,17 +154,17 @@ class FolderSink:
     def holds(self, number: int) -> bool:
         """Whether the batch's file is there; it is checked then."""
         if self._held[number]:
-            check_chunk(self._path(number), self._shape(number), self._dtype, self._named(number))
+            check_sealed(self._path(number), self._layout(number), self._fingerprint, f"batch {number}")
         return self._held[number]
 
     @contextmanager
     def batch(self, number: int) -> Iterator[Write]:
         """Write the batch's file; it appears when it is whole."""
-        with ChunkWriter(self._path(number), self._shape(number), self._dtype, self._named(number)) as writer:
+        with sealing(self._path(number), self._layout(number), self._fingerprint, f"batch {number}") as append:
 
             def write(name: str, gradients: torch.Tensor) -> None:
                 del name
-                writer.write(gradients.T)
+                append(gradients.T.to(self._dtype))
 
             yield write
 
@@ -180,12 +179,10 @@ class FolderSink:
     def _path(self, number: int) -> Path:
         return self._folder / f"batch-{number:05}.safetensors"
 
-    def _shape(self, number: int) -> tuple[int, int]:
-        return sum(self._sizes.values()), self._batches[number].stop - self._batches[number].start
-
-    def _named(self, number: int) -> str:
-        """The fingerprint with the batch's place, so that one batch's file cannot stand for another's."""
-        return f"{self._fingerprint}/{number}"
+    def _layout(self, number: int) -> dict[str, tuple[torch.dtype, tuple[int, int]]]:
+        """All coordinates of the batch's samples, (p, count)."""
+        count = self._batches[number].stop - self._batches[number].start
+        return {"gradients": (self._dtype, (sum(self._sizes.values()), count))}
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -210,6 +207,13 @@ def unusable(folder: Path, error: OSError) -> ScratchSpaceError:
     return ScratchSpaceError(
         f"The gradients exceed the memory budget, and no file can be made in the scratch folder {folder}: "
         f"{error.strerror}. Name a writable one or raise the memory budget."
+    )
+
+
+def _full(folder: Path, error: OSError) -> ScratchSpaceError:
+    return ScratchSpaceError(
+        f"The folder {folder} cannot hold the gradients ({error.strerror}). Free disk space, name another folder, or "
+        "use fewer calibration samples."
     )
 
 

@@ -8,7 +8,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Self
 
-from chita_edge.calibration import ScratchSpaceError, StateError
+from chita_edge.atomic_file import whole_file
+from chita_edge.resume.errors import ScratchSpaceError, StateError
 from chita_edge.resume.folder_journal import FolderJournal
 
 if TYPE_CHECKING:
@@ -55,10 +56,9 @@ class StateFolder:
             if manifest.exists():
                 self._check(manifest)
             else:
-                partial = manifest.with_suffix(".part")
                 content = {"format": _FORMAT, "fingerprint": self.fingerprint, "parts": dict(self._known_by.parts)}
-                partial.write_text(json.dumps(content) + "\n")
-                partial.rename(manifest)
+                with whole_file(manifest) as file:
+                    file.write(f"{json.dumps(content)}\n".encode())
             parts.mkdir(exist_ok=True)
         except BlockingIOError as error:
             os.close(self._lock)
@@ -91,7 +91,7 @@ class StateFolder:
 
     def _holds_other_files(self) -> bool:
         """Whether anything is here but what a start that was killed may have left."""
-        return any(file.name not in ("lock", "state.part") for file in self.path.iterdir())
+        return any(file.name != "lock" and not file.name.startswith(".state.json.") for file in self.path.iterdir())
 
     def _check(self, manifest: Path) -> None:
         try:

@@ -15,8 +15,7 @@ from chita_edge.network.batch import copy_network, output_tensors, run_batch
 from chita_edge.network.in_place import InPlaceGuard
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
-from chita_edge.resume.fingerprint import Fingerprint, fingerprint
-from chita_edge.tuning.checkpoint import Checkpoint
+from chita_edge.resume import Checkpoint, Fingerprint, fingerprint
 from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
 from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation, darkest
@@ -66,7 +65,8 @@ def distill(
         progress: called with stage "distill".
 
     Raises:
-        CheckpointError: the file is damaged, another run's, or cannot be written.
+        StateError: the checkpoint is damaged or another run's.
+        ScratchSpaceError: the checkpoint cannot be written.
         DivergedError: the loss is not finite any more.
     """
     run = _Run(student, teacher, images, masks, recipe, objective)

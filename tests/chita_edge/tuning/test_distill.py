@@ -12,7 +12,8 @@ from resumable_pruning import finish, in_own_process
 from torch import nn
 
 from chita_edge.network.objective import Objective
-from chita_edge.tuning import CheckpointError, DivergedError, distill, divergence
+from chita_edge.resume import StateError
+from chita_edge.tuning import DivergedError, distill, divergence
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -117,9 +118,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "distill.safetensors"
     distill(student, dense, images(), masks, recipe(epochs=1), checkpoint=path)
     for other in (recipe(epochs=2), recipe(epochs=1, seed=1)):
-        with pytest.raises(CheckpointError, match="belongs to another network"):
+        with pytest.raises(StateError, match="belongs to another network"):
             distill(student, dense, images(), masks, other, checkpoint=path)
-    with pytest.raises(CheckpointError, match="belongs to another network"):
+    with pytest.raises(StateError, match="belongs to another network"):
         distill(student, dense, images() + 1, masks, recipe(epochs=1), checkpoint=path)
 
 
