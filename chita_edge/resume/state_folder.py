@@ -8,9 +8,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Self
 
-from chita_edge.atomic_file import whole_file
 from chita_edge.resume.errors import ScratchSpaceError, StateError
 from chita_edge.resume.folder_journal import FolderJournal
+from chita_edge.storage.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path

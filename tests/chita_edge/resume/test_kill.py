@@ -135,7 +135,7 @@ def test_another_memory_budget_refits_other_images_and_keeps_the_rest(tmp_path: 
     for name, options in (("large", large), ("small", small)):
         run(tmp_path / name, tmp_path / f"state-{name}", **options)
     assert (tmp_path / "large").read_bytes() != (tmp_path / "small").read_bytes()
-    solved = {path: path.stat().st_mtime_ns for path in (tmp_path / "state-large").rglob("stage*")}
+    solved = {path: path.stat().st_mtime_ns for path in (tmp_path / "state-large").rglob("round*")}
     assert solved
     run(tmp_path / "resumed", tmp_path / "state-large", **small)
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "small").read_bytes()
