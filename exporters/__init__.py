@@ -1,4 +1,4 @@
-"""Torch networks → dense ONNX → the one file with CSR weights; saving, loading, checking and describing such files."""
+"""Export of torch networks to dense and sparse ONNX; saving, reading, checking and describing such files."""
 
 from __future__ import annotations
 

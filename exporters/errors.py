@@ -1,4 +1,4 @@
-"""What can go wrong while networks are exported, saved, loaded and checked; each message is a sentence for the user."""
+"""Errors of exporting, saving, reading and checking networks; each message is a sentence for the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NonFiniteWeightsError(ExportError):
 
 
 class CsrError(ExportError):
-    """Arrays that claim to be CSR are not."""
+    """Arrays are no valid CSR or N:M weight."""
 
 
 class SaveError(ExportError):

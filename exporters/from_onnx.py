@@ -1,4 +1,4 @@
-"""An ONNX model of any exporter → the graph that the passes work on: one operator set, named nodes, known shapes."""
+"""Conversion of any exporter's ONNX model to the graph of the passes: one operator set, names, known shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STANDARD = ("", "ai.onnx")
 
 
 def to_graph(dense: onnx.ModelProto) -> ir.Model:
-    """Parse ``dense``, which is left as it was, into the form that :class:`~exporters.passes.Sparsify` requires.
+    """Parse ``dense``, without changing it, into the form that :class:`~exporters.passes.Sparsify` requires.
 
     Operator sets older than the function bodies' become theirs; initializers that are listed among the inputs become
     constants, and so do Constant nodes that layers read; nodes without a name, or with another's, are called after

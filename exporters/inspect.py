@@ -1,4 +1,4 @@
-"""What is in a model file: a row per layer, and totals."""
+"""Description of a model file: a row per layer, and totals."""
 
 from __future__ import annotations
 

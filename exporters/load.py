@@ -1,4 +1,4 @@
-"""Read ONNX files that nobody vouches for, to be handed to a runtime.
+"""Reading of untrusted ONNX files that a runtime is going to run.
 
 What :func:`load` returns has been bounded before any runtime sees it: every tensor is as large as the bytes that the
 file (or a file in its folder) holds for it, every CSR weight is valid and small enough to densify, every intermediate
@@ -24,7 +24,7 @@ _OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
 
 def load(path: str | Path, limits: Limits = DEFAULT_LIMITS, *, needs_bodies: bool = True) -> onnx.ModelProto:
-    """The model in the file at ``path``, checked as this module's docstring says, external data read into it.
+    """Read the model at ``path``, check it as this module's docstring says, and embed its external data.
 
     needs_bodies: whether the function body of each op of ours must be there; a runtime with the kernel library runs
     without. Raises a LoadError: NotOnnxError, TooLargeError, ExternalDataError, MalformedModelError or
@@ -75,7 +75,7 @@ def _check_onnx(model: onnx.ModelProto) -> None:
 
 
 def _check_functions(model: onnx.ModelProto, needs_bodies: bool) -> None:
-    """Functions may be ours, to the letter, and nothing else: a body can ask for any amount of memory."""
+    """Refuse all functions but ours, to the letter: a body can ask for any amount of memory."""
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     names = [(function.name, function.overload) for function in model.functions]
     if len(set(names)) != len(names):

@@ -46,7 +46,7 @@ class NetworkRule:
 
 
 def describe(dense: onnx.ModelProto) -> NetworkInfo:
-    """The layers that :func:`exporters.to_sparse` is going to decide on.
+    """Describe the layers that :func:`exporters.to_sparse` decides on, and the links between them.
 
     dense: from :func:`exporters.to_onnx`, left as it was.
     Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
@@ -58,7 +58,7 @@ def describe(dense: onnx.ModelProto) -> NetworkInfo:
 
 
 def network_of(layers: list[Layer]) -> NetworkInfo:
-    """What these layers of a graph are, and which reads what another makes."""
+    """Describe these layers of a graph, and the links between them."""
     from exporters.layers.find import share_adds
 
     layers = share_adds(layers, lambda layer: layer.is_candidate)

@@ -1,4 +1,4 @@
-"""Read an ONNX file that nobody vouches for, to be looked at and not to be run.
+"""Reading of untrusted ONNX files that are looked at and not run.
 
 What :func:`read` returns is sound in its structure: it is ONNX, nested within limits, all text is text, each tensor is
 as large as the bytes that the file (or a file in its folder) holds for it, and each CSR weight is one. Which operators
@@ -36,7 +36,7 @@ class Source:
 
 
 def read(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Source:
-    """The model in the file at ``path``, checked as this module's docstring says, external data read into it.
+    """Read the model at ``path``, check it as this module's docstring says, and embed its external data.
 
     Raises a LoadError that names the file and what is wrong in it.
     """

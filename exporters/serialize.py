@@ -29,6 +29,6 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
-    """The file that :func:`exporters.save` writes."""
+    """Serialise the model to the bytes that :func:`exporters.save` writes."""
     data: bytes = model.SerializeToString(deterministic=True)
     return data

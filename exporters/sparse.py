@@ -1,4 +1,4 @@
-"""Dense ONNX → the one file: CSR weights in ops of ``chita.edge``, each with its meaning in standard ONNX beside it."""
+"""Conversion of dense ONNX to the one file: sparse weights in ops of ``chita.edge``, with bodies in standard ONNX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a file compute what the network computes? ONNX's checker, stock ORT and onnx.reference answer."""
+"""Verification that a file computes what the network computes, by stock ONNX Runtime and onnx.reference."""
 
 from __future__ import annotations
 

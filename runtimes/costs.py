@@ -35,7 +35,7 @@ _OVERHEAD, _MOST_WORK = 1 / 4, 2
 
 @dataclass(frozen=True)
 class LayerCostKey:
-    """What the cost of a layer depends on, apart from its sparsity."""
+    """Properties of a layer that its cost depends on, besides its sparsity."""
 
     op: Op
     out_channels: int
@@ -56,7 +56,7 @@ class LayerCostKey:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One image through a layer: by ONNX Runtime's dense op in its own layout, and by ours; in the table's unit."""
+    """Cost of a layer for one image, in the table's unit: of ONNX Runtime's dense op in its own layout, and of ours."""
 
     dense: float
     ours: float
@@ -85,7 +85,7 @@ class CostPoint:
 
 @dataclass(frozen=True)
 class CostTable:
-    """All that was measured for one target."""
+    """Measured costs of layers on one target."""
 
     unit: str
     reorder: float
@@ -93,7 +93,7 @@ class CostTable:
     points: tuple[CostPoint, ...]
 
     def cost(self, layer: LayerCostKey, density: float) -> LayerCost | None:
-        """What the layer costs when that share of its weights is not zero; None where nothing like it was measured."""
+        """Predict the layer's cost at a density of its weights; None where no layer like it was measured."""
         alike = [point for point in self.points if _family(point.layer.op) == _family(layer.op)]
         overhead = _overhead(alike)
         telling = [point for point in alike if _tells(point, layer, overhead > _OVERHEAD * point.dense)]
@@ -128,7 +128,7 @@ class CostTable:
 
 @functools.cache
 def load_table(target: str) -> CostTable:
-    """The table of a target, as benchmarks/break_even.py made it."""
+    """Load the table of a target, made by benchmarks/break_even.py."""
     table = json.loads((_TABLES / f"{target}.json").read_text(encoding="utf-8"))
     return CostTable(table["unit"], table["reorder"], tuple(_point(row, table["densities"]) for row in table["points"]))
 
@@ -152,7 +152,7 @@ def _family(op: Op) -> str:
 
 
 def _tells(point: CostPoint, layer: LayerCostKey, mostly_overhead: bool) -> bool:
-    """Whether the layer is near enough to a measured one for its cost to be worked out from that one's."""
+    """Whether the layer is near enough to a measured one for its cost to follow from that one's."""
     measured, work = point.layer, layer.macs / point.layer.macs
     if layer.op == "CsrGemm" and layer.out_pixels != measured.out_pixels:
         return False  # weights are read once for all rows: their number is no factor
@@ -165,7 +165,7 @@ def _tells(point: CostPoint, layer: LayerCostKey, mostly_overhead: bool) -> bool
 
 
 def _overhead(points: Sequence[CostPoint]) -> float:
-    """What a dense layer of no work would cost: h of the h + r·w that fits work w and cost c best, in shares of c."""
+    """Fixed cost h of a dense layer, fitted as c ≈ h + r·w over cost c and work w, errors relative to c."""
     if len(points) < 3:
         return 0.0
     costs = np.array([point.dense for point in points])

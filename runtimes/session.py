@@ -33,7 +33,7 @@ def _options(threads: int, profile: bool | str) -> ort.SessionOptions:
 
 
 def check_file(path: str | Path) -> bytes:
-    """Read a model file that nobody vouches for as `exporters.load` does, and return what may be handed to a runtime.
+    """Read an untrusted model file as `exporters.load` does, and return bytes that may be handed to a runtime.
 
     A runtime believes a file: it reads external data from wherever the file says, and computes and allocates what the
     file asks for. What is returned has its external data in it, from its own folder, and is bounded.
@@ -81,7 +81,7 @@ def session(
     *,
     trusted: bool = False,
 ) -> ort.InferenceSession:
-    """A session for `path` (a file, or the bytes of a model) that runs chita.edge ops with the kernel library.
+    """Open a session for `path` (a file, or the bytes of a model) that runs chita.edge ops with the kernel library.
 
     A file is checked first, as by `check_file`, but for one that is `trusted`; bytes are the caller's own and are not.
     `threads` is the size of the intra-op pool. `isa` hides all instruction sets above the one named, for tests and
@@ -116,7 +116,7 @@ def session(
 def dense_session(
     path: str | Path | bytes, threads: int = 1, profile: bool | str = False, *, trusted: bool = False
 ) -> ort.InferenceSession:
-    """The baseline: stock ONNX Runtime, the same settings as `session`, no kernel library; `trusted` as there.
+    """Open a session of the baseline: stock ONNX Runtime, settings as in `session`, no kernel library.
 
     Raises:
         SessionError: ONNX Runtime refused the model.

@@ -1,4 +1,4 @@
-"""The devices that a model can be built for: which library they need, and what a layer costs on them."""
+"""Devices that a model can be built for: their kernel libraries and cost tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Target:
 
     @property
     def table(self) -> CostTable:
-        """What layers cost here, made by benchmarks/break_even.py."""
+        """Cost table of the target, made by benchmarks/break_even.py."""
         return load_table(self.name)
 
     def break_even(self, layer: LayerCostKey) -> float:

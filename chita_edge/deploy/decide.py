@@ -73,7 +73,7 @@ def _decide(target: Target, network: NetworkInfo) -> Decide:
 
 
 def layer_cost(target: Target, layer: SparsifyCandidate, in_blocks: bool = False) -> LayerCost:
-    """The cost of one layer; :data:`UNKNOWN` for what no op of ours can do, and where the table tells nothing of it.
+    """Cost of one layer; :data:`UNKNOWN` for what no op of ours can do, and where the table tells nothing of it.
 
     A depthwise convolution or stem unlike those that were measured costs nothing in either layout, so that it decides
     nothing. in_blocks: ours in the layer's blocks, if it has any, instead of row by row.

@@ -1,4 +1,4 @@
-"""Layers of a graph: how they are found, what is fused into them, what is asked and told about them."""
+"""Layers of a graph: finding them, fusing into them, and the types that describe them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Found:
 
 
 def find_activation(value: ir.Value) -> Found:
-    """What is done with ``value``, a layer's sum, before anything else."""
+    """Find the activation that follows ``value``, the sum of a layer."""
     users = {use.node for use in value.uses()}
     if value.is_graph_output() or not users or any(user.domain for user in users):
         return Found()
@@ -57,7 +57,7 @@ def _unary(value: ir.Value, user: ir.Node) -> Found:
 
 
 def _bounds(value: ir.Value, user: ir.Node) -> tuple[float, float] | None:
-    """Those of a Clip of ``value``; None where it is none, or they are no constants."""
+    """Bounds of a Clip of ``value``; None for other nodes, and for bounds that are no constants."""
     if user.op_type != "Clip" or user.inputs[0] is not value:
         return None
     # Bounds are attributes up to operator set 10, inputs from 11 on.
@@ -73,7 +73,7 @@ def _bounds(value: ir.Value, user: ir.Node) -> tuple[float, float] | None:
 
 
 def _product(value: ir.Value, gate: ir.Node, product: ir.Node) -> Found | None:
-    """``value`` times what a chain of nodes that starts with ``gate`` makes of it."""
+    """The activation that multiplies ``value`` by the result of a chain of nodes that starts with ``gate``."""
     if product.op_type != "Mul":
         return None
     chain, last = [gate], gate.outputs[0]

@@ -1,4 +1,4 @@
-"""The convolutions and linear layers of a graph, in each of the forms that exporters write them in.
+"""Recognition of convolutions and linear layers, in each of the forms that exporters write them in.
 
 Conv, bias as its input, as an Add after it, or none  → Conv, with the zeros of a Pad before it
 Gemm, weight as (M, K) or (K, M), any bias of a row   → linear

@@ -1,4 +1,4 @@
-"""Small questions about a graph that several passes ask."""
+"""Queries on a graph that several passes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sparsifying pass asks and tells about a layer: description, decision, report."""
+"""Types of a layer on its way into the sparse file: candidate, decision, exported layer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Decide = Callable[[SparsifyCandidate], Decision]
 
 @dataclass(frozen=True)
 class ExportedLayer:
-    """What became of a layer.
+    """A layer in the exported file, and the reason for its form.
 
     op: the op in the exported file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as
     float32. macs: multiply–accumulates for one image that the op performs; macs_dense: those of the dense layer.
@@ -72,7 +72,7 @@ class ExportedLayer:
 
 @dataclass(frozen=True, eq=False)
 class SparseModel:
-    """The exported model and what became of each of its layers, in the order of the graph.
+    """The exported model and its layers, in the order of the graph.
 
     apart: where it was asked for, the same network with each small layer a node of its own.
     """

@@ -144,7 +144,7 @@ class Layer:
 
     @cached_property
     def kind(self) -> Kind:
-        """What the layer could become."""
+        """Kind of op that can replace the layer."""
         if self.why_other:
             return "other"
         if self.weight.ndim == 2:
@@ -157,7 +157,7 @@ class Layer:
 
     @cached_property
     def why_other(self) -> str:
-        """Why no op of our domain can take the layer's place; empty when one can."""
+        """Reason why no op of our domain can replace the layer; empty when one can."""
         if self.unfit:
             return self.unfit
         if self.out_pixels is None:
@@ -170,7 +170,7 @@ class Layer:
 
     @property
     def why_dense(self) -> str:
-        """Why ``select`` is not asked."""
+        """Reason why the layer stays dense without a decision."""
         return {"depthwise": "it is a depthwise convolution", "stem": "it is the stem"}.get(self.kind, self.why_other)
 
     @property
@@ -201,7 +201,7 @@ class Layer:
 
     @cached_property
     def half_error(self) -> float:
-        """What float16 takes from the weights of the channel that loses most: see :func:`half_precision_error`."""
+        """Largest loss of a channel's weights in float16, see :func:`half_precision_error`."""
         return half_precision_error(self.weight)
 
     def dtype(self, weight_dtype: FloatDtype) -> FloatDtype:
@@ -240,7 +240,7 @@ class Layer:
         return nm.in_half_precision(exact) if self.dtype(weight_dtype) == "float16" else exact
 
     def info(self) -> SparsifyCandidate:
-        """The layer as ``select`` sees it."""
+        """Describe the layer for ``select``."""
         return SparsifyCandidate(
             name=self.name,
             op=self.sparse_op,
@@ -256,7 +256,7 @@ class Layer:
         )
 
     def report(self, op: str | None, reason: str, weight_dtype: FloatDtype = "float32") -> ExportedLayer:
-        """What became of it: ``op`` of our domain, or None when it stays as it is."""
+        """Report the layer's export as ``op`` of our domain, or None when it stays as it is."""
         bytes_dense = self.weight.nbytes + self.bias.nbytes
         stored = self.stored(op, weight_dtype) if op is not None and OPS[op].is_sparse else None
         macs = stored.nnz if isinstance(stored, Nm) else stored.values.size if stored else self.weight.size
@@ -276,7 +276,7 @@ class Layer:
         )
 
     def _why_whole(self, weight_dtype: FloatDtype) -> str:
-        """Why the values are not stored in the type that was asked for; empty where they are."""
+        """Reason why the values keep float32 though float16 was asked for; empty where they do not."""
         if self.dtype(weight_dtype) == weight_dtype:
             return ""
         if math.isinf(self.half_error):
@@ -286,5 +286,5 @@ class Layer:
 
 
 def other_operand(add: ir.Node, operand: ir.Value) -> ir.Value | None:
-    """What an Add adds to ``operand``."""
+    """The other operand of an Add."""
     return add.inputs[1] if add.inputs[0] is operand else add.inputs[0]

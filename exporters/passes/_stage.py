@@ -1,4 +1,4 @@
-"""Nodes of ours that become stages of one."""
+"""Conversion of nodes of ours into stages of one node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporters.ops._op import Attribute
 
 
 def add_stage(part: Part, node: ir.Node, inputs: dict[str, ir.Value], attributes: dict[str, Attribute]) -> None:
-    """Give a stage what its node had: constants and attributes, their names followed by the stage's suffix."""
+    """Give a stage the constants and attributes of its node, their names followed by the stage's suffix."""
     given = dict(zip(part.op.inputs, node.inputs, strict=True))
     inputs |= {key + part.suffix: cast("ir.Value", given[key]) for key in part.op.constants}
     for key, attribute in node.attributes.items():

@@ -1,1 +1,1 @@
-"""Checks of files that nobody vouches for, one concern a file; ``exporters.read`` and ``load`` put them in order."""
+"""Checks of untrusted model files, one concern a file; ``exporters.read`` and ``load`` put them in order."""

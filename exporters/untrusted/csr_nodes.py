@@ -1,4 +1,4 @@
-"""Nodes of our domain: constants of the right type and size, valid CSR, and the shape of the output."""
+"""Checks of nodes of our domain: types and sizes of constants, valid sparse weights, shapes of outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exporters.weights import csr, nm
 
 @dataclass(frozen=True)
 class EdgeWeight:
-    """A weight of a node: whose it is, its dense shape, the bytes that it takes densified, and its sparse format.
+    """A weight of a node of ours: its op, suffix, dense shape, bytes when densified, and sparse format.
 
     A dense one takes none, and its format is empty.
     """
@@ -32,7 +32,7 @@ class EdgeWeight:
 
 
 def op_of(node: onnx.NodeProto) -> EdgeOp:
-    """What a node of our domain is. Raises UnsupportedOpError, MalformedModelError."""
+    """The op of a node of our domain. Raises UnsupportedOpError, MalformedModelError."""
     op = find_op(node.op_type, node.overload)
     if op is None:
         raise UnsupportedOpError(f"node {node_name(node)!r} is a {node.op_type}, which {node.domain} does not have.")
@@ -63,7 +63,7 @@ def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto
 def edge_output_shapes(
     node: onnx.NodeProto, weights: tuple[EdgeWeight, ...], shapes: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
-    """The shapes of what the stages of a node make from inputs of these shapes, its output last.
+    """Output shapes of the stages of a node for inputs of these shapes, the node's own output last.
 
     Raises MalformedModelError.
     """

@@ -1,4 +1,4 @@
-"""The size of every value of a graph, worked out node by node before a runtime allocates it.
+"""Bounds on the size of every value of a graph, worked out node by node before a runtime allocates it.
 
 Constant folding runs a graph's constant parts when a session is made, so a small file of matrix products, broadcasts or
 concatenations can ask for any amount of memory. Here each node's output shape follows from its inputs' shapes and from
@@ -103,7 +103,7 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
 
 @dataclass(frozen=True)
 class _Known:
-    """The entries of small constants, and of what is worked out from them and from shapes."""
+    """Entries of small vectors that are constants, or follow from constants and shapes."""
 
     numbers: dict[str, Numbers]
     floats: dict[str, tuple[float, ...]]
@@ -119,7 +119,7 @@ class _Known:
 
 
 def _constant(node: onnx.NodeProto, name: str) -> TensorProto:
-    """What a Constant node hands out. Raises UnsupportedOpError for texts and sparse tensors."""
+    """The tensor of a Constant node. Raises UnsupportedOpError for texts and sparse tensors."""
     tensor = constant_tensor(node)
     if tensor is None and len(node.attribute) == 1:
         attribute = node.attribute[0]

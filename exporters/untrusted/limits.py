@@ -1,4 +1,4 @@
-"""How much memory a file may ask for."""
+"""Limits on the memory that a file may ask for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a file may make its reader, and later a runtime, allocate.
+    """Limits on the memory that a file makes its reader, and later a runtime, allocate.
 
     file_bytes: of the file and all files it refers to. dense_factor: bytes of the densified weights per byte of file,
     not applied below dense_bytes_always. total_bytes: weights densified and all values of one inference together.

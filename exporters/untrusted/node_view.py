@@ -1,4 +1,4 @@
-"""A node as the rules of shapes see it, with sentences for what is wrong with it."""
+"""View of a node for the shape rules, with sentences for errors in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 
 @dataclass(frozen=True, eq=False)
 class NodeView:
-    """A node as its rule sees it.
+    """Inputs and attributes of a node, as a shape rule needs them.
 
     shapes: of its inputs, None for one that is left out. constants: small integer inputs whose entries are known, of
     one dimension or none, by position. floats: those of floating-point numbers. outputs: how many it makes.
@@ -70,7 +70,7 @@ class NodeView:
 
 
 def window(node: NodeView, source: Shape, kernel: Sequence[int]) -> Shape:
-    """What a kernel leaves of the sides of (N, C, …): of convolutions and pools over one to three dimensions."""
+    """Sides of the output of a convolution or pool over one to three dimensions of (N, C, …)."""
     count = len(kernel)
     strides = node.numbers("strides", count, 1, 1)
     dilations = node.numbers("dilations", count, 1, 1)

@@ -1,4 +1,4 @@
-"""Output shapes of the standard operators that are let in, by rules that trust nothing.
+"""Table of the standard operators that are let in, each with a rule for its output shapes that trusts nothing.
 
 ONNX's own inference is C++ that crashes on some contradictory nodes, and runtimes use the same code; so a node must
 pass these rules before either sees it. One rule a kind of operator, one line an operator in the table of its file. A

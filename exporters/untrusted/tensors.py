@@ -1,4 +1,4 @@
-"""Every tensor in a model is exactly as large as the bytes that are there for it."""
+"""Checks that every tensor of a model is exactly as large as its bytes."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
 
 
 def check_tensors(model: onnx.ModelProto) -> None:
-    """Raises MalformedModelError for a tensor whose size and data disagree, UnsupportedOpError for unknown types."""
+    """Check the size of each tensor. Raises MalformedModelError, and UnsupportedOpError for unknown types."""
     for tensor in all_tensors(model):
         _check(tensor)
 
 
 def check_tensors_to_run(model: onnx.ModelProto) -> None:
-    """Raises UnsupportedOpError for tensors that no runtime is given here: sparse ones, odd types, many dimensions."""
+    """Refuse tensors that no runtime is given here, sparse ones among them. Raises UnsupportedOpError."""
     if model.graph.sparse_initializer:
         name = model.graph.sparse_initializer[0].values.name
         raise UnsupportedOpError(

@@ -1,4 +1,4 @@
-"""Ways through a parsed model: all of its messages, and all of its graphs with the constants that each one sees.
+"""Traversal of a parsed model: all of its messages, and all of its graphs with the constants that each one sees.
 
 Protobuf refuses files nested deeper than 100 messages, so recursion ends there.
 """
@@ -56,5 +56,5 @@ def constant_tensor(node: onnx.NodeProto) -> TensorProto | None:
 
 
 def node_name(node: onnx.NodeProto) -> str:
-    """What to call a node in a sentence: its name, or that of what it makes, or its operator."""
+    """Name of a node for a sentence: its own, or that of its first output, or its operator."""
     return node.name or (node.output[0] if node.output else "") or node.op_type

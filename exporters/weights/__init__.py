@@ -1,1 +1,1 @@
-"""How weights are stored: compressed sparse rows or N:M slots, and the types of their values."""
+"""Storage of weights: compressed sparse rows, N:M slots, and the types of their values."""

@@ -1,4 +1,4 @@
-"""Compressed sparse rows: dense ↔ (values, col_idx, row_ptr), and the check that three arrays are CSR.
+"""Compressed sparse rows: conversion between dense and (values, col_idx, row_ptr), and validation.
 
 Rows may share their columns in blocks of 2 or 4: values [nnz, block], and a row of the others is a block.
 
@@ -50,7 +50,7 @@ class Csr:
 
     @property
     def format(self) -> str:
-        """What reports call it."""
+        """Name in reports."""
         return "csr" if self.block_rows == 1 else f"csr {self.block_rows}x1"
 
     @property
@@ -107,7 +107,7 @@ def to_dense(csr: Csr) -> Array:
 
 
 def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]) -> Csr:
-    """The arrays as a :class:`Csr`, if that is what they are. NaN and infinity are legal values.
+    """Check that the arrays are a valid :class:`Csr`, and return it. NaN and infinity are legal values.
 
     Values of two dimensions are blocks of 2 or 4 rows, a row of them a block.
     Raises CsrError with the first rule that is broken: dtypes, ranks, positive dimensions, row_ptr of rows + 1

@@ -1,4 +1,4 @@
-"""Types that a stored weight's values and indices may have, and what float16 costs."""
+"""Types of a stored weight's values and indices, and the loss of rounding to float16."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def to_half(values: Array) -> Array:
 
 
 def half_precision_error(weight: Array) -> float:
-    """The largest share ‖w − float16(w)‖ / ‖w‖ that rounding takes from an output's or an input channel's weights.
+    """Largest loss ‖w − float16(w)‖ / ‖w‖ by rounding the weights w of an output or input channel.
 
     weight: float32 (outputs, inputs, …). Rounding a number of float16's normal range, 6.1e-5 to 65504, takes at most
     2⁻¹¹ of it; below, it takes more, and everything below 3e-8; beyond, the share is infinite. Per channel, because

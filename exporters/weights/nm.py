@@ -1,4 +1,4 @@
-"""N:M weights with packed indices: dense ↔ (values, index), and the check that two arrays are such a weight.
+"""N:M weights with packed indices: conversion between dense and (values, index), and validation.
 
 Of each M neighbouring input channels (a group), at one output channel and one tap, at most N weights are stored, in N
 slots: a value, and its channel within the group in as few bits as hold M − 1. The bits of slot i are the i-th in a
@@ -27,7 +27,7 @@ _INT32_MAX = 2**31 - 1
 
 @dataclass(frozen=True, eq=False)
 class Nm:
-    """A weight by its slots.
+    """A weight stored as N slots for each group of M input channels.
 
     values: float32 or float16 (rows, groups, taps, N). index: uint8, the packed channels. m: channels of a group.
     shape: that of the dense weight, (rows, K) with one tap or (rows, C, kh, kw).
@@ -50,7 +50,7 @@ class Nm:
 
     @property
     def format(self) -> str:
-        """What reports call it: N:M."""
+        """Name in reports: N:M."""
         return f"{self.n}:{self.m}"
 
     @property
@@ -113,7 +113,7 @@ def to_dense(nm: Nm) -> Array:
 
 
 def validate(values: Array, index: Array, m: int, shape: Sequence[int]) -> Nm:
-    """The arrays as an :class:`Nm`, if that is what they are. NaN and infinity are legal values.
+    """Check that the arrays are a valid :class:`Nm`, and return it. NaN and infinity are legal values.
 
     Raises CsrError with the first rule that is broken: types, ranks, sizes; channels within their group, ascending
     strictly in it; nothing but 0 beyond the last channel; no bits beyond the last slot.
