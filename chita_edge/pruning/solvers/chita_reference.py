@@ -67,7 +67,7 @@ class ChitaReference:
                     break
                 point = found
             candidate = best_on(point != 0)
-            if value(candidate) >= trace[-1] * (1 - 1e-12) - 1e-12:
+            if value(candidate) >= trace[-1] - 1e-12 * abs(trace[-1]):
                 break
             weights = candidate
             trace.append(value(weights))
