@@ -17,6 +17,7 @@ from device_bench.short_numbers import short
 
 _PAIR = ("dense", "sparse")
 _MOST_CHARTS = 12
+_SUBTITLE = ("method", "structure", "sparsity", "allocation", "calibration_images", "values", "seed")
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,19 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    config = mapping(manifest.get("config"))
+    options = _options(mapping(manifest.get("config")))
     times = next((run.layer_ms for run in runs if run.layer_ms), None)
     versions = mapping(manifest.get("versions"))
     return environment.get_template(
         "report.html.j2"
     ).render(
-        title=f"{config.get('model', 'network')} for {config.get('target', 'devices')}",
-        subtitle=", ".join(_options(config)),
+        title=f"{options.get('model', 'network')} for {_option(options, 'target') or 'devices'}",
+        subtitle=", ".join(
+            f"{name.replace('_', ' ')} {value}" for name in _SUBTITLE if (value := _option(options, name))
+        ),
+        options=Table(
+            ("option", "value"), [[name, options[name]] for name in sorted(options)], words=("option", "value")
+        ),
         figures=_figures(manifest, runs),
         not_measured=[code(str(sentence)) for sentence in manifest.get("not_measured") or ()],
         runs=[
@@ -77,15 +83,20 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
     )
 
 
-def _options(config: Mapping[str, Any]) -> list[str]:
-    """The configuration's options with their values, those of its tables among them; what is unset is left out."""
-    options: list[str] = []
-    for key, value in sorted(config.items()):
+def _options(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The configuration's options that are set, those of its tables by dotted names."""
+    options: dict[str, str] = {}
+    for key, value in config.items():
         if isinstance(value, Mapping):
-            options += _options(value)
-        elif key not in ("model", "target") and value is not None:
-            options.append(f"{key.replace('_', ' ')} {value}")
+            options |= _options(value, f"{prefix}{key}.")
+        elif value is not None:
+            options[f"{prefix}{key}"] = str(value)
     return options
+
+
+def _option(options: Mapping[str, str], name: str) -> str | None:
+    """The option of this name, in whichever table it is first."""
+    return next((value for key, value in options.items() if key.rpartition(".")[2] == name), None)
 
 
 def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dict[str, str]]:

@@ -93,7 +93,7 @@ def test_hostile_words_are_shown_not_run() -> None:
         "versions": {evil: evil},
     }
     page = Page(render_report(manifest, [run]))
-    harmless = "html meta link div p svg line rect text small code td th tr span i"
+    harmless = "html meta link div p svg line rect text small code details summary td th tr span i"
     assert {tag for tag, _, _ in page.attributes} <= set(harmless.split())
     assert page.words.count("<script>alert(1)</script>") > 8
 
@@ -178,9 +178,13 @@ def test_a_hundred_runs_have_their_figures_and_the_newest_their_charts() -> None
 
 
 def test_options_of_tables_are_told_and_unset_ones_are_not() -> None:
-    config = {"model": "m", "target": "t", "prune": {"seed": 3, "start": None}, "calibration_images": 9}
-    words = Page(render_report({"config": config}, [])).words
+    config = {"model": "m", "export": {"target": "t"}, "prune": {"seed": 3, "start": None}, "calibration_images": 9}
+    words = Page(render_report({"config": {**config, "bench": {"seed": 4}}}, [])).words
+    assert "m for t" in words
     assert "calibration images 9, seed 3" in words
+    assert re.search(r"prune\.seed\s*3", words)
+    assert re.search(r"bench\.seed\s*4", words)
+    assert "prune.start" not in words
 
 
 def test_the_trend_is_drawn_from_two_runs_on() -> None:
