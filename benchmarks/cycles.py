@@ -19,7 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from runtimes.toolchain import COMPILE_FLAGS, NATIVE, get_platform
+from runtimes.platforms import kernels
+from runtimes.toolchain import COMPILE_FLAGS, NATIVE, get_platform, kernel_flags
 
 CORES = {"neoverse-n1": ("neon", "neon_fp16"), "cortex-a55": ("neon_inorder", "neon", "neon_fp16")}
 """Of each core, the kernels that it may run: cortex-a55 runs the second one beside cores that are not in order."""
@@ -32,8 +33,7 @@ def assembly(isa: str) -> str:
         out = Path(folder) / "csr_conv.s"
         command = [sys.executable, "-m", "ziglang", "cc", "-target", platform.triple, *COMPILE_FLAGS]
         command += [
-            *platform.isas[isa],
-            f"-DCE_ISA={isa}",
+            *kernel_flags(platform, next(one for one in kernels() if (one.op, one.isa) == ("csr_conv", isa))),
             "-Wno-unused-command-line-argument",
             "-S",
             "csr_conv/csr_conv.c",

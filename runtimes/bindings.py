@@ -30,6 +30,7 @@ from runtimes.structures import (
     CsrConvDesc,
     CsrGemmDesc,
     DenseDesc,
+    Dtypes,
     Geometry,
     NmConvDesc,
     NmGemmDesc,
@@ -65,14 +66,16 @@ class Stage:
 
 def csr_stage(weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)) -> Stage:
     """A sparse convolution; within a chain 1×1, of stride 1, without padding."""
-    return Stage("csr_conv", CsrConvDesc(window, *clip, *csr_pointers(weights, bias)), window, (weights, bias))
+    return Stage(
+        "csr_conv", CsrConvDesc(Dtypes(), window, *clip, *csr_pointers(weights, bias)), window, (weights, bias)
+    )
 
 
 def dense_stage(
     op: str, weights: Array, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
 ) -> Stage:
     """A ``depthwise_conv`` or a ``dense_conv``."""
-    desc = DenseDesc(window, *clip, pointer(weights, FLOATS), pointer(bias, FLOATS))
+    desc = DenseDesc(Dtypes(), window, *clip, pointer(weights, FLOATS), pointer(bias, FLOATS))
     return Stage(op, desc, window, (weights, bias))
 
 
@@ -165,28 +168,30 @@ class Kernels:
         self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``BlockCsrConv``; ``weights`` from ``Csr.of_blocks``."""
-        desc = BlockCsrConvDesc(CsrConvDesc(window, *clip, *csr_pointers(weights, bias)), weights.values.shape[1])
+        desc = BlockCsrConvDesc(
+            CsrConvDesc(Dtypes(), window, *clip, *csr_pointers(weights, bias)), weights.values.shape[1]
+        )
         return self._plan("block_csr_conv", desc, self._conv_shape(window))
 
     def nm_conv(
         self, weights: NmWeight, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``NmConv``."""
-        desc = NmConvDesc(window, *clip, nm_pointers(weights), pointer(bias, FLOATS))
+        desc = NmConvDesc(Dtypes(), window, *clip, nm_pointers(weights), pointer(bias, FLOATS))
         return self._plan("nm_conv", desc, self._conv_shape(window))
 
     def nm_gemm(
         self, weights: NmWeight, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``NmGemm``."""
-        desc = NmGemmDesc(len(bias), in_features, *clip, nm_pointers(weights), pointer(bias, FLOATS))
+        desc = NmGemmDesc(Dtypes(), len(bias), in_features, *clip, nm_pointers(weights), pointer(bias, FLOATS))
         return self._plan("nm_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def csr_gemm(
         self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``CsrGemm``."""
-        desc = CsrGemmDesc(len(bias), in_features, *clip, *csr_pointers(weights, bias))
+        desc = CsrGemmDesc(Dtypes(), len(bias), in_features, *clip, *csr_pointers(weights, bias))
         return self._plan("csr_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def dense(
@@ -199,7 +204,7 @@ class Kernels:
     def conv_chain(self, stages: Sequence[Stage]) -> Plan:
         """A plan of a chain of convolutions, each reading the output of the one before."""
         table = [ChainStage(CHAIN_OPS[stage.op], ctypes.addressof(stage.desc)) for stage in stages]
-        desc = ConvChainDesc(len(stages), self._isa, (ChainStage * MOST_STAGES)(*table))
+        desc = ConvChainDesc(Dtypes(), len(stages), self._isa, (ChainStage * MOST_STAGES)(*table))
 
         def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
             for stage in stages:

@@ -1,8 +1,8 @@
 """Platforms, instruction sets and ops: the lists that everything else reads, each written once.
 
-The ops, instruction sets and kernels are those of `ops.inc`, `isas.inc` and `kernels.inc` in `native/`, which the C
-sources include. This file imports the standard library only: the package's build hook loads it by its path, before the
-package exists.
+The ops, data types, instruction sets and kernels are those of `ops.inc`, `dtypes.inc`, `isas.inc` and `kernels.inc` in
+`native/`, which the C sources include. This file imports the standard library only: the package's build hook loads it
+by its path, before the package exists.
 """
 
 import platform as host
@@ -14,6 +14,8 @@ from pathlib import Path
 NATIVE = Path(__file__).parent / "native"
 FILE_NAME = "libchita_edge.so"
 """The kernel library's, on every platform."""
+DTYPE_FLAGS = {"float32": (), "float16": ("-DCE_HALF",)}
+"""The compiler's flags for kernels of each of the data types of `dtypes.inc`."""
 BEST_ISA = 255
 """The number that stands for whichever instruction set is the best."""
 
@@ -49,7 +51,7 @@ class Platform:
 _ARM64 = {
     "neon": ("-mcpu=generic",),
     "neon_inorder": ("-mcpu=generic", "-mllvm", "-aarch64-enable-ldst-opt=false"),
-    "neon_fp16": ("-mcpu=generic+fullfp16", "-DCE_HALF"),
+    "neon_fp16": ("-mcpu=generic+fullfp16",),
 }
 _ALL = (
     Platform(
@@ -127,11 +129,20 @@ def ops(native: Path = NATIVE) -> list[str]:
     return [op for (op,) in _lines(native / "ops.inc", r"^CE_OP\((\w+)\)")]
 
 
-def kernels(native: Path = NATIVE) -> list[tuple[str, str]]:
-    """(op, instruction set) of every kernel."""
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: an op for a data type, in which it multiplies and adds, and an instruction set."""
+
+    op: str
+    dtype: str
+    isa: str
+
+
+def kernels(native: Path = NATIVE) -> list[Kernel]:
+    """Every kernel."""
     found = []
-    for op, isa in _lines(native / "kernels.inc", r"CE_KERNEL\((\w+), (\w+)\)"):
-        found += [(one, isa) for one in (ops(native) if op == "op" else [op])]
+    for op, dtype, isa in _lines(native / "kernels.inc", r"CE_KERNEL\((\w+), (\w+), (\w+)\)"):
+        found += [Kernel(one, dtype, isa) for one in (ops(native) if op == "op" else [op])]
     return found
 
 

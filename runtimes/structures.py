@@ -43,6 +43,13 @@ class Run(ctypes.Structure):
     ]
 
 
+class Dtypes(ctypes.Structure):
+    """``ce_dtypes``: numbers of ``dtypes.inc``, float32 where they are left out."""
+
+    _fields_ = [("compute", ctypes.c_int32), ("values", ctypes.c_int32)]
+
+
+_DTYPES: list[tuple[str, Any]] = [("dtypes", Dtypes)]
 _CLIP: list[tuple[str, Any]] = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
 _CSR: list[tuple[str, Any]] = [("values", FLOATS), ("col_idx", INTS), ("row_ptr", INTS), ("bias", FLOATS)]
 _LAST: list[tuple[str, Any]] = [("activation", ctypes.c_int32)]
@@ -51,7 +58,7 @@ _LAST: list[tuple[str, Any]] = [("activation", ctypes.c_int32)]
 class CsrConvDesc(ctypes.Structure):
     """``ce_csr_conv_desc``."""
 
-    _fields_ = [("geometry", Geometry), *_CLIP, *_CSR, *_LAST, ("arithmetic", ctypes.c_int32)]
+    _fields_ = [*_DTYPES, ("geometry", Geometry), *_CLIP, *_CSR, *_LAST]
 
 
 class BlockCsrConvDesc(ctypes.Structure):
@@ -72,31 +79,31 @@ _NM: list[tuple[str, Any]] = [("weight", PackedNm), ("bias", FLOATS)]
 class NmConvDesc(ctypes.Structure):
     """``ce_nm_conv_desc``."""
 
-    _fields_ = [("geometry", Geometry), *_CLIP, *_NM, *_LAST]
+    _fields_ = [*_DTYPES, ("geometry", Geometry), *_CLIP, *_NM, *_LAST]
 
 
 class NmGemmDesc(ctypes.Structure):
     """``ce_nm_gemm_desc``."""
 
-    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_NM, *_LAST]
+    _fields_ = [*_DTYPES, ("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_NM, *_LAST]
 
 
 class CsrGemmDesc(ctypes.Structure):
     """``ce_csr_gemm_desc``."""
 
-    _fields_ = [("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
+    _fields_ = [*_DTYPES, ("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
 
 
 class DenseDesc(ctypes.Structure):
     """``ce_depthwise_conv_desc`` and ``ce_dense_conv_desc``."""
 
-    _fields_ = [("geometry", Geometry), *_CLIP, ("weights", FLOATS), ("bias", FLOATS), *_LAST]
+    _fields_ = [*_DTYPES, ("geometry", Geometry), *_CLIP, ("weights", FLOATS), ("bias", FLOATS), *_LAST]
 
 
 class PoolDesc(ctypes.Structure):
     """``ce_global_average_pool_desc``."""
 
-    _fields_ = [("unused", ctypes.c_int32)]
+    _fields_ = _DTYPES
 
 
 class ChainStage(ctypes.Structure):
@@ -112,7 +119,7 @@ CHAIN_OPS = {"csr_conv": 0, "depthwise_conv": 1, "dense_conv": 2}
 class ConvChainDesc(ctypes.Structure):
     """``ce_conv_chain_desc``."""
 
-    _fields_ = [("count", ctypes.c_int32), ("isa", ctypes.c_int32), ("stages", ChainStage * MOST_STAGES)]
+    _fields_ = [*_DTYPES, ("count", ctypes.c_int32), ("isa", ctypes.c_int32), ("stages", ChainStage * MOST_STAGES)]
 
 
 DESCS: dict[str, type[ctypes.Structure]] = {

@@ -86,6 +86,12 @@ class Unit:
     flags: tuple[str, ...]
 
 
+def kernel_flags(platform: platforms.Platform, kernel: platforms.Kernel) -> tuple[str, ...]:
+    """The compiler's flags for a kernel, besides those for all."""
+    key = (f"-DCE_DTYPE={kernel.dtype}", f"-DCE_ISA={kernel.isa}")
+    return (*platform.isas[kernel.isa], *platforms.DTYPE_FLAGS[kernel.dtype], *key)
+
+
 def units(platform: platforms.Platform, native: Path = NATIVE) -> list[Unit]:
     """All compilations that make the library for `platform`, in the order in which they are linked."""
     once = sorted(
@@ -94,9 +100,10 @@ def units(platform: platforms.Platform, native: Path = NATIVE) -> list[Unit]:
         for path in native.glob(pattern)
     )
     found = [Unit(source, source.replace("/", "-") + ".o", platform.baseline) for source in once]
-    for op, isa in platforms.kernels(native):
-        if isa in platform.isas:
-            found.append(Unit(f"{op}/{op}.c", f"{op}-{isa}.o", (*platform.isas[isa], f"-DCE_ISA={isa}")))
+    for kernel in platforms.kernels(native):
+        if kernel.isa in platform.isas:
+            name = f"{kernel.op}-{kernel.dtype}-{kernel.isa}.o"
+            found.append(Unit(f"{kernel.op}/{kernel.op}.c", name, kernel_flags(platform, kernel)))
     return found
 
 

@@ -38,10 +38,21 @@ enum ce_activation {
   CE_SILU = 2,       /* x / (1 + exp(-x)) */
 };
 
-/* What a kernel may multiply and add in. With float16 the values are float16 numbers; inputs may be rounded to float16, and
- * sums of up to 128 input channels (32 where the window has more than a tap) be in float16, of which those of the K tiles
- * and the rest are added in float32. So may, not must: a kernel without float16 arithmetic does it in float32. */
-enum ce_arithmetic { CE_FLOAT32 = 0, CE_FLOAT16 = 1 };
+enum ce_dtype {
+#define CE_LISTED_DTYPE(name, number) CE_DTYPE_##name = number,
+#include "dtypes.inc"
+#undef CE_LISTED_DTYPE
+};
+
+/* The first member of every desc; float32 where it is left out.
+ *
+ * compute: what a kernel may multiply and add in. With float16 the values are float16 numbers; inputs may be rounded to
+ * float16, and sums of up to 128 input channels (32 where the window has more than a tap) be in float16, of which those of
+ * the K tiles and the rest are added in float32. So may, not must: where there is no kernel of that type for this
+ * processor, one in float32 does it. values: how the values of sparse weights are stored. Both are a CE_DTYPE_. */
+typedef struct ce_dtypes {
+  int32_t compute, values;
+} ce_dtypes;
 
 /* Dimensions of a convolution; all positive but the pads, which are not negative. */
 typedef struct ce_conv_geometry {
@@ -53,14 +64,14 @@ typedef struct ce_conv_geometry {
 
 /* values, col_idx [nnz], row_ptr [out_channels + 1], bias [out_channels]; a column is (in_channel, kh, kw), flat. */
 typedef struct ce_csr_conv_desc {
+  ce_dtypes dtypes;
   ce_conv_geometry geometry;
   float clip_min, clip_max;
-  const float *values;
+  const void *values;
   const int32_t *col_idx;
   const int32_t *row_ptr;
   const float *bias;
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
-  int32_t arithmetic; /* a CE_FLOAT; 0, and thus float32, where it is left out */
 } ce_csr_conv_desc;
 
 /* The same with a row of the CSR for each block of block_rows (2 or 4, which divides out_channels) output channels:
@@ -76,11 +87,12 @@ typedef struct ce_block_csr_conv_desc {
  * value 0 is empty, and only such a slot may name a channel that there is not. */
 typedef struct ce_nm_weight {
   int32_t n, m; /* 1 <= n < m <= 16 */
-  const float *values;
+  const void *values;
   const uint8_t *index;
 } ce_nm_weight;
 
 typedef struct ce_nm_conv_desc {
+  ce_dtypes dtypes;
   ce_conv_geometry geometry;
   float clip_min, clip_max;
   ce_nm_weight weight;
@@ -90,9 +102,10 @@ typedef struct ce_nm_conv_desc {
 
 /* Y [N, out] = clip(X [N, in] W^T + bias). */
 typedef struct ce_csr_gemm_desc {
+  ce_dtypes dtypes;
   int32_t out_features, in_features;
   float clip_min, clip_max;
-  const float *values;
+  const void *values;
   const int32_t *col_idx;
   const int32_t *row_ptr;
   const float *bias;
@@ -101,6 +114,7 @@ typedef struct ce_csr_gemm_desc {
 
 /* The same with one tap. */
 typedef struct ce_nm_gemm_desc {
+  ce_dtypes dtypes;
   int32_t out_features, in_features;
   float clip_min, clip_max;
   ce_nm_weight weight;
@@ -110,6 +124,7 @@ typedef struct ce_nm_gemm_desc {
 
 /* weights [C, 1, kh, kw], bias [C]; out_channels == in_channels == C. */
 typedef struct ce_depthwise_conv_desc {
+  ce_dtypes dtypes;
   ce_conv_geometry geometry;
   float clip_min, clip_max;
   const float *weights;
@@ -119,6 +134,7 @@ typedef struct ce_depthwise_conv_desc {
 
 /* weights [M, C, kh, kw], bias [M]. */
 typedef struct ce_dense_conv_desc {
+  ce_dtypes dtypes;
   ce_conv_geometry geometry;
   float clip_min, clip_max;
   const float *weights;
@@ -126,9 +142,9 @@ typedef struct ce_dense_conv_desc {
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_dense_conv_desc;
 
-/* Y [n] = the mean of each of n planes [h, w]; there is nothing to say about it. */
+/* Y [n] = the mean of each of n planes [h, w]. */
 typedef struct ce_global_average_pool_desc {
-  int32_t unused;
+  ce_dtypes dtypes;
 } ce_global_average_pool_desc;
 
 /* Convolutions of which each reads the output of the one before: the first is any of the three, then depthwise ones and
@@ -140,6 +156,7 @@ typedef struct ce_stage {
   const void *desc; /* its desc */
 } ce_stage;
 typedef struct ce_conv_chain_desc {
+  ce_dtypes dtypes; /* its stages have their own */
   int32_t count; /* 2 to CE_MOST_STAGES; in_channels of each are the out_channels of the one before */
   int32_t isa;   /* the highest that its stages may use */
   ce_stage stages[CE_MOST_STAGES];

@@ -92,7 +92,7 @@ static void check(const weight* w, int isa, const float* x, const float* y, int6
         double sum = w->bias[row], size = fabs(sum);
         const int64_t blocks = w->csr.block_rows, own = row / blocks;
         for (int32_t i = w->csr.row_ptr[own]; i < w->csr.row_ptr[own + 1]; i++) {
-          const float value = w->csr.values[i * blocks + row % blocks];
+          const float value = ((const float*)w->csr.values)[i * blocks + row % blocks];
           const int taps = g->kernel_h * g->kernel_w, c = w->columns[i] / taps, tap = w->columns[i] % taps;
           const int64_t h = oh * g->stride_h - g->pad_top + tap / g->kernel_w;
           const int64_t v = ow * g->stride_w - g->pad_left + tap % g->kernel_w;
@@ -142,13 +142,13 @@ static void run_everywhere(const weight* w) {
     float* y = out.data;
     const csr_arrays* c = &w->csr;
     if (w->is_gemm)
-      RUN_OP(csr_gemm, ((ce_csr_gemm_desc){(int32_t)w->dims.rows, (int32_t)w->dims.columns, -INFINITY, INFINITY,
+      RUN_OP(csr_gemm, ((ce_csr_gemm_desc){{0, 0}, (int32_t)w->dims.rows, (int32_t)w->dims.columns, -INFINITY, INFINITY,
                                            c->values, w->columns, c->row_ptr, w->bias}));
     else if (c->block_rows > 1)
-      RUN_OP(block_csr_conv, ((ce_block_csr_conv_desc){{w->geometry, -INFINITY, INFINITY, c->values, w->columns,
+      RUN_OP(block_csr_conv, ((ce_block_csr_conv_desc){{{0, 0}, w->geometry, -INFINITY, INFINITY, c->values, w->columns,
                                                         c->row_ptr, w->bias}, (int32_t)c->block_rows}));
     else
-      RUN_OP(csr_conv, ((ce_csr_conv_desc){w->geometry, -INFINITY, INFINITY, c->values, w->columns, c->row_ptr, w->bias}));
+      RUN_OP(csr_conv, ((ce_csr_conv_desc){{0, 0}, w->geometry, -INFINITY, INFINITY, c->values, w->columns, c->row_ptr, w->bias}));
     check(w, isa, x, y, out_h, out_w);
     block_free(out);
   }

@@ -28,18 +28,22 @@ def test_the_preprocessor_makes_the_same_of_the_lists() -> None:
 def test_every_kernel_is_of_a_listed_op_and_of_a_platform() -> None:
     compiled = {isa for platform in platforms.ALL_PLATFORMS.values() for isa in platform.isas} | {"reference"}
     assert compiled == set(platforms.isas())
-    for op, isa in platforms.kernels():
-        assert op in platforms.ops()
-        assert isa in compiled
-        folder = platforms.NATIVE / op
-        assert (folder / ("reference.c" if isa == "reference" else f"{op}.c")).is_file()
-    assert {op for op, isa in platforms.kernels() if isa == "reference"} == set(platforms.ops())
+    for one in platforms.kernels():
+        assert one.op in platforms.ops()
+        assert one.isa in compiled
+        assert one.dtype in platforms.DTYPE_FLAGS
+        source = "reference.c" if one.isa == "reference" else f"{one.op}.c"
+        assert (platforms.NATIVE / one.op / source).is_file()
+    references = {(one.op, one.dtype) for one in platforms.kernels() if one.isa == "reference"}
+    assert references == {(op, "float32") for op in platforms.ops()}, "what a reference takes is everything"
+    listed = (platforms.NATIVE / "dtypes.inc").read_text(encoding="utf-8")
+    assert set(re.findall(r"^CE_LISTED_DTYPE\((\w+), ", listed, re.MULTILINE)) == set(platforms.DTYPE_FLAGS)
 
 
 def test_no_other_file_has_a_list_of_its_own() -> None:
     """A platform or an instruction set that is added is added in one place."""
     package = platforms.NATIVE.parent
-    lists = {"platforms.py", "isas.inc", "ops.inc", "kernels.inc"}
+    lists = {"platforms.py", "isas.inc", "ops.inc", "dtypes.inc", "kernels.inc"}
     for path in (*package.rglob("*.py"), *package.rglob("*.[ch]")):
         if path.name in lists:
             continue

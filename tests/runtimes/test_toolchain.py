@@ -84,9 +84,10 @@ def test_every_listed_kernel_of_the_platform_is_a_unit() -> None:
     assert len(listed) == len(set(listed)) > 3 * len(platforms.ops())
     for platform in toolchain.PLATFORMS.values():
         objects = {unit.object for unit in toolchain.units(platform)}
-        for op, isa in listed:
-            expected = f"{op}-reference.c.o" if isa == "reference" else f"{op}-{isa}.o"
-            assert (expected in objects) == (isa == "reference" or isa in platform.isas)
+        for one in listed:
+            reference = one.isa == "reference"
+            expected = f"{one.op}-reference.c.o" if reference else f"{one.op}-{one.dtype}-{one.isa}.o"
+            assert (expected in objects) == (reference or one.isa in platform.isas)
     for source in toolchain.NATIVE.glob("ort/*.c"):
         assert f"ort-{source.name}.o" in objects
 
@@ -146,8 +147,8 @@ def test_building_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
         shutil.copy(toolchain.__file__, copy)
         shutil.copytree(toolchain.NATIVE, copy / "native")
         shutil.copy(platforms.__file__, copy)
-        kept = "".join(f"CE_KERNEL({op}, reference)\n" for op in platforms.ops())
-        kept += "CE_KERNEL(dense_conv, neon)\nCE_KERNEL(csr_gemm, neon)\n"
+        kept = "".join(f"CE_KERNEL({op}, float32, reference)\n" for op in platforms.ops())
+        kept += "CE_KERNEL(dense_conv, float32, neon)\nCE_KERNEL(csr_gemm, float32, neon)\n"
         (copy / "native" / "kernels.inc").write_text(kept, encoding="utf-8")
         command = [sys.executable, "-c", BUILD, copy / "toolchain.py", tmp_path / name / "out"]
         subprocess.run([str(part) for part in command], cwd=tmp_path, check=True)

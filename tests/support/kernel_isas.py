@@ -6,7 +6,7 @@ from runtimes.platforms import PLATFORMS, host_platform, kernels
 
 
 def isas_of(op: str) -> list[str]:
-    """The reference, then those that the kernel of an op is compiled for on this architecture."""
+    """The reference, then those that the float32 kernel of an op is compiled for on this architecture."""
     platform = PLATFORMS.get(host_platform())
     own = platform.isas if platform else {}
-    return [isa for listed, isa in kernels() if listed == op and (isa == "reference" or isa in own)]
+    return [one.isa for one in kernels() if one.op == op and one.isa in ("reference", *own) and one.dtype == "float32"]

@@ -2,6 +2,7 @@
 #include "common/activate1.h"
 #include "common/geometry.h"
 #include "common/kernel.h"
+#include "common/values.h"
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -23,7 +24,7 @@ static void plan_init(void *plan_, const void *desc_) {
   const size_t nnz = (size_t)csr->row_ptr[rows];
   float *values = (float *)(plan + 1), *bias = values + nnz * block;
   int32_t *col_idx = (int32_t *)(bias + outs), *row_ptr = col_idx + nnz;
-  for (size_t i = 0; i < nnz * block; ++i) values[i] = csr->values[i];
+  for (size_t i = 0; i < nnz * block; ++i) values[i] = ce_value(csr->values, csr->dtypes, (int64_t)i);
   for (size_t i = 0; i < nnz; ++i) col_idx[i] = csr->col_idx[i];
   for (size_t i = 0; i < outs; ++i) bias[i] = csr->bias[i];
   for (size_t i = 0; i <= rows; ++i) row_ptr[i] = csr->row_ptr[i];
@@ -56,7 +57,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
           const int64_t ih = oh * g->stride_h - g->pad_top + tap / g->kernel_w * g->dilation_h;
           const int64_t iw = ow * g->stride_w - g->pad_left + tap % g->kernel_w * g->dilation_w;
           if (ih < 0 || ih >= in.h || iw < 0 || iw >= in.w) continue;
-          const double value = desc->values[(int64_t)i * block + task % block];
+          const double value = ((const float *)desc->values)[(int64_t)i * block + task % block];
           sum += value * run->x[((n * g->in_channels + c) * in.h + ih) * in.w + iw];
         }
         const int64_t at = ((n * g->out_channels + task) * out_h + oh) * out_w + ow;

@@ -2,7 +2,7 @@
 #include "common/kernel.h"
 #include "cpu/features.h"
 
-#define CE_KERNEL(op, isa) extern const ce_kernel ce_##op##_##isa;
+#define CE_KERNEL(op, dtype, isa) extern const ce_kernel ce_##op##_##dtype##_##isa;
 #include "kernels.inc"
 #undef CE_KERNEL
 
@@ -16,7 +16,7 @@ static const struct {
   enum ce_op op;
   const ce_kernel *kernel;
 } TABLE[] = {
-#define CE_KERNEL(op, isa) {CE_OP_##op, &ce_##op##_##isa},
+#define CE_KERNEL(op, dtype, isa) {CE_OP_##op, &ce_##op##_##dtype##_##isa},
 #include "kernels.inc"
 #undef CE_KERNEL
 };
@@ -32,14 +32,13 @@ unsigned ce_usable_isas(void) {
   return isas;
 }
 
-/* The kernel of the highest usable ISA up to `isa` that takes desc. The reference is first in the table and takes
- * everything. */
-static const ce_kernel *choose(enum ce_op op, const void *desc, int isa, size_t *bytes) {
+/* The kernel of a data type of the highest usable ISA up to `isa` that takes desc; NULL where there is none. */
+static const ce_kernel *choose_of(enum ce_op op, const void *desc, int dtype, int isa, size_t *bytes) {
   const ce_kernel *best = 0;
   const unsigned usable = ce_usable_isas();
   for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; ++i) {
     const ce_kernel *kernel = TABLE[i].kernel;
-    if (TABLE[i].op != op || kernel->isa > isa || !(usable >> kernel->isa & 1)) continue;
+    if (TABLE[i].op != op || kernel->dtype != dtype || kernel->isa > isa || !(usable >> kernel->isa & 1)) continue;
     if (best && kernel->isa < best->isa) continue;
     const size_t needed = kernel->plan_bytes(desc);
     if (!needed) continue;
@@ -47,6 +46,13 @@ static const ce_kernel *choose(enum ce_op op, const void *desc, int isa, size_t 
     *bytes = needed;
   }
   return best;
+}
+
+/* In the data type that desc allows if there is such a kernel, else in float32, in which the reference takes everything. */
+static const ce_kernel *choose(enum ce_op op, const void *desc, int isa, size_t *bytes) {
+  const int dtype = ((const ce_dtypes *)desc)->compute;
+  const ce_kernel *found = dtype == CE_DTYPE_float32 ? 0 : choose_of(op, desc, dtype, isa, bytes);
+  return found ? found : choose_of(op, desc, CE_DTYPE_float32, isa, bytes);
 }
 
 static size_t plan_bytes(enum ce_op op, const void *desc, int isa) {

@@ -1,11 +1,11 @@
-/* What a kernel hands to the dispatch: one ce_kernel named ce_<op>_<isa>. See edge.h for what the functions do. */
+/* What a kernel hands to the dispatch: one ce_kernel named ce_<op>_<dtype>_<isa>. See edge.h for what the functions do. */
 #ifndef CE_COMMON_KERNEL_H
 #define CE_COMMON_KERNEL_H
 
 #include "edge.h"
 
 typedef struct ce_kernel {
-  int isa;
+  int dtype, isa;
   size_t (*plan_bytes)(const void *desc); /* 0: this kernel does not do that; the reference does everything */
   void (*plan_init)(void *plan, const void *desc);
   size_t (*scratch_bytes)(const void *plan, ce_shape shape, int threads);
@@ -20,11 +20,16 @@ typedef struct ce_plan_head {
 } ce_plan_head;
 
 /* The kernel of this source: CE_DEFINE_KERNEL(csr_conv, reference), or CE_DEFINE_KERNEL(csr_conv, CE_ISA) where the build
- * defines CE_ISA. The functions bear the names of the members. */
-#define CE_DEFINE_KERNEL(op, isa) CE_DEFINE_KERNEL_EXPANDED(op, isa)
-#define CE_DEFINE_KERNEL_EXPANDED(op, isa)    \
-  extern const ce_kernel ce_##op##_##isa;     \
-  const ce_kernel ce_##op##_##isa = {CE_ISA_##isa, plan_bytes, plan_init, scratch_bytes, tasks, run_task, CE_FED};
+ * defines CE_ISA, and CE_DTYPE. The functions bear the names of the members. */
+#ifndef CE_DTYPE
+#define CE_DTYPE float32
+#endif
+#define CE_DEFINE_KERNEL(op, isa) CE_DEFINE_KERNEL_EXPANDED(op, CE_DTYPE, isa)
+#define CE_DEFINE_KERNEL_EXPANDED(op, dtype, isa) CE_DEFINE_KERNEL_OF(op, dtype, isa)
+#define CE_DEFINE_KERNEL_OF(op, dtype, isa)         \
+  extern const ce_kernel ce_##op##_##dtype##_##isa; \
+  const ce_kernel ce_##op##_##dtype##_##isa = {CE_DTYPE_##dtype, CE_ISA_##isa, plan_bytes, plan_init, \
+                                               scratch_bytes, tasks, run_task, CE_FED};
 
 /* fed_scratch_bytes, where a source has it. */
 #ifndef CE_FED

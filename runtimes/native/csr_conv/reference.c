@@ -2,6 +2,7 @@
 #include "common/activate1.h"
 #include "common/geometry.h"
 #include "common/kernel.h"
+#include "common/values.h"
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -20,7 +21,7 @@ static void plan_init(void *plan_, const void *desc_) {
   const size_t rows = (size_t)desc->geometry.out_channels, nnz = (size_t)desc->row_ptr[rows];
   float *values = (float *)(plan + 1), *bias = values + nnz;
   int32_t *col_idx = (int32_t *)(bias + rows), *row_ptr = col_idx + nnz;
-  for (size_t i = 0; i < nnz; ++i) values[i] = desc->values[i], col_idx[i] = desc->col_idx[i];
+  for (size_t i = 0; i < nnz; ++i) values[i] = ce_value(desc->values, desc->dtypes, (int64_t)i), col_idx[i] = desc->col_idx[i];
   for (size_t i = 0; i < rows; ++i) bias[i] = desc->bias[i];
   for (size_t i = 0; i <= rows; ++i) row_ptr[i] = desc->row_ptr[i];
   plan->desc = *desc;
@@ -57,7 +58,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
           const int64_t ih = oh * g->stride_h - g->pad_top + (int64_t)(tap / g->kernel_w) * g->dilation_h;
           const int64_t iw = ow * g->stride_w - g->pad_left + (int64_t)(tap % g->kernel_w) * g->dilation_w;
           if (ih < 0 || ih >= in.h || iw < 0 || iw >= in.w) continue;
-          sum += (double)desc->values[i] * run->x[(n * g->in_channels + c) * band.x_plane + ih * in.w + iw];
+          sum += (double)((const float *)desc->values)[i] * run->x[(n * g->in_channels + c) * band.x_plane + ih * in.w + iw];
         }
         const int64_t at = (n * g->out_channels + task) * band.y_plane + oh * out_w + ow;
         if (run->residual) sum += run->residual[at];

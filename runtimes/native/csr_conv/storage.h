@@ -2,6 +2,7 @@
 #ifndef CE_CSR_CONV_STORAGE_H
 #define CE_CSR_CONV_STORAGE_H
 
+#include "common/values.h"
 #include "sparse_conv/plan.h"
 
 static size_t plan_bytes(const void *desc_) {
@@ -9,7 +10,6 @@ static size_t plan_bytes(const void *desc_) {
   const ce_conv_geometry *g = &desc->geometry;
   const int32_t block = BLOCK_OF(desc_), group = group_of(block);
   if ((int64_t)g->kernel_h * g->kernel_w * channel_tile(g, group) > MOST_COLUMNS || !ce_usual_stride(g)) return 0;
-  if (sizeof(element) < 4 && desc->arithmetic != CE_FLOAT16) return 0;
   const size_t outs = (size_t)g->out_channels, m = outs / (size_t)group, k_tiles = (size_t)k_tile_count(g, group);
   const size_t nnz = (size_t)desc->row_ptr[outs / (size_t)block] * (size_t)(block / group);
   return ce_round_up(sizeof(plan_t), 64) + after_plan(k_tiles, m, outs, nnz, group);
@@ -77,8 +77,10 @@ static void plan_init(void *plan_, const void *desc_) {
         const int32_t row = (int32_t)rows[i].row, own = row / split;
         const int32_t first = lower_bound(desc->col_idx, desc->row_ptr[own], desc->row_ptr[own + 1], t * columns);
         for (uint32_t j = 0; j < rows[i].count; ++j, ++used) {
-          const float *from = desc->values + ((size_t)first + j) * (size_t)block + (size_t)(row % split * group);
-          put_nonzero(&plan->nonzeros, used, from, group, desc->col_idx[first + (int32_t)j] - t * columns);
+          const int64_t from = ((int64_t)first + j) * block + row % split * group;
+          float values[MOST_GROUP];
+          for (int32_t r = 0; r < group; ++r) values[r] = ce_value(desc->values, desc->dtypes, from + r);
+          put_nonzero(&plan->nonzeros, used, values, group, desc->col_idx[first + (int32_t)j] - t * columns);
         }
       }
     }

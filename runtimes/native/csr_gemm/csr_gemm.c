@@ -8,6 +8,7 @@
 #include "common/kernel.h"
 #include "common/nm.h"
 #include "common/simd.h"
+#include "common/values.h"
 
 #define MAX_FEATURES 65535 /* indices are 16 bits, and one is needed for the input of +0 */
 
@@ -38,7 +39,7 @@ static int32_t take_row(const desc_t *desc, int64_t row, float *values, uint16_t
   const int64_t slots = ce_nm_groups(desc->in_features, w->m) * w->n;
   int32_t count = 0;
   for (int64_t i = 0; i < slots; ++i) {
-    const float value = w->values[row * slots + i];
+    const float value = ce_value(w->values, desc->dtypes, row * slots + i);
     if (value == 0) continue;
     const int64_t column = i / w->n * w->m + ce_nm_channel(w->index, ce_nm_bits(w->m), row * slots + i);
     if (values) values[count * CE_LANES] = value, index[count * CE_LANES] = (uint16_t)column;
@@ -52,7 +53,7 @@ typedef ce_csr_gemm_desc desc_t;
 static int32_t take_row(const desc_t *desc, int64_t row, float *values, uint16_t *index) {
   const int32_t first = desc->row_ptr[row], count = desc->row_ptr[row + 1] - first;
   for (int32_t i = 0; i < count && values; ++i) {
-    values[i * CE_LANES] = desc->values[first + i];
+    values[i * CE_LANES] = ce_value(desc->values, desc->dtypes, first + i);
     index[i * CE_LANES] = (uint16_t)desc->col_idx[first + i];
   }
   return count;

@@ -1,6 +1,7 @@
 /* The obvious loops: what every other kernel is held against. Sums in double. */
 #include "common/activate1.h"
 #include "common/kernel.h"
+#include "common/values.h"
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -19,7 +20,7 @@ static void plan_init(void *plan_, const void *desc_) {
   const size_t rows = (size_t)desc->out_features, nnz = (size_t)desc->row_ptr[rows];
   float *values = (float *)(plan + 1), *bias = values + nnz;
   int32_t *col_idx = (int32_t *)(bias + rows), *row_ptr = col_idx + nnz;
-  for (size_t i = 0; i < nnz; ++i) values[i] = desc->values[i], col_idx[i] = desc->col_idx[i];
+  for (size_t i = 0; i < nnz; ++i) values[i] = ce_value(desc->values, desc->dtypes, (int64_t)i), col_idx[i] = desc->col_idx[i];
   for (size_t i = 0; i < rows; ++i) bias[i] = desc->bias[i];
   for (size_t i = 0; i <= rows; ++i) row_ptr[i] = desc->row_ptr[i];
   plan->desc = *desc;
@@ -46,7 +47,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     for (int64_t m = 0; m < desc->out_features; ++m) {
       double sum = desc->bias[m];
       for (int32_t i = desc->row_ptr[m]; i < desc->row_ptr[m + 1]; ++i)
-        sum += (double)desc->values[i] * run->x[n * desc->in_features + desc->col_idx[i]];
+        sum += (double)((const float *)desc->values)[i] * run->x[n * desc->in_features + desc->col_idx[i]];
       run->y[n * desc->out_features + m] = ce_activate1(sum, desc->activation, desc->clip_min, desc->clip_max);
     }
 }

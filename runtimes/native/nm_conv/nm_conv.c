@@ -2,7 +2,7 @@
 #include "nm_conv/storage.h"
 
 #define CE_CSR_CONV_OF(isa) CE_CSR_CONV_EXPANDED(isa)
-#define CE_CSR_CONV_EXPANDED(isa) ce_csr_conv_##isa
+#define CE_CSR_CONV_EXPANDED(isa) ce_csr_conv_float32_##isa
 extern const ce_kernel CE_CSR_CONV_OF(CE_ISA);
 
 static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {

@@ -2,6 +2,7 @@
 #include "common/activate1.h"
 #include "common/geometry.h"
 #include "common/nm.h"
+#include "common/values.h"
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -30,7 +31,7 @@ static void plan_init(void *plan_, const void *desc_) {
   const size_t outs = (size_t)plan->desc.geometry.out_channels, slots = outs * (size_t)slots_of_row(&plan->desc);
   float *values = (float *)(plan + 1), *bias = values + slots;
   uint8_t *index = (uint8_t *)(bias + outs);
-  for (size_t i = 0; i < slots; ++i) values[i] = w->values[i];
+  for (size_t i = 0; i < slots; ++i) values[i] = ce_value(w->values, plan->desc.dtypes, (int64_t)i);
   for (size_t i = 0; i < outs; ++i) bias[i] = plan->desc.bias[i];
   for (size_t i = 0; i < index_bytes(&plan->desc); ++i) index[i] = w->index[i];
   w->values = values, w->index = index, plan->desc.bias = bias;
@@ -64,18 +65,19 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_shape in = run->shape;
   const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in), taps = (int64_t)g->kernel_h * g->kernel_w;
   const int64_t slots = slots_of_row(desc);
+  const float *values = w->values;
   for (int64_t n = 0; n < in.n; ++n)
     for (int64_t oh = 0; oh < out_h; ++oh)
       for (int64_t ow = 0; ow < out_w; ++ow) {
         double sum = desc->bias[task];
         for (int64_t i = task * slots; i < (task + 1) * slots; ++i) {
-          if (w->values[i] == 0) continue;
+          if (values[i] == 0) continue;
           const int64_t tap = i / w->n % taps, group = i / w->n / taps % ce_nm_groups(g->in_channels, w->m);
           const int64_t c = group * w->m + channel_of(w, i);
           const int64_t ih = oh * g->stride_h - g->pad_top + tap / g->kernel_w * g->dilation_h;
           const int64_t iw = ow * g->stride_w - g->pad_left + tap % g->kernel_w * g->dilation_w;
           if (ih < 0 || ih >= in.h || iw < 0 || iw >= in.w) continue;
-          sum += (double)w->values[i] * run->x[((n * g->in_channels + c) * in.h + ih) * in.w + iw];
+          sum += (double)values[i] * run->x[((n * g->in_channels + c) * in.h + ih) * in.w + iw];
         }
         const int64_t at = ((n * g->out_channels + task) * out_h + oh) * out_w + ow;
         if (run->residual) sum += run->residual[at];

@@ -3,6 +3,7 @@
 #define CE_NM_CONV_STORAGE_H
 
 #include "common/nm.h"
+#include "common/values.h"
 #include "sparse_conv/plan.h"
 
 /* How many non-zeros a row has in a K tile; they become those from `at` on in `nonzeros`, unless that is NULL. */
@@ -16,7 +17,7 @@ static uint32_t take_row(const ce_nm_conv_desc *desc, int64_t row, int64_t first
   for (int64_t group = first / w->m; group * w->m < end; ++group)
     for (int64_t i = 0; i < of_group; ++i) {
       const int64_t slot = (row * groups + group) * of_group + i;
-      const float value = w->values[slot];
+      const float value = ce_value(w->values, desc->dtypes, slot);
       const int64_t channel = group * w->m + ce_nm_channel(w->index, bits, slot);
       if (value == 0 || channel < first || channel >= end) continue;
       if (nonzeros) put_nonzero(nonzeros, at + count, &value, 1, (channel - first) * taps + i / w->n);

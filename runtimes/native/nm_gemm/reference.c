@@ -1,6 +1,7 @@
 /* The obvious loops: sums in double, over a dense copy of each row's weights. */
 #include "common/activate1.h"
 #include "common/nm.h"
+#include "common/values.h"
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -25,9 +26,10 @@ static void plan_init(void *plan_, const void *desc_) {
   for (int64_t i = 0; i < outs * ins; ++i) plan->dense[i] = 0;
   for (int64_t i = 0; i < outs; ++i) bias[i] = desc->bias[i];
   for (int64_t slot = 0; slot < outs * groups * w->n; ++slot) {
-    if (w->values[slot] == 0) continue;
+    const float value = ce_value(w->values, desc->dtypes, slot);
+    if (value == 0) continue;
     const int64_t group = slot / w->n % groups, row = slot / w->n / groups;
-    plan->dense[row * ins + group * w->m + ce_nm_channel(w->index, ce_nm_bits(w->m), slot)] = w->values[slot];
+    plan->dense[row * ins + group * w->m + ce_nm_channel(w->index, ce_nm_bits(w->m), slot)] = value;
   }
 }
 

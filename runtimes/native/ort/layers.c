@@ -39,28 +39,8 @@ static int widen_columns(node* n, layer_source* source, const csr_arrays* csr) {
   return 1;
 }
 
-/* 2^(e - 15) (1 + m / 1024), and 2^-14 (m / 1024) where e is 0; infinities and NaN where it is 31. */
-static float widen_half(uint16_t half) {
-  const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, mantissa = half & 1023;
-  if (exponent == 0) {
-    const float small = (float)mantissa * 0x1p-24f;
-    return sign ? -small : small;
-  }
-  const uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | mantissa << 13;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-/* The file may hold values in half precision: the kernels read float32. */
-static int widen_values(node* n, layer_source* source, const void* halves, int64_t count) {
-  void* memory = NULL;
-  if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, (size_t)(count + 1) * sizeof(float), &memory)))
-    return 0;
-  if (!memory) return node_refuse(n, "there is no memory for its %d values", count);
-  source->values = memory;
-  for (int64_t i = 0; i < count; i++) source->values[i] = widen_half(((const uint16_t*)halves)[i]);
-  return 1;
+static ce_dtypes dtypes_of(const constant* values) {
+  return (ce_dtypes){CE_DTYPE_float32, values->type == ORT_FLOAT16 ? CE_DTYPE_float16 : CE_DTYPE_float32};
 }
 
 /* Inputs 1 to 5 of the sparse ops. On success the arrays hold every rule of validate_csr.h. values_rank is 2 where the
@@ -98,10 +78,7 @@ static int read_csr(node* n, int rank, int values_rank, layer_source* source, cs
   text why = {.length = 0};
   if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
-  if (values.type == ORT_FLOAT16) {
-    if (!widen_values(n, source, values.data, values.elements)) return 0;
-    csr->values = source->values;
-  }
+  source->dtypes = dtypes_of(&values);
   return widen_columns(n, source, csr);
 }
 
@@ -111,8 +88,8 @@ static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays*
   clip c;
   if (!read_csr(n, 4, values_rank, source, csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
-  *desc = (ce_csr_conv_desc){source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
-                             source->activation, CE_FLOAT32};
+  *desc = (ce_csr_conv_desc){source->dtypes, source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
+                             source->activation};
   return 1;
 }
 
@@ -120,8 +97,9 @@ int read_csr_conv(node* n, layer_source* source) {
   csr_arrays csr;
   int half;
   if (!read_conv(n, 1, source, &csr, &source->desc.csr_conv) || !node_flag(n, "float16_arithmetic", &half)) return 0;
-  if (half && !source->values) return node_refuse(n, "float16_arithmetic needs values of float16");
-  source->desc.csr_conv.arithmetic = half ? CE_FLOAT16 : CE_FLOAT32;
+  if (half && source->dtypes.values != CE_DTYPE_float16)
+    return node_refuse(n, "float16_arithmetic needs values of float16");
+  source->desc.csr_conv.dtypes.compute = half ? CE_DTYPE_float16 : CE_DTYPE_float32;
   return 1;
 }
 
@@ -139,7 +117,7 @@ int read_csr_gemm(node* n, layer_source* source) {
   clip c;
   if (!read_csr(n, 2, 1, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
-  source->desc.csr_gemm = (ce_csr_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
+  source->desc.csr_gemm = (ce_csr_gemm_desc){source->dtypes, (int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
                                              source->columns,    csr.row_ptr,           bias,  source->activation};
   return 1;
 }
@@ -164,9 +142,7 @@ static int read_nm(node* n, int rank, layer_source* source, ce_nm_weight* weight
   if (!nm_validate(&nm, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
   *weight = (ce_nm_weight){(int32_t)values.dims[3], (int32_t)nm.m, values.data, index.data};
-  if (values.type != ORT_FLOAT16) return 1;
-  if (!widen_values(n, source, values.data, values.elements)) return 0;
-  weight->values = source->values;
+  source->dtypes = dtypes_of(&values);
   return 1;
 }
 
@@ -177,7 +153,7 @@ int read_nm_conv(node* n, layer_source* source) {
   clip c;
   if (!read_nm(n, 4, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
-  source->desc.nm_conv = (ce_nm_conv_desc){source->geometry, c.low, c.high, weight, bias, source->activation};
+  source->desc.nm_conv = (ce_nm_conv_desc){source->dtypes, source->geometry, c.low, c.high, weight, bias, source->activation};
   return 1;
 }
 
@@ -188,7 +164,7 @@ int read_nm_gemm(node* n, layer_source* source) {
   clip c;
   if (!read_nm(n, 2, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
-  source->desc.nm_gemm = (ce_nm_gemm_desc){(int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, weight, bias,
+  source->desc.nm_gemm = (ce_nm_gemm_desc){source->dtypes, (int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, weight, bias,
                                            source->activation};
   return 1;
 }
@@ -213,7 +189,7 @@ int read_depthwise_conv(node* n, layer_source* source) {
   if (dims.shape[1] != 1)
     return node_refuse(n, "dimension 1 of its weight is %d, a depthwise weight has 1", dims.shape[1]);
   if (!set_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
-  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->geometry, c.low,     c.high,
+  source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->dtypes, source->geometry, c.low,     c.high,
                                                        weights.data,     bias.data, source->activation};
   return 1;
 }
@@ -224,7 +200,7 @@ int read_dense_conv(node* n, layer_source* source) {
   clip c;
   if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
   if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
-  source->desc.dense_conv = (ce_dense_conv_desc){source->geometry, c.low,     c.high,
+  source->desc.dense_conv = (ce_dense_conv_desc){source->dtypes, source->geometry, c.low,     c.high,
                                                        weights.data,     bias.data, source->activation};
   return 1;
 }
@@ -232,6 +208,6 @@ int read_dense_conv(node* n, layer_source* source) {
 int read_global_average_pool(node* n, layer_source* source) {
   (void)n;
   source->geometry = (ce_conv_geometry){0};
-  source->desc.global_average_pool = (ce_global_average_pool_desc){0};
+  source->desc.global_average_pool = (ce_global_average_pool_desc){source->dtypes};
   return 1;
 }

@@ -54,9 +54,7 @@ void op_source_free(const node* n, op_source* source) {
   for (int i = 0; i < CE_MOST_STAGES; i++) {
     layer_source* layer = &source->layers[i];
     free_one(n, source, layer->columns);
-    free_one(n, source, layer->values);
     layer->columns = NULL;
-    layer->values = NULL;
   }
 }
 

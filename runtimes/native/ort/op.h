@@ -8,7 +8,7 @@
 enum { OP_COUNT = 40 };
 
 /* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
- * for `columns` and `values` (NULL where the file has float32), which are allocated here and freed by op_source_free. */
+ * for `columns`, which are allocated here and freed by op_source_free. */
 typedef struct layer_source {
   union {
     ce_csr_conv_desc csr_conv;
@@ -20,11 +20,11 @@ typedef struct layer_source {
     ce_dense_conv_desc dense_conv;
     ce_global_average_pool_desc global_average_pool;
   } desc;
+  ce_dtypes dtypes;
   ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm; of no channels for GlobalAveragePool, which takes any */
   int activation;            /* a CE_ activation, the op's; set before `read` */
   OrtAllocator* allocator;
   int32_t* columns;
-  float* values;
 } layer_source;
 
 typedef struct op_source {

@@ -14,7 +14,7 @@
 #define MAX_ELEMENTS 2147483647 /* of one tensor or one weight row: offsets fit int32 */
 
 typedef struct csr_arrays {
-  const float* values;
+  const void* values; /* of whatever type: nothing depends on what they are */
   const void* col_idx;
   int col_idx_bytes; /* 1: uint8, 2: uint16, 4: int32 */
   const int32_t* row_ptr;

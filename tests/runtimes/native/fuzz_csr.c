@@ -12,7 +12,7 @@
 
 #define MOST_RUN 4096 /* rows or columns of a weight that is run */
 
-extern const ce_kernel ce_csr_conv_reference;
+extern const ce_kernel ce_csr_conv_float32_reference;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct bytes {
@@ -66,20 +66,21 @@ static void run(const csr_arrays *c, const csr_dims *dims) {
   for (int64_t i = 0; i < c->n_col_idx; ++i) wide[i] = (int32_t)csr_column(c, i);
   for (int32_t i = 0; i < rows; ++i) bias[i] = (float)i;
   for (int32_t i = 0; i < columns; ++i) x[i] = (float)(i % 7);
-  const ce_csr_conv_desc desc = {{rows, columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1}, -1e9f, 1e9f, c->values, wide, c->row_ptr,
+  const ce_csr_conv_desc desc = {{0, 0}, {rows, columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1}, -1e9f, 1e9f, c->values, wide, c->row_ptr,
                                  bias, CE_CLIP};
   void *packed = exactly((int64_t)plan_bytes(&desc), 1);
   plan_init(packed, &desc);
   const plan_t *plan = packed;
-  void *slow = exactly((int64_t)ce_csr_conv_reference.plan_bytes(&desc), 1);
-  ce_csr_conv_reference.plan_init(slow, &desc);
+  void *slow = exactly((int64_t)ce_csr_conv_float32_reference.plan_bytes(&desc), 1);
+  ce_csr_conv_float32_reference.plan_init(slow, &desc);
   const ce_run once = {{1, 1, 1}, x, 0, y, 0, 1};
-  for (int task = ce_csr_conv_reference.tasks(slow, once.shape, 1) - 1; task >= 0; --task)
-    ce_csr_conv_reference.run(slow, &once, task);
+  for (int task = ce_csr_conv_float32_reference.tasks(slow, once.shape, 1) - 1; task >= 0; --task)
+    ce_csr_conv_float32_reference.run(slow, &once, task);
+  const float *values = c->values;
   double all = 0;
   for (int32_t r = 0; r < rows; ++r) {
     double sum = r;
-    for (int32_t i = c->row_ptr[r]; i < c->row_ptr[r + 1]; ++i) sum += (double)c->values[i] * x[wide[i]], all += c->values[i];
+    for (int32_t i = c->row_ptr[r]; i < c->row_ptr[r + 1]; ++i) sum += (double)values[i] * x[wide[i]], all += values[i];
     if (y[r] != (float)sum) abort();
   }
   for (int64_t i = 0; i < c->n_values; ++i) all -= plan->nonzeros.values[i];

@@ -11,7 +11,7 @@
 
 #define MOST_SLOTS 4096
 
-extern const ce_kernel ce_nm_conv_reference;
+extern const ce_kernel ce_nm_conv_float32_reference;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct bytes {
@@ -69,13 +69,13 @@ static void run(const nm_arrays *nm, const csr_dims *dims) {
   for (int32_t i = 0; i < outs; ++i) bias[i] = (float)i;
   for (int32_t i = 0; i < ins; ++i) x[i] = (float)(i % 7);
   const int32_t top = seen / kw, left = seen % kw; /* tap `seen` is on the pixel */
-  const ce_nm_conv_desc desc = {{outs, ins, kh, kw, 1, 1, top, left, kh - 1 - top, kw - 1 - left, 1, 1},
+  const ce_nm_conv_desc desc = {{0, 0}, {outs, ins, kh, kw, 1, 1, top, left, kh - 1 - top, kw - 1 - left, 1, 1},
                                 -1e9f, 1e9f, {n, (int32_t)nm->m, nm->values, nm->index}, bias, CE_CLIP};
-  void *packed = exactly((int64_t)plan_bytes(&desc), 1), *plan = exactly((int64_t)ce_nm_conv_reference.plan_bytes(&desc), 1);
+  void *packed = exactly((int64_t)plan_bytes(&desc), 1), *plan = exactly((int64_t)ce_nm_conv_float32_reference.plan_bytes(&desc), 1);
   if (plan_bytes(&desc)) plan_init(packed, &desc);
-  ce_nm_conv_reference.plan_init(plan, &desc);
+  ce_nm_conv_float32_reference.plan_init(plan, &desc);
   const ce_run one = {.shape = {1, 1, 1}, .x = x, .y = y, .threads = 1};
-  for (int32_t task = 0; task < outs; ++task) ce_nm_conv_reference.run(plan, &one, task);
+  for (int32_t task = 0; task < outs; ++task) ce_nm_conv_float32_reference.run(plan, &one, task);
   const int64_t of_row = nm->value_dims[1] * taps * n;
   for (int32_t row = 0; row < outs; ++row) {
     double sum = bias[row];

@@ -190,25 +190,24 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_shape shape = {p->c.n, p->c.h, p->c.w};
   const float low = p->c.clip_min, high = p->c.clip_max;
   const int activation = p->c.activation;
-  const int arithmetic = p->c.half ? CE_FLOAT16 : CE_FLOAT32;
-  const ce_csr_conv_desc conv = {p->g,        low,     high,       p->values, p->col_idx,
-                                 p->row_ptr, p->bias, activation, arithmetic};
+  const ce_dtypes types = {p->c.half ? CE_DTYPE_float16 : CE_DTYPE_float32, CE_DTYPE_float32}, plain = {0, 0};
+  const ce_csr_conv_desc conv = {types, p->g, low, high, p->values, p->col_idx, p->row_ptr, p->bias, activation};
   const ce_block_csr_conv_desc blocks = {conv, p->c.block};
-  const ce_csr_gemm_desc gemm = {p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
+  const ce_csr_gemm_desc gemm = {plain, p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
                                  activation};
   const ce_nm_weight slots = {p->c.slots, p->c.group, p->values, p->index};
-  const ce_nm_conv_desc nm_conv = {p->g, low, high, slots, p->bias, activation};
-  const ce_nm_gemm_desc nm_gemm = {p->rows, p->columns, low, high, slots, p->bias, activation};
-  const ce_depthwise_conv_desc depthwise = {p->g, low, high, p->values, p->bias, activation};
-  const ce_dense_conv_desc dense = {p->g, low, high, p->values, p->bias, activation};
-  const ce_global_average_pool_desc pool = {0};
+  const ce_nm_conv_desc nm_conv = {plain, p->g, low, high, slots, p->bias, activation};
+  const ce_nm_gemm_desc nm_gemm = {plain, p->rows, p->columns, low, high, slots, p->bias, activation};
+  const ce_depthwise_conv_desc depthwise = {plain, p->g, low, high, p->values, p->bias, activation};
+  const ce_dense_conv_desc dense = {plain, p->g, low, high, p->values, p->bias, activation};
+  const ce_global_average_pool_desc pool = {plain};
   const float *after_taps = p->taps + p->c.in * p->c.kernel * p->c.kernel;
-  const ce_depthwise_conv_desc before = {p->window, low, high, p->taps, after_taps, CE_CLIP};
+  const ce_depthwise_conv_desc before = {plain, p->window, low, high, p->taps, after_taps, CE_CLIP};
   const ce_conv_geometry point = {p->c.in, p->c.before, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
-  const ce_csr_conv_desc first = {point, low, high, p->before, p->before_col_idx, p->before_row_ptr,
-                                  p->before + p->before_row_ptr[p->c.in], CE_CLIP, CE_FLOAT32};
+  const ce_csr_conv_desc first = {plain, point, low, high, p->before, p->before_col_idx, p->before_row_ptr,
+                                  p->before + p->before_row_ptr[p->c.in], CE_CLIP};
   const ce_stage stages[3] = {{CE_STAGE_csr_conv, &first}, {CE_STAGE_depthwise_conv, &before}, {CE_STAGE_csr_conv, &conv}};
-  ce_conv_chain_desc chain = {p->c.before ? 3 : 2, isa, {{0}}};
+  ce_conv_chain_desc chain = {plain, p->c.before ? 3 : 2, isa, {{0}}};
   memcpy(chain.stages, stages + 3 - chain.count, (size_t)chain.count * sizeof *stages);
   array x = guarded(p->x_count, at, 4), y = guarded(p->y_count, at, 4), residual = guarded(p->y_count, at, 4);
   memcpy(x.data, p->x, p->x_count * 4);

@@ -28,8 +28,8 @@ def cases(command: list[str | Path]) -> dict[str, dict[str, int]]:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"status {done.returncode}: {done.stderr}"
     found: dict[str, dict[str, int]] = json.loads(done.stdout)
-    for op, isa in kernels():
-        assert isa not in found or found[isa].get(op, 0) >= FEWEST_CASES, f"the grid lacks cases for {op} with {isa}"
+    for one in kernels():
+        assert one.isa not in found or found[one.isa].get(one.op, 0) >= FEWEST_CASES, f"the grid lacks cases for {one}"
     return found
 
 
