@@ -1,4 +1,4 @@
-"""What of chita-edge works on this machine, and what brings the rest."""
+"""Check of what works on this machine, and what brings the rest."""
 
 from __future__ import annotations
 

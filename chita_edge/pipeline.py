@@ -1,4 +1,4 @@
-"""The whole way, top to bottom: load, prune, export, check, judge, measure, bundle."""
+"""Pipeline from a network to a bundle: load, prune, export, check, judge, measure, bundle."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a bundle that is about to be replaced had measured, and whether that is of the very product to come.
+    """Measured files of a bundle that is about to be replaced.
 
     Attributes:
         files: by path in the bundle; they are there until the new bundle is complete. Empty where there is none.
-        same_product: the old manifest has the new one's bytes.
+        same_product: they are of the product to come: the old manifest has the new one's bytes.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""`chita-edge compare`: did it become slower?"""
+"""`chita-edge compare`: tell whether a model became slower."""
 
 from __future__ import annotations
 

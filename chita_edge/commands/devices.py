@@ -1,4 +1,4 @@
-"""`chita-edge devices`: what can be measured on."""
+"""`chita-edge devices`: list the devices to measure on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chita-edge doctor`: what works on this machine?"""
+"""`chita-edge doctor`: say what works on this machine."""
 
 from __future__ import annotations
 

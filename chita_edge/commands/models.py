@@ -1,4 +1,4 @@
-"""`chita-edge models`: the networks that can be built."""
+"""`chita-edge models`: list the networks that can be built."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def device_rows() -> list[dict[str, Any]]:
 
 
 def _adb_rows() -> list[dict[str, Any]]:
-    """What the adb server knows, if one runs: none is started for a list."""
+    """Devices of the adb server, if one runs: none is started for a list."""
     try:
         found = listed()
     except DeviceUnavailableError as error:

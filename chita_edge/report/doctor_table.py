@@ -12,23 +12,23 @@ from chita_edge.report.terminal import data_console
 
 
 class Finding(Protocol):
-    """What is printed of a thing that was looked for."""
+    """Result of looking for a tool, library or device, as the table shows it."""
 
     @property
     def name(self) -> str:
-        """What was looked for."""
+        """Name of the thing."""
 
     @property
     def works(self) -> bool:
-        """Whether it does."""
+        """True if it can be used."""
 
     @property
     def needed(self) -> bool:
-        """Whether the main job needs it."""
+        """True if the main job needs it."""
 
     @property
     def sentence(self) -> str:
-        """What was found."""
+        """What was found, and what brings what is missing."""
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -122,7 +122,7 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
 
 
 def _place(run: ReportRun) -> str:
-    """Where a run was made; a machine that has no name but "local" by its processor as well."""
+    """Device of a run; a machine that has no name but "local" by its processor as well."""
     processor = run.description.split(",")[0]
     return f"{run.device} ({processor})" if run.device == "local" and processor else run.device
 

@@ -16,12 +16,12 @@ _LOG_SECONDS = 60.0
 
 
 def log_console() -> Console:
-    """Where progress and remarks go: standard error, so that standard output holds data alone."""
+    """Console for progress and remarks: standard error, so that standard output holds data alone."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def data_console() -> Console:
-    """Where tables go: standard output; where that is no terminal, so wide that a log can be searched line by line."""
+    """Console for tables: standard output; where that is no terminal, so wide that a log can be searched by lines."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
