@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from chita_edge.engine.plan import PruningPlan
     from chita_edge.network.objective import Objective
-    from chita_edge.resume import Fingerprint
+    from chita_edge.storage.fingerprint import Fingerprint
 
 
 def prune_and_distill(

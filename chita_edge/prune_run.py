@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from chita_edge.datasets import LabelledImages
     from chita_edge.engine.plan import PruningPlan
     from chita_edge.network.objective import Objective
-    from chita_edge.resume import StateFolder
     from chita_edge.stopwatch import Stopwatch
+    from chita_edge.storage.state_folder import StateFolder
     from chita_edge.tuning.views import Augmentation
 
     Masks = dict[str, torch.Tensor]

@@ -20,8 +20,9 @@ from chita_edge.prune_channels import prune_channels
 from chita_edge.prune_config import PruneConfig
 from chita_edge.prune_result import PruneResult
 from chita_edge.prune_run import Run, share
-from chita_edge.resume import Fingerprint, StateFolder, fingerprint
 from chita_edge.stopwatch import Stopwatch
+from chita_edge.storage.fingerprint import Fingerprint, fingerprint
+from chita_edge.storage.state_folder import StateFolder
 from chita_edge.torch_threads import torch_threads
 from chita_edge.tuning import familiar_augmentation
 from chita_edge.tuning.familiar import PLAIN

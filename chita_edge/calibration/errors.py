@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
-from chita_edge.resume.errors import ScratchSpaceError, StateError
+from chita_edge.storage.errors import ScratchSpaceError, StateError
 
 __all__ = ["CalibrationError", "NonFiniteCalibrationError", "ScratchSpaceError", "StateError"]

@@ -15,7 +15,7 @@ import torch
 from chita_edge.calibration.errors import ScratchSpaceError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
 from chita_edge.calibration.stored_columns import Chunk, Descriptor, GradientStore, StoredColumns
-from chita_edge.resume.sealed import HEADER_BYTES, check_sealed, sealing
+from chita_edge.storage.sealed import HEADER_BYTES, check_sealed, sealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -15,7 +15,8 @@ from chita_edge.network.batch import copy_network, output_tensors, run_batch
 from chita_edge.network.in_place import InPlaceGuard
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
-from chita_edge.resume import Checkpoint, Fingerprint, fingerprint
+from chita_edge.storage.checkpoint import Checkpoint
+from chita_edge.storage.fingerprint import Fingerprint, fingerprint
 from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
 from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation, darkest

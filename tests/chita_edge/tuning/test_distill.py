@@ -12,7 +12,7 @@ from resumable_pruning import finish, in_own_process
 from torch import nn
 
 from chita_edge.network.objective import Objective
-from chita_edge.resume import StateError
+from chita_edge.storage.errors import StateError
 from chita_edge.tuning import DivergedError, distill, divergence
 
 

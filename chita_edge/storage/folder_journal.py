@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chita_edge.resume.sealed import seal, unseal
+from chita_edge.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

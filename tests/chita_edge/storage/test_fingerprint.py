@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from chita_edge.resume import fingerprint
-from chita_edge.resume.code_digest import CodeDigest
+from chita_edge.storage.code_digest import CodeDigest
+from chita_edge.storage.fingerprint import fingerprint
 
 SCALE = 2.0
 
@@ -161,7 +161,7 @@ def test_it_is_the_same_in_every_process(tmp_path: Path) -> None:
         textwrap.dedent("""
         import torch
         from torch import nn
-        from chita_edge.resume import fingerprint
+        from chita_edge.storage.fingerprint import fingerprint
         torch.manual_seed(0)
         KINDS = {"relu", "gelu", "none"}
         class Net(nn.Linear):

@@ -47,7 +47,7 @@ class CodeDigest:
     files are not read: they may have changed since they were imported.
 
     What is compiled (C++, CUDA, Triton) is known by its name only, and packages of the standard library, torch and
-    numpy by their versions, see `chita_edge.resume.fingerprint`.
+    numpy by their versions, see `chita_edge.storage.fingerprint`.
 
     Args:
         known: names of tensors that are hashed elsewhere, by their `id`.

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from chita_edge.resume import Checkpoint, ScratchSpaceError, StateError
+from chita_edge.storage.checkpoint import Checkpoint
+from chita_edge.storage.errors import ScratchSpaceError, StateError
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3).t(), "step": torch.tensor(3.0)}
 NUMBERS = {"epochs": 2, "seconds": 0.1 + 0.2}

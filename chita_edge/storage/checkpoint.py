@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from chita_edge.resume.sealed import seal, unseal
+from chita_edge.storage.sealed import seal, unseal
 
 _KEY = "checkpoint"
 

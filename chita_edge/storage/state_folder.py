@@ -8,15 +8,15 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Self
 
-from chita_edge.resume.errors import ScratchSpaceError, StateError
-from chita_edge.resume.folder_journal import FolderJournal
 from chita_edge.storage.atomic_file import whole_file
+from chita_edge.storage.errors import ScratchSpaceError, StateError
+from chita_edge.storage.folder_journal import FolderJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from chita_edge.resume.fingerprint import Fingerprint
+    from chita_edge.storage.fingerprint import Fingerprint
 
 _FORMAT = 2
 _MANIFEST_BYTES = 100_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from chita_edge.resume.code_digest import CodeDigest, tensor_digest
+from chita_edge.storage.code_digest import CodeDigest, tensor_digest
 from chita_edge.version import __version__
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from chita_edge.resume.errors import ScratchSpaceError, StateError
-from chita_edge.resume.sealed import HEADER_BYTES, check_sealed, seal, sealing, unseal
+from chita_edge.storage.errors import ScratchSpaceError, StateError
+from chita_edge.storage.sealed import HEADER_BYTES, check_sealed, seal, sealing, unseal
 
 SHAPE = (5, 3)
 

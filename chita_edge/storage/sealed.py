@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from chita_edge.resume.errors import ScratchSpaceError, StateError
 from chita_edge.storage.atomic_file import whole_file
+from chita_edge.storage.errors import ScratchSpaceError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
