@@ -1,4 +1,4 @@
-"""The command line as a whole: its verbs stand in `chita_edge.commands`, what they do in the packages."""
+"""The command line; `chita_edge.commands` holds one module for each verb."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class PruneFileConfig(BaseModel):
 
 
 class BuildConfig(PruneFileConfig):
-    """Everything that decides what a bundle holds.
+    """Configuration of a build.
 
     `model` is the name of a network; the others are the configurations of the three steps. In a TOML file `prune`,
     `export` and `bench` are tables.

@@ -79,7 +79,7 @@ def convert(
 
 @dataclass(frozen=True)
 class _Converter:
-    """The search for supports near those of given weights, flat (p,), as a solver."""
+    """Solver that searches supports near the support of given weights, flat (p,)."""
 
     start: torch.Tensor
     name: str = "convert"

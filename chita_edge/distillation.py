@@ -98,7 +98,7 @@ def prune_and_distill(
 
 
 def _recipe(config: PruneConfig, step: int) -> Recipe:
-    """The share of one step; the last one has what a whole division leaves over."""
+    """Recipe of one step: its share of epochs; the last step takes the remainder."""
     steps = config.gradual_steps
     share, rest = divmod(config.distill_epochs, steps)
     return Recipe(
@@ -112,7 +112,7 @@ def _recipe(config: PruneConfig, step: int) -> Recipe:
 
 
 def _make(folder: Path) -> None:
-    """Before the pruning, so that nobody waits for that sentence."""
+    """Make the folder before pruning starts, so that an error comes early."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -26,7 +26,7 @@ class Finding:
 
 
 def examine() -> tuple[Finding, ...]:
-    """Everything, what the main job needs first. Nothing is installed, started or measured."""
+    """All findings, those that `build` needs first. Nothing is installed, started or measured."""
     return (
         Finding("python", True, True, f"Python {platform.python_version()} on {runtimes.host_platform()}."),
         _kernels(),

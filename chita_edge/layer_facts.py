@@ -1,4 +1,4 @@
-"""What a budget may ask about a network's layers, from the network and the configuration."""
+"""Facts about a network's layers that allocations use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def layer_facts(dense: nn.Module, pruned: nn.Module, plan: PruningPlan, image: torch.Tensor) -> LayerFacts:
-    """What allocations may ask about the layers.
+    """Facts about the layers, for the allocations.
 
     Args:
         dense: its layers' multiply–accumulates count.

@@ -13,5 +13,5 @@ class Progress(Protocol):
 
 
 def silent(phase: str, done: int, total: int, /) -> None:
-    """The `Progress` that reports to nobody."""
+    """A `Progress` that reports nothing."""
     del phase, done, total

@@ -1,4 +1,4 @@
-"""Pruning whole channels: what `prune` does for the structures ``filter`` and ``channel``."""
+"""Pruning of whole channels, for the structures ``filter`` and ``channel``."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Method:
 
 
 def _baseline(solver: str, summary: str, *ridges: float) -> Method:
-    """A baseline is given the gradients that serve it best, those of `chita_bso`, and its choice of ridges."""
+    """A baseline method, with the gradients of `chita_bso`, which serve it best, and a choice of ridges."""
     return Method(solver, summary, ridges=ridges, curvature="logits", gradient_views=2)
 
 

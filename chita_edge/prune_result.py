@@ -1,4 +1,4 @@
-"""What `chita_edge.prune` returns."""
+"""Result of `chita_edge.prune`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DistillationStep:
 
 @dataclass(frozen=True)
 class PruneFigures:
-    """What happened, in numbers.
+    """Figures of one run of pruning.
 
     Attributes:
         method: name of the method.

@@ -191,7 +191,7 @@ class Run:
         }
 
     def _distance(self, solution: Solution) -> float:
-        """How far the network with these weights is from the dense one, batch norm recalibrated if that helps."""
+        """Distance of the network with these weights from the dense one, batch norm recalibrated if that helps."""
         model = copy_network(self.pruned)
         _apply(self.plan.names, solution, model)
         if not self.plan.config.recalibration_views:

@@ -39,7 +39,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class PrunedFile:
-    """What `prune_to_file` did; `accuracy` is None where the data hold no validation images."""
+    """Result of `prune_to_file`; `accuracy` is None where the data hold no validation images."""
 
     model: str
     out: Path

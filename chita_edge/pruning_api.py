@@ -164,7 +164,7 @@ def _options(plan: PruningPlan) -> dict[str, object]:
 
 @contextmanager
 def _opened(path: Path | None, known_by: Fingerprint | None) -> Iterator[StateFolder | None]:
-    """The state folder, if one is wanted."""
+    """Open state folder, or None where no path is given."""
     if path is None or known_by is None:
         yield None
         return

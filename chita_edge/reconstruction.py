@@ -121,7 +121,7 @@ def reconstruct(
 
 
 def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks) -> int:
-    """How many images' activations fit into every process's memory, at least a batch each."""
+    """Number of images whose activations fit into every process's memory, at least a batch each."""
     return ranks.size * max(batch_size, memory_bytes // (_ACTIVATIONS * max(1, input_bytes)))
 
 

@@ -25,7 +25,7 @@ class Stopwatch:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Add the time of what is done in here."""
+        """Context manager that adds its duration to a phase."""
         started = self.clock()
         yield
         self.seconds[phase] = self.seconds.get(phase, 0.0) + self.clock() - started

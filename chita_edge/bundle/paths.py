@@ -14,7 +14,7 @@ _FORBIDDEN = frozenset('\\:*?"<>|')  # separators and wildcards on the systems t
 
 
 def path_problem(path: str) -> str | None:
-    """Say why ``path`` may not stand in a bundle, or None if it may.
+    """Reason why ``path`` is not allowed in a bundle; None if it is allowed.
 
     A good path is relative, separated by ``/``, free of ``.`` and ``..`` parts, control characters, backslashes,
     colons and wildcards, in Unicode normal form C, and at most 240 bytes of UTF-8.

@@ -1,4 +1,4 @@
-"""What pruning needs to know about a network's behaviour on calibration images."""
+"""Calibration data of a network: per-sample gradients and activations."""
 
 from chita_edge.calibration.distributed import ALONE, RankError, Ranks, ranks_from_environment
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError, StateError

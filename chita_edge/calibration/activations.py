@@ -1,4 +1,4 @@
-"""Moments of a layer's inputs, in a network pruned so far and in the dense one."""
+"""Moments of a layer's inputs, in the partly pruned network and in the dense one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a network or its calibration images."""
+"""Errors of a network or its calibration images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where per-sample gradients go as they are computed, batch by batch: memory, an anonymous file, or a folder."""
+"""Sinks for per-sample gradients, batch by batch: memory, an anonymous file, or a folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class GradientSink(Protocol):
         """A function that takes each layer's name and its gradients (count, p_l), in order."""
 
     def finish(self) -> GradientMatrix:
-        """All batches, as one matrix."""
+        """The matrix of all batches."""
 
 
 class MemorySink:
@@ -186,7 +186,7 @@ class FolderSink:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse a folder that cannot take ``needed`` bytes, before hours are spent on filling it.
+    """Raise when a folder has no room for ``needed`` bytes; called before it is filled.
 
     Raises:
         ScratchSpaceError: it is not there, or too full.

@@ -82,7 +82,7 @@ class GradientStore:
         return rows
 
     def held(self, first: int, last: int) -> torch.Tensor:
-        """The same, kept until another window is asked for."""
+        """A window of coordinates, cached until another window is requested."""
         if self._held is None or self._held[:2] != (first, last):
             self._held = None  # let go of the old window before the new one is read
             self._held = (first, last, self.read(first, last))
@@ -145,7 +145,7 @@ class StoredColumns:
         return part @ part.T
 
     def each(self, works: Iterable[Work]) -> Iterator[dict[str, torch.Tensor]]:
-        """What each of ``works``, in ascending order, makes of its coordinates."""
+        """Results of ``works``, in ascending order of their coordinates."""
         return (work.run(self[work.first : work.last]) for work in works)
 
     def _windows(self) -> Iterator[tuple[int, int]]:

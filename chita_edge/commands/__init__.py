@@ -1,4 +1,4 @@
-"""The verbs of the command line, one module each; what they do stands in the packages."""
+"""Verbs of the command line, one module each; thin skins over the Python API."""
 
 from __future__ import annotations
 

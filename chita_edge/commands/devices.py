@@ -10,7 +10,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.command()
 @json_option
 def devices(as_json: bool) -> None:
-    """List what can be measured on from here, and why the rest cannot."""
+    """List the devices that can be measured from here, and why the others cannot."""
     from chita_edge.report.devices_table import device_rows, print_devices
 
     rows = device_rows()

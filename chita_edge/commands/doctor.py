@@ -13,7 +13,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Say what works on this machine and what brings the rest; ends with 1 if the main job does not work."""
+    """Check what works on this machine and say how to get the rest; exit code 1 if `build` cannot work."""
     from chita_edge.doctor import examine
     from chita_edge.report.doctor_table import print_findings
 

@@ -1,4 +1,4 @@
-"""From an exception to a sentence and an exit code; the one place where the command line's failures are told."""
+"""Conversion of exceptions to a sentence and an exit code, for every verb of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--json`, which every verb takes: one object on standard output instead of tables."""
+"""The option `--json` of every verb: one object on standard output instead of tables."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_option
 def verify(bundle: Path, as_json: bool) -> None:
-    """Check that every file of BUNDLE is the one that was built, and that there are no others."""
+    """Check every file of BUNDLE against its manifest; find changed, added and missing files."""
     from chita_edge.bundle import verify_bundle
 
     manifest = verify_bundle(bundle)

@@ -1,4 +1,4 @@
-"""A labelled image data set, split into what pruning may see and what it is judged on."""
+"""Labelled image data set, split into calibration and test images."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class DataError(ChitaEdgeError):
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
-    """Those of the arrays called `names` that `path` holds; the others are not read.
+    """The arrays of `path` whose names are among `names`; other arrays are not read.
 
     Nothing is unpickled, and no array is unpacked that is larger than its header, its archive entry and the file's own
     size allow. Raises DataError with a sentence when the file is missing, damaged, a bomb, or no npz.

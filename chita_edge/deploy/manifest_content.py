@@ -30,7 +30,7 @@ def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]
 
 
 def not_measured(target: runtimes.Target) -> tuple[str, ...]:
-    """Sentences about what a reader could believe was measured, and was not."""
+    """Sentences that name the measurements a reader may expect and that were not made."""
     if runtimes.host_platform() in target.platforms.values():
         return ()
     return (

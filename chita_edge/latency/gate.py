@@ -83,7 +83,7 @@ def compare_files(
 
 
 def second_run(out: Path) -> Path:
-    """Where the samples of a second run go: `run.json` → `run.second.json`."""
+    """Path for the samples of a second run: `run.json` → `run.second.json`."""
     return out.with_suffix(".second.json")
 
 

@@ -28,7 +28,7 @@ def bench_side_by_side(
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Verdict:
-    """Is the sparse model of the bundle `new` slower than that of `base`? Sample by sample, in one process.
+    """Compare the sparse models of the bundles `base` and `new`, sample by sample in one process.
 
     If it seems so, both are measured again and have to agree. `out` keeps the samples, named base and new, and
     `second_run(out)` those of the second run. Raises BundleTamperedError, BundleReplacedError, PlanError and what
@@ -60,5 +60,5 @@ def bench_side_by_side(
 
 
 def _side(results: Results, name: str) -> Results:
-    """The samples of one of the two, under the name that both then have."""
+    """Samples of one of the two bundles, under their common name."""
     return Results(context=results.context, benchmarks=(results.benchmark(name).model_copy(update={"name": "sparse"}),))

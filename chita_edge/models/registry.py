@@ -1,4 +1,4 @@
-"""The networks by name: how to build one, what it eats, where its trained weights are, which layers may be pruned."""
+"""Registry of networks: architecture, input shape, trained weights, prunable layers."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def run_batch(model: nn.Module, batch: torch.Tensor) -> Any:
 
 
 def check_weights(model: nn.Module) -> None:
-    """Refuse NaN and infinity in parameters and buffers.
+    """Raise for NaN or infinity in parameters and buffers.
 
     Raises:
         NonFiniteCalibrationError: the message names the tensor and where in it the first such value is.

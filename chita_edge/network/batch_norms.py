@@ -1,4 +1,4 @@
-"""Which batch norm reads which layer's output."""
+"""Batch norms by the layer whose output they normalise."""
 
 from __future__ import annotations
 

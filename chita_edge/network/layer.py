@@ -64,7 +64,9 @@ def unfold_input(form: LayerForm, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _patches(form: Convolution, inputs: torch.Tensor) -> torch.Tensor:
-    """What `functional.unfold` gives, (batch, in · kh · kw, positions): one strided copy for each kernel entry."""
+    """Patches as `functional.unfold` makes them, (batch, in · kh · kw, positions), by one strided copy for each kernel
+    entry.
+    """
     (rows, columns), (step_down, step_right) = form.kernel, form.stride
     padded = functional.pad(inputs, form.padding)
     height, width = form.grid(inputs)
@@ -125,7 +127,7 @@ def column_count(form: LayerForm, inputs: torch.Tensor) -> int:
 
 
 def position_rows(form: LayerForm, inputs: torch.Tensor, first: int, step: int) -> torch.Tensor:
-    """What the weight rows multiply at every ``step``-th output position from ``first`` on: (batch · positions, K).
+    """Input patches at every ``step``-th output position from ``first`` on, (batch · positions, K).
 
     Without forming the patches of all positions. No groups; K = kh · kw · in, the channel the fastest, so
     that each kernel entry is one copy of neighbouring numbers; see `weight_order`.

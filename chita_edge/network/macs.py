@@ -1,4 +1,4 @@
-"""How many multiplications each layer of a network does."""
+"""Multiplications of each layer of a network."""
 
 from __future__ import annotations
 

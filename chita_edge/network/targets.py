@@ -1,4 +1,4 @@
-"""Which weights of a network may be pruned."""
+"""Selection of a network's prunable weights."""
 
 from __future__ import annotations
 

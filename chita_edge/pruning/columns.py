@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do on some neighbouring coordinates, whichever process does it.
+    """A piece of work on neighbouring coordinates, done by any process.
 
     Attributes:
         first: the first coordinate.
@@ -59,7 +59,7 @@ class Columns(Protocol):
         """AᵀA of the coordinates ``first`` to ``last``, (last − first, last − first)."""
 
     def each(self, works: Iterable[Work]) -> Iterator[Results]:
-        """What each of ``works``, in ascending order, makes of its coordinates; in their order."""
+        """Results of ``works``, in ascending order of their coordinates."""
 
 
 def times(columns: torch.Tensor | Columns, vector: torch.Tensor) -> torch.Tensor:
@@ -92,7 +92,7 @@ def gram(columns: torch.Tensor | Columns, first: int, last: int) -> torch.Tensor
 
 
 def each(columns: torch.Tensor | Columns, works: Iterable[Work]) -> Iterator[Results]:
-    """What each of ``works``, in ascending order, makes of its coordinates; in their order."""
+    """Results of ``works``, in ascending order of their coordinates."""
     if isinstance(columns, torch.Tensor):
         return (work.run(columns[work.first : work.last]) for work in works)
     return columns.each(works)

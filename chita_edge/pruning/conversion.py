@@ -112,7 +112,7 @@ def _scores(weights: torch.Tensor, dense: torch.Tensor, scale: torch.Tensor) -> 
 
 @dataclass(frozen=True)
 class _Pass:
-    """How a block is improved: its share of the others' residual, and whether its support may change."""
+    """One improvement of a block: its share of the others' residual, and whether its support may change."""
 
     coupling: float
     search: bool

@@ -1,4 +1,4 @@
-"""What can be wrong with a pruning problem."""
+"""Errors of a pruning problem."""
 
 from __future__ import annotations
 

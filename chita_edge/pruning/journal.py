@@ -1,4 +1,4 @@
-"""Where a long solve leaves its finished parts, so that it can go on after it was killed."""
+"""Journal of a long solve: finished parts are kept, so that it can go on after it was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Journal(Protocol):
     """Remembers the results of parts of a deterministic computation."""
 
     def remember(self, key: str, compute: Compute) -> dict[str, torch.Tensor]:
-        """What ``compute()`` returned when a part of this name was first done; computed now if it never was.
+        """Result of ``compute()``, taken from the journal where a part of this name is there.
 
         Args:
             key: name of the part, unique within one computation.
@@ -34,11 +34,11 @@ class Prefixed:
         self._journal, self._prefix = journal, prefix
 
     def remember(self, key: str, compute: Compute) -> dict[str, torch.Tensor]:
-        """As the journal does."""
+        """Delegates to the journal."""
         return self._journal.remember(self._prefix + key, compute)
 
     def knows(self, key: str) -> bool:
-        """As the journal does."""
+        """Delegates to the journal."""
         return self._journal.knows(self._prefix + key)
 
 

@@ -144,7 +144,7 @@ class Problem:
         return torch.cat([layer.gradients[: layer.weight.numel()] for layer in self.layers])
 
     def _check_room(self, weights: int) -> None:
-        """Refuse what would end in the system killing the process."""
+        """Raise when the problem does not fit into memory."""
         needed = 4 * weights * self.samples
         if needed > self.memory_bytes and not all(isinstance(layer.gradients, torch.Tensor) for layer in self.layers):
             raise PruningError(

@@ -1,4 +1,4 @@
-"""How sparsity rises over the stages of multi-stage pruning."""
+"""Schedules of rising sparsity over the rounds of pruning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def polynomial(sparsity: float, stages: int) -> tuple[float, ...]:
 
 
 def linear(sparsity: float, stages: int) -> tuple[float, ...]:
-    """The same number of weights goes in each stage."""
+    """Linear schedule: the same number of weights is removed in each round."""
     return tuple(sparsity * stage / stages for stage in range(1, stages + 1))
 
 

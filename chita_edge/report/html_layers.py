@@ -27,7 +27,9 @@ class LayerMilliseconds:
 
 
 def layers_table(layers: object, times: LayerMilliseconds | None) -> Table:
-    """A row a layer of the manifest; with `times` a column for them and a last row for what is in no layer."""
+    """Table with a row for each layer of the manifest; with `times` a column for them and a last row for all other
+    nodes.
+    """
     entries = [layer for layer in layers if isinstance(layer, Mapping)] if isinstance(layers, Sequence) else []
     rows = [_row(layer, times) for layer in entries]
     if times and rows:

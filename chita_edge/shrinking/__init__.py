@@ -1,4 +1,4 @@
-"""Whole channels: which layers share them, which of them to keep, and networks without the others."""
+"""Removal of whole channels: groups of layers that share them, the choice, and the smaller network."""
 
 from chita_edge.shrinking.budget import AtLeastOne, WeightsLeft
 from chita_edge.shrinking.channel_group import ChannelGroup, Member

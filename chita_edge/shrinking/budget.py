@@ -1,4 +1,4 @@
-"""How many channels may stay so that a given share of the weights is left."""
+"""Budget of channels for a given share of the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set channels of a group to zero, scale them, and find those that nobody reads."""
+"""Operations on the channels of a group: zeroing, scaling, and finding unread ones."""
 
 from __future__ import annotations
 

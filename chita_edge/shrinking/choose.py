@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChannelChoice:
-    """Which channels stay.
+    """Choice of the channels to keep.
 
     Attributes:
         kept: by name of the group, bool (size,).

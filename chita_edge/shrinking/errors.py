@@ -1,4 +1,4 @@
-"""What can go wrong when channels are removed."""
+"""Errors of removing channels."""
 
 from __future__ import annotations
 

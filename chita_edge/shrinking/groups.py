@@ -1,4 +1,4 @@
-"""Which channels of a network only make sense together: the sums of a residual network share theirs, for example."""
+"""Groups of coupled channels of a network, such as the summands of a residual sum."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGrou
 def _group(
     graph: torch_pruning.DependencyGraph, raw: torch_pruning.Group, names: dict[nn.Module, str]
 ) -> ChannelGroup | None:
-    """Our view of one of torch-pruning's groups; None where it may not shrink."""
+    """Group of channels from one of torch-pruning's groups; None where it may not shrink."""
     places: dict[tuple[str, Role], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
     norms: dict[str, str] = {}
     for item in raw:
@@ -90,7 +90,7 @@ def _group(
 
 
 def _role(module: nn.Module, *, out: bool) -> Role | None:
-    """What a layer does with a group's channels; None if it is of a kind that cannot give channels up."""
+    """Role of a layer in a group: writer, reader or normaliser of its channels; None for other kinds of layers."""
     if isinstance(module, _BatchNorm):
         return "carries"
     if isinstance(module, nn.Conv2d) and module.groups > 1:

@@ -1,4 +1,4 @@
-"""How each sample's loss changes when a channel fades out: the quadratic of pruning, restricted to whole channels.
+"""Sensitivity of each sample's loss to the length of each channel: the pruning quadratic restricted to whole channels.
 
 Let m scale all weights of a channel's group together, from 1 (as they are) towards 0 (gone), and let a_g = A w̄_g be the
 directional derivatives of the n samples' losses, with w̄_g the group's weights. On this subspace the quadratic of

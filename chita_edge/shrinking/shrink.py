@@ -1,4 +1,4 @@
-"""Remove channels that nobody reads: the same network with smaller tensors."""
+"""Removal of unread channels: the same function with smaller tensors."""
 
 from __future__ import annotations
 

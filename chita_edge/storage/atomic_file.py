@@ -1,4 +1,4 @@
-"""Write one file in one step: all of it appears under its name, or nothing does."""
+"""Atomic writing of one file: it appears under its name complete, or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FileWriteError(ChitaEdgeError):
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise UsageError when `path` may not be written: before long work, so that nobody waits for that sentence.
+    """Raise UsageError when `path` may not be written; called before long work, so that the error comes early.
 
     Raises FileWriteError when no file can be made in its folder.
     """
@@ -39,7 +39,8 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def write_file(path: Path, content: bytes, force: bool = False) -> None:
-    """Put `content` at `path`; an interruption or a full disk leaves what was there before, and no other file.
+    """Write `content` to `path`; after an interruption or a full disk the previous file is intact and no other file is
+    left.
 
     Raises FileWriteError for what the operating system refuses, UsageError as `check_free`.
     """

@@ -30,5 +30,5 @@ class Checkpoint:
         seal(self.path, tensors, self.fingerprint, _KEY, numbers)
 
     def read(self) -> tuple[dict[str, torch.Tensor], dict[str, float]] | None:
-        """What was last written, None if nothing was. Raises StateError for a damaged file or another run's."""
+        """Content of the file; None if there is none. Raises StateError for a damaged file or another run's."""
         return unseal(self.path, self.fingerprint, _KEY) if self.path.exists() else None

@@ -1,4 +1,4 @@
-"""The folder itself: whose it is, and that only one process works in it."""
+"""The state folder: its fingerprint, and a lock for one process at a time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class StateFolder:
 
     @property
     def journal(self) -> FolderJournal:
-        """Where finished parts go."""
+        """Journal for finished parts."""
         return FolderJournal(self.path / "parts", self.fingerprint)
 
     def gradients(self, stage: str) -> tuple[Path, str]:
@@ -90,7 +90,7 @@ class StateFolder:
         shutil.rmtree(self.path / "gradients" / stage, ignore_errors=True)
 
     def _holds_other_files(self) -> bool:
-        """Whether anything is here but what a start that was killed may have left."""
+        """Whether the folder holds files that no interrupted start can have left."""
         return any(file.name != "lock" and not file.name.startswith(".state.json.") for file in self.path.iterdir())
 
     def _check(self, manifest: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is adjusted after pruning."""
+"""Adjustments after pruning: batch-norm statistics and distillation."""
 
 from chita_edge.network.distance import divergence
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm

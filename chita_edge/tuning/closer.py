@@ -1,4 +1,4 @@
-"""Recalibrate batch norm only where that brings a network closer to the dense one."""
+"""Batch-norm recalibration, kept only where it brings a network closer to the dense one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def closest(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Closest:
-    """The same, compared with answers of the dense network that are known already, perhaps for fewer images."""
+    """As `recalibrate_bn_if_better`, with the dense network's outputs given, perhaps for fewer images."""
     distance = answers.divergence(model)
     for passes in sorted({1, views}):  # one pass tells already when recalibration is not for this network
         other = copy_network(model)

@@ -23,7 +23,7 @@ from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation, darkest
 
 
 class DivergedError(ChitaEdgeError):
-    """Training left the numbers behind."""
+    """Training diverged: a loss or weight is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Run:
         return inputs.extended({"recipe": asdict(self.recipe), "bfloat16": self.bfloat16}).digest
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """All that the next epoch depends on."""
+        """State that the next epoch depends on."""
         tensors: dict[str, torch.Tensor] = {f"weights/{name}": value for name, value in self.parameters.items()}
         for index, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items() if value is not None}

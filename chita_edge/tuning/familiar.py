@@ -1,4 +1,4 @@
-"""Which augmentation a network knows from its training, judged by its batch-norm statistics."""
+"""Inference of a network's training augmentation from its batch-norm statistics."""
 
 from __future__ import annotations
 

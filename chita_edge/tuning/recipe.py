@@ -1,4 +1,4 @@
-"""How a pruned network is trained to imitate the dense one."""
+"""Recipe of distillation: how a pruned network is trained to imitate the dense one."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ IMAGE_DIMENSIONS = 4  # (n, channels, height, width)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How images are varied.
+    """Kind of augmentation.
 
     Attributes:
         max_shift: largest shift as a share of the side.

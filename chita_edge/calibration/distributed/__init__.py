@@ -1,4 +1,4 @@
-"""Several processes, on one machine or more, that prune one network together."""
+"""Distributed pruning: several processes, on one machine or more, prune one network."""
 
 from chita_edge.calibration.distributed.launch import ranks_from_environment
 from chita_edge.calibration.distributed.monitor import RankError

@@ -1,4 +1,4 @@
-"""Several processes, on one machine or more, that prune one network together."""
+"""Distributed pruning: several processes, on one machine or more, prune one network."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Ranks:
         return slice(first, min(last, rows))
 
     def command(self, *numbers: int) -> list[int]:
-        """What the leader says next, four numbers; the others call it without any."""
+        """Next command of the leader, four integers; the other ranks call it without arguments."""
         header = torch.zeros(4, dtype=torch.int64)
         header[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
         return self.broadcast(header).tolist()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def kept_of(size: int, sparsity: float) -> int:
-    """How many of ``size`` weights remain at this sparsity, to the nearest number.
+    """Number of ``size`` weights that remain at this sparsity, rounded to nearest.
 
     Raises:
         InfeasibleBudgetError: the sparsity is outside [0, 1) or would leave nothing.

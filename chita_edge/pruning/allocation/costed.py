@@ -18,7 +18,7 @@ _BISECTIONS = 60
 
 @dataclass(frozen=True)
 class _Choices:
-    """What each layer can be: row l holds layer l's numbers of kept weights, their worth, and their cost."""
+    """Options of each layer: row l holds layer l's numbers of kept weights, their score, and their cost."""
 
     counts: torch.Tensor
     worth: torch.Tensor

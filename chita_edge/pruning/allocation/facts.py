@@ -1,4 +1,4 @@
-"""What an allocation may want to know about the layers beside their shapes."""
+"""Facts about the layers, beside their shapes, that an allocation may use."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lamp_budget(shapes: Sequence[torch.Size], sparsity: float, facts: LayerFacts = NOTHING) -> tuple[int, ...]:
-    """How many weights of each layer are among the globally largest LAMP scores (Lee et al. 2021, arXiv 2010.07611).
+    """Number of weights of each layer among the globally largest LAMP scores (Lee et al. 2021, arXiv 2010.07611).
 
     The score of a weight is its square over the sum of the squares of its layer's weights that are at least as large
     (equation 4); the largest of each layer has 1, so that no layer is emptied.

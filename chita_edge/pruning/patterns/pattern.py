@@ -1,4 +1,4 @@
-"""What a sparsity pattern has to say about itself."""
+"""Interface of a sparsity pattern."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Pattern(Protocol):
 
     @property
     def name(self) -> str:
-        """What the registry calls it."""
+        """Name in the registry."""
 
     @property
     def rows(self) -> int | None:
-        """How a layer can be cut into parts that are of the pattern themselves.
+        """Granularity at which a layer may be split into independent blocks.
 
         A number: between any multiples of so many output channels; 0: between any two weights; None: not at all.
         """

@@ -1,4 +1,4 @@
-"""Solvers: each chooses which weights to keep and what they become."""
+"""Solvers of the pruning problem: support and values of the weights that stay."""
 
 from chita_edge.pruning.solvers.cbs import Cbs
 from chita_edge.pruning.solvers.chita import Chita

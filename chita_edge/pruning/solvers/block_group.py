@@ -50,7 +50,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Found:
-    """Sparse weights, and what they do.
+    """Sparse weights and their objective.
 
     Attributes:
         weights: (m,), zero outside the mask.

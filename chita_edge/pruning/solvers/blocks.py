@@ -1,4 +1,4 @@
-"""What solvers with a block-diagonal Hessian share."""
+"""Common parts of the solvers with a block-diagonal Hessian."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def walk_blocks(problem: Problem, block: int) -> Iterator[tuple[slice, torch.Ten
 def each_block(
     problem: Problem, block: int, work: Callable[[slice], Callable[[torch.Tensor], Results]]
 ) -> Iterator[tuple[slice, Results]]:
-    """Do the same on each block, on whichever process; the block's place in a flat vector, and what came out.
+    """Map a function over the blocks, on all processes; yields each block's place in a flat vector and its result.
 
     Args:
         problem: its layers are cut.
@@ -71,7 +71,7 @@ class _Saliency:
 
 
 def saliencies(problem: Problem, block: int, progress: Progress = silent) -> torch.Tensor:
-    """w̄_j² / (2 [H⁻¹]_jj) with a block-diagonal H, flat (p,): what removing weight j alone costs in Q."""
+    """w̄_j² / (2 [H⁻¹]_jj) with a block-diagonal H, flat (p,): the cost in Q of removing weight j alone."""
     total = problem.dense.numel()
     scores = torch.empty_like(problem.dense)
     progress("solve", 0, total)

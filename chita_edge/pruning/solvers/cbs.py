@@ -89,7 +89,7 @@ class _Block:
 
 
 def removal_cost(hessian: torch.Tensor, dense: torch.Tensor, slope: torch.Tensor, mask: torch.Tensor) -> float:
-    """½ xᵀHx − cᵀx with x the weights that the mask removes: what Q changes by when nothing is updated."""
+    """½ xᵀHx − cᵀx with x the weights that the mask removes: the change of Q without an update."""
     removed = dense * ~mask
     return float(0.5 * removed @ torch.mv(hessian, removed) - slope @ removed)
 

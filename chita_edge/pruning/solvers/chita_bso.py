@@ -147,7 +147,7 @@ class _Group:
         }
 
     def _search(self, columns: torch.Tensor) -> list[tuple[tuple[int, int], Found]]:
-        """What is found where; unstructured blocks are searched together."""
+        """Search of the blocks' supports; unstructured blocks are searched together."""
         offset = torch.full((columns.shape[1],), self.first_order)
         constant = -0.5 * len(offset) * self.first_order**2
         longest = max(last - first for first, last in self.bounds)

@@ -20,7 +20,7 @@ _DOUBLINGS = 12
 
 @dataclass(frozen=True)
 class Iterate:
-    """Where iterative hard thresholding has come to, and the objective on the way."""
+    """State of iterative hard thresholding: weights, and the objective of each iteration."""
 
     weights: torch.Tensor
     mask: torch.Tensor

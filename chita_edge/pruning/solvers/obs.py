@@ -65,7 +65,7 @@ class Obs:
 
 @dataclass(frozen=True)
 class _Removals:
-    """What the removals of a block's weights cost, (m,), one after another until none is left; as ``costs``."""
+    """Work on one block: costs of its removals, (m,), one after another until none is left; as ``costs``."""
 
     dense: torch.Tensor
     damping: float
@@ -76,7 +76,7 @@ class _Removals:
 
 
 def removal_costs(inverse: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
-    """What each removal adds to ½dᵀHd, (m,), when the cheapest is made next and all that remain are corrected.
+    """Cost of each removal in ½dᵀHd, (m,), in the greedy order, with the remaining weights corrected after each.
 
     A removal that costs less than one before it, as corrections can make it, counts as much as that one.
 

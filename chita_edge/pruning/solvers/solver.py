@@ -1,4 +1,4 @@
-"""What a solver takes and gives."""
+"""Interface of a solver."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Solver(Protocol):
 
     @property
     def name(self) -> str:
-        """What the registry calls it."""
+        """Name in the registry."""
 
     @property
     def needs_gradients(self) -> bool:

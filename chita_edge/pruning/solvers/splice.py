@@ -98,7 +98,7 @@ class Point:
     value: float
 
     def spliced(self) -> Spliced:
-        """What `splice` hands out of it."""
+        """Result of `splice`."""
         return Spliced(self.mask, self.weights, self.factor)
 
 

@@ -27,7 +27,7 @@ class Group:
 
 
 def splice_group(group: Group, start: torch.Tensor, rounds: int) -> list[Spliced | None]:
-    """What `splice` finds for each block, with the largest scores for the projection.
+    """Result of `splice` for each block, with the largest scores for the projection.
 
     Args:
         group: the blocks.
