@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 def copy_network(model: nn.Module) -> nn.Module:
     """A deep copy; activations that a module keeps are copied without the graph that made them.
 
+    Of a network that ``torch.compile`` has wrapped it is the network inside, which is what can be changed.
+
     Raises:
         CalibrationError: a module holds something that cannot be copied.
     """
+    model = getattr(model, "_orig_mod", model)
     kept: dict[int, Any] = {}
     for module in model.modules():
         for tensor in _tensors(vars(module), activations=True):
@@ -40,6 +43,7 @@ def float32_network(model: nn.Module) -> nn.Module:
     Raises:
         CalibrationError: it holds complex numbers, or cannot be copied.
     """
+    model = getattr(model, "_orig_mod", model)
     held = {tensor.dtype for tensor in (*model.parameters(), *model.buffers())}
     if any(dtype.is_complex for dtype in held):
         raise CalibrationError(f"The network {type(model).__name__} holds complex numbers, which cannot be pruned.")
@@ -83,14 +87,25 @@ def run_batch(model: nn.Module, batch: torch.Tensor) -> Any:
         ) from error
 
 
+def changes(tensor: torch.Tensor) -> int | None:
+    """Number of changes in place of a tensor's numbers; None where torch does not count them, in inference mode."""
+    return None if tensor.is_inference() else tensor._version
+
+
 def check_weights(model: nn.Module) -> None:
-    """Raise for NaN or infinity in parameters and buffers.
+    """Raise for NaN or infinity in parameters and buffers, and for tensors on another device.
 
     Raises:
+        CalibrationError: a tensor is on another device.
         NonFiniteCalibrationError: the message names the tensor and where in it the first such value is.
 
     """
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type != "cpu":
+            raise CalibrationError(
+                f"The network's {name} is on the device {tensor.device}, pruning is done on the CPU. Call "
+                'network.to("cpu"), or load its weights first.'
+            )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             where = (~torch.isfinite(tensor.detach())).nonzero()[0].tolist()
             raise NonFiniteCalibrationError(
@@ -107,6 +122,8 @@ def check_images(images: torch.Tensor, labels: torch.Tensor | None) -> None:
         NonFiniteCalibrationError: the message names the sample.
 
     """
+    if images.device.type != "cpu":
+        raise CalibrationError(f"The calibration images are on the device {images.device}; call images.cpu().")
     if not images.is_floating_point() or images.ndim < 2 or not len(images):
         raise CalibrationError(
             f"Calibration needs a float tensor with at least one image, not {images.dtype} of shape "

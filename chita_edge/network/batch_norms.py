@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from chita_edge.network.batch import run_batch
+from chita_edge.network.batch import changes, run_batch
 from chita_edge.network.calls import LayerCalls
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def following_batch_norms(model: nn.Module, names: Sequence[str], image: torch.T
     Found by running one image and seeing whose input is whose output, unchanged, so that no naming convention is
     assumed.
     """
-    outputs: dict[str, tuple[torch.Tensor, int]] = {}
+    outputs: dict[str, tuple[torch.Tensor, int | None]] = {}
     found: dict[str, _BatchNorm] = {}
     again: set[str] = set()
 
@@ -33,13 +33,13 @@ def following_batch_norms(model: nn.Module, names: Sequence[str], image: torch.T
         output = compute()
         if name in outputs:
             again.add(name)
-        outputs[name] = output, output._version
+        outputs[name] = output, changes(output)
         return output
 
     def enter(module: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         given = arguments[0] if arguments else options.get("input")
         for name, (output, version) in outputs.items():
-            if output is given and output._version == version and isinstance(module, _BatchNorm):
+            if output is given and changes(output) == version and isinstance(module, _BatchNorm):
                 found[name] = module
 
     hooks = [

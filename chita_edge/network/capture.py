@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from chita_edge.network.batch import copy_network, run_batch
+from chita_edge.network.batch import changes, copy_network, run_batch
 from chita_edge.network.calls import LayerCalls
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.in_place import InPlaceGuard
@@ -48,13 +48,24 @@ class CapturedCall:
 
 @dataclass
 class _Record:
-    """A call during a forward pass; `version` counts the input's changes in place, `shape` is the output's."""
+    """A call during a forward pass.
+
+    Attributes:
+        name: of the weight.
+        form: of the layer.
+        inputs: of the call.
+        version: number of the input's changes in place.
+        shape: of the output.
+        graded: whether torch takes gradients there.
+        gradient: by the output, once it is known.
+    """
 
     name: str
     form: LayerForm
     inputs: torch.Tensor
     version: int | None
     shape: tuple[int, ...] = ()
+    graded: bool = False
     gradient: torch.Tensor | None = None
 
 
@@ -116,6 +127,12 @@ class LayerCapture:
         self._guard.run(partial(self._differentiate, images, labels, loss))
         if axes is not None and len(self._records) != len(axes):
             raise CalibrationError("The network calls its layers in another order for other samples.")
+        for name in self.names:
+            if not any(record.graded for record in self._records if record.name == name):
+                raise CalibrationError(
+                    f"The network calls {name} where torch takes no gradients (no_grad or inference_mode in its "
+                    "forward), so it has none. Let the caller decide on that, or keep it dense."
+                )
         calls: dict[str, list[CapturedCall]] = defaultdict(list)
         for number, record in enumerate(self._records):
             gradient = record.inputs.new_zeros(record.shape) if record.gradient is None else record.gradient
@@ -144,11 +161,12 @@ class LayerCapture:
         given = inputs.detach()
         if len(self._records) in self._copied:
             given = given.clone()
-        record = _Record(name, form, given, None if given.is_inference() else given._version)
+        record = _Record(name, form, given, changes(given))
         self._records.append(record)
         output = compute()
         record.shape = output.shape
-        if not torch.is_grad_enabled():
+        record.graded = torch.is_grad_enabled()
+        if not record.graded:
             return output
         if not output.requires_grad:
             leaf = output.detach().requires_grad_()
@@ -159,11 +177,12 @@ class LayerCapture:
 
 
 def _changed(record: _Record) -> bool:
-    return record.version is not None and record.inputs._version != record.version
+    return changes(record.inputs) != record.version
 
 
-def _take(record: _Record, gradient: torch.Tensor) -> None:
-    record.gradient = gradient.detach()
+def _take(record: _Record, gradient: torch.Tensor | None) -> None:
+    if gradient is not None:  # as behind an operation that has none
+        record.gradient = gradient.detach()
 
 
 def _captured(record: _Record, gradient: torch.Tensor, axis: SampleAxis | None) -> CapturedCall:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Outputs = tuple[torch.Tensor, ...]
 
 _LOOKED_AT = 100
+_LEAST = 1e-6  # probability, so that logarithms are finite
 _IGNORED = -100  # what torch's cross-entropy leaves out of dense labels
 
 
@@ -29,11 +30,14 @@ class Objective:
             "values": one or several tensors of anything else.
         axis: of the classes.
         scales: mean square of the dense network's deviations from its mean, one an output tensor.
+        probabilities: the outputs of classes and binary answers are probabilities, behind a softmax or sigmoid of the
+            network's own, instead of logits.
     """
 
     kind: Literal["classes", "binary", "values"] = "classes"
     axis: int = 1
     scales: tuple[float, ...] = (1.0,)
+    probabilities: bool = False
 
     def loss(self, outputs: Any, labels: torch.Tensor | None) -> torch.Tensor:
         """One value a sample, (n,): cross-entropy of classes, mean squared error of floating targets.
@@ -53,8 +57,9 @@ class Objective:
         if labels.is_floating_point():
             return _squared_error(output, labels)
         if self.kind == "binary":
-            return _binary_cross_entropy(output, labels)
-        return cross_entropy(output if self.axis == 1 else output.movedim(self.axis, 1), labels)
+            return _binary_cross_entropy(self._logits(output), labels)
+        logits = self._logits(output)
+        return cross_entropy(logits if self.axis == 1 else logits.movedim(self.axis, 1), labels)
 
     def distance(self, outputs: Outputs, reference: Outputs, temperature: float = 1.0) -> torch.Tensor:
         """Mean distance over the samples of a batch, 0 where the outputs are equal; a scalar with a gradient.
@@ -75,13 +80,19 @@ class Objective:
                 for (given, wanted), scale in zip(pairs, self.scales, strict=True)
             ]
             return torch.stack(parts).mean()
-        (pair,) = pairs
-        axis = self.axis
+        ((given, wanted),) = pairs
+        pair, axis = (self._logits(given), self._logits(wanted)), self.axis
         if self.kind == "binary":
             pair, axis = (_two_classes(pair[0]), _two_classes(pair[1])), 1
         found, known = (functional.log_softmax(z / temperature, dim=axis) for z in pair)
         total = functional.kl_div(found, known, reduction="sum", log_target=True)
         return total / (known.numel() // known.shape[axis])
+
+    def _logits(self, output: torch.Tensor) -> torch.Tensor:
+        """Logits of the same probabilities."""
+        if not self.probabilities:
+            return output
+        return torch.logit(output, _LEAST) if self.kind == "binary" else output.clamp_min(_LEAST).log()
 
     def imitation(self, outputs: Outputs, reference: Outputs, temperature: float) -> torch.Tensor:
         """Loss of a network that learns the reference's outputs: T² times the distance at temperature T of classes.
@@ -117,10 +128,12 @@ def find_objective(model: nn.Module, images: torch.Tensor, labels: torch.Tensor 
     (output,) = tensors
     answers = 1 if output.ndim == 1 else output.shape[1]
     if labels is not None and labels.ndim > 1 and labels.shape[1:] == output.shape[1:-1] != output.shape[2:]:
-        return Objective("classes", output.ndim - 1, scales)
+        return Objective("classes", output.ndim - 1, scales, _sums_to_one(output, output.ndim - 1))
     if answers > 1:
-        return Objective("classes", 1, scales)
-    return Objective("values" if labels is None else "binary", scales=scales)
+        return Objective("classes", 1, scales, _sums_to_one(output, 1))
+    if labels is None:
+        return Objective("values", scales=scales)
+    return Objective("binary", scales=scales, probabilities=bool(((output >= 0) & (output <= 1)).all()))
 
 
 def cross_entropy(logits: Any, labels: torch.Tensor) -> torch.Tensor:
@@ -175,6 +188,11 @@ def _check_range(labels: torch.Tensor, classes: int) -> None:
             f"A calibration label is {int(wrong)}; this network's classes are 0 to {classes - 1}. Number the "
             "classes from 0."
         )
+
+
+def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
+    total = output.sum(axis)
+    return bool((output >= 0).all()) and bool(torch.allclose(total, torch.ones_like(total), atol=1e-3))
 
 
 def _scale(output: torch.Tensor) -> float:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from chita_edge.network.errors import CalibrationError
 
@@ -19,12 +20,12 @@ def pointwise_and_linear(model: nn.Module) -> tuple[str, ...]:
     """Names of the 1×1 convolutions' and linear layers' weights, in the order of the network.
 
     Stem and depthwise filters are left out: they hold 3 % of a MobileNet's weights and most of what pruning can break.
+    So is the output projection of ``nn.MultiheadAttention``, whose weight one function of torch takes with the others.
     """
     return tuple(
         f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-        or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1)
+        if _is_linear(module) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1)
     )
 
 
@@ -33,13 +34,17 @@ def convolutions_and_linear(model: nn.Module) -> tuple[str, ...]:
     return tuple(
         f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        if _is_linear(module) or (isinstance(module, nn.Conv2d) and module.groups == 1)
     )
 
 
 def without_shortcuts(model: nn.Module) -> tuple[str, ...]:
     """As `convolutions_and_linear`, without the convolutions of a residual network's shortcuts (``downsample``)."""
     return tuple(name for name in convolutions_and_linear(model) if "downsample" not in name.split("."))
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) and not isinstance(module, NonDynamicallyQuantizableLinear)
 
 
 def layer_weights(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
@@ -50,7 +55,8 @@ def layer_weights(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     """
     canonical = {id(parameter): name for name, parameter in model.named_parameters()}
     found: dict[str, None] = {}
-    for name in names:
+    for given in names:
+        name = given.removeprefix("_orig_mod.")  # of a network that was compiled
         try:
             parameter = model.get_parameter(name)
         except AttributeError:

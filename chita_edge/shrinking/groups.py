@@ -37,9 +37,10 @@ def channel_groups(model: nn.Module, example: torch.Tensor) -> tuple[ChannelGrou
     Raises:
         ShrinkingError: the network's layers cannot be followed.
     """
-    network = copy_network(model).eval().requires_grad_(True)
+    network = copy_network(model).eval()
     names = {module: name for name, module in network.named_modules()}
     try:
+        network.requires_grad_(True)
         with torch.enable_grad():
             graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=example, verbose=False)
         found = list(graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]))

@@ -18,9 +18,11 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from chita_edge.network.batch import check_images, check_weights, copy_network, run_batch
-from chita_edge.network.errors import NonFiniteCalibrationError
+from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
 from chita_edge.network.in_place import InPlaceGuard
 from chita_edge.network.objective import cross_entropy
+from chita_edge.network.sample_axis import SampleAxis, sample_axes
+from chita_edge.network.targets import layer_weights
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Layer
 
@@ -70,6 +72,7 @@ def channel_layers(
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = cast("Any", False)  # the factors' gradients need what the layers before them gave
+    _check_samples_first(network, [member.layer for group in groups for member in _of(group, side)], images)
     columns = {group.name: torch.empty(group.size, len(images)) for group in groups}
     factors: dict[str, torch.Tensor] = {}
     guard = InPlaceGuard()
@@ -82,6 +85,11 @@ def channel_layers(
         def differentiate(start: int = start, batch: torch.Tensor = batch) -> tuple[torch.Tensor, ...]:
             with torch.enable_grad():
                 value = loss(run_batch(network, batch), labels[start : start + batch_size]).sum()
+            if not value.requires_grad:
+                raise CalibrationError(
+                    f"The outputs of {type(model).__name__} have no gradient (no_grad, inference_mode or detach in its "
+                    "forward), so its channels cannot be compared."
+                )
             return torch.autograd.grad(value, list(factors.values()), materialize_grads=True, allow_unused=True)
 
         for group, gradient in zip(groups, guard.run(differentiate), strict=True):
@@ -93,6 +101,19 @@ def channel_layers(
         _layer(group.name, channel_lengths(network, group, side), columns[group.name], samples_per_row)
         for group in groups
     )
+
+
+def _check_samples_first(model: nn.Module, layers: Sequence[str], images: torch.Tensor) -> None:
+    """Refuse networks whose samples touch each other, or are not along the first dimension of a layer's input."""
+    if not layers:
+        return
+    axes = sample_axes(model, layer_weights(model, [f"{layer}.weight" for layer in layers]), images)
+    if axes is None or any(axis != SampleAxis(0, 1) for axis in axes):
+        raise CalibrationError(
+            f"The layers of {type(model).__name__} are given the samples of a batch along another dimension than the "
+            "first, or samples touch each other (batch norm without running statistics), so that channels cannot be "
+            "compared by each sample's loss. Choose another structure."
+        )
 
 
 def channel_lengths(model: nn.Module, group: ChannelGroup, side: Side) -> torch.Tensor:
@@ -126,10 +147,10 @@ def _attach(model: nn.Module, group: ChannelGroup, member: Member, factors: dict
     """Multiply a member's channels by the group's factors: behind a writer and its batch norm, or before a reader."""
 
     def scaled(values: torch.Tensor) -> torch.Tensor:
-        dimension = 1 if values.ndim == 4 else -1
-        full = values.new_ones(len(values), values.shape[dimension])
-        full = full.index_copy(1, member.channels, factors[group.name][:, member.of])
-        return values * (full[:, :, None, None] if values.ndim == 4 else full)
+        each, image = factors[group.name][:, member.of], values.ndim == 4
+        full = values.new_ones(len(values), values.shape[1 if image else -1])
+        full = full.index_copy(1, member.channels, each)
+        return values * (full[:, :, None, None] if image else full.view(len(full), *[1] * (values.ndim - 2), -1))
 
     if side == "channel":
         reader = model.get_submodule(member.layer)

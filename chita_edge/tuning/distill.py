@@ -12,6 +12,7 @@ from torch import nn
 
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.network.batch import copy_network, output_tensors, run_batch
+from chita_edge.network.errors import CalibrationError
 from chita_edge.network.in_place import InPlaceGuard
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
@@ -172,6 +173,11 @@ class _Run:
             self.optimiser.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
                 loss = self.objective.imitation(_answers(self.student, batch), wanted, self.recipe.temperature)
+            if not loss.requires_grad:
+                raise CalibrationError(
+                    f"The outputs of {type(self.given).__name__} have no gradient (no_grad, inference_mode or detach "
+                    "in its forward), so it cannot be distilled."
+                )
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 

@@ -157,9 +157,7 @@ NETWORKS: dict[str, tuple[Callable[[], Lambda], tuple[int, ...]]] = {
         IMAGES,
     ),
     "a branch without gradients": (
-        lambda: Lambda(
-            nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), 4, lambda m, x: pooled(m, m.a(x) + torch.no_grad()(m.b)(x))
-        ),
+        lambda: Lambda(nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), 4, lambda m, x: pooled(m, m.a(x) + m.b(x).detach())),
         IMAGES,
     ),
     "an output that nothing reads": (
@@ -237,6 +235,26 @@ def refusal(make: Callable[[], nn.Module], name: str, shape: tuple[int, ...] = I
             "a.weight",
             IMAGES,
             "torch.nn.utils.prune.remove or remove_weight_norm on a first",
+        ),
+        (
+            lambda: Lambda(nn.Conv2d(3, 4, 1), nn.Identity(), 4, lambda m, x: pooled(m, torch.no_grad()(m.a)(x))),
+            "a.weight",
+            IMAGES,
+            "calls a.weight where torch takes no gradients",
+        ),
+        (
+            lambda: Lambda(
+                nn.Conv2d(3, 4, 1), nn.Identity(), 4, torch.inference_mode()(lambda m, x: pooled(m, m.a(x)))
+            ),
+            "a.weight",
+            IMAGES,
+            "calls a.weight where torch takes no gradients",
+        ),
+        (
+            lambda: Lambda(nn.Conv2d(3, 4, 1, device="meta"), nn.Identity(), 4, lambda m, x: pooled(m, m.a(x))),
+            "a.weight",
+            IMAGES,
+            "is on the device meta",
         ),
         (
             lambda: Lambda(nn.ConvTranspose2d(3, 4, 2), nn.Identity(), 4, lambda m, x: pooled(m, m.a(x))),

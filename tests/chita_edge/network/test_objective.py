@@ -55,6 +55,25 @@ def test_finds_the_kind_of_outputs(answer: Any, labels: torch.Tensor | None, kin
     assert (found.kind, found.axis) == (kind, axis)
 
 
+def test_probabilities_are_compared_as_their_logits_are() -> None:
+    for answer, squash, labels, given_kind in (
+        (lambda z: 3 * z.mean((2, 3)), lambda z: z.softmax(1), whole(4), "classes"),
+        (lambda z: 3 * z.mean((1, 2, 3))[:, None], torch.sigmoid, whole(2), "binary"),
+    ):
+        logits, squashed = Answering(answer).eval(), Answering(lambda z, a=answer, s=squash: s(a(z))).eval()
+        found = find_objective(squashed, IMAGES, labels)
+        assert (found.kind, found.probabilities) == (given_kind, True)
+        plain = Objective(found.kind)  # type: ignore[arg-type]
+        torch.testing.assert_close(found.loss(squashed(IMAGES), labels), plain.loss(logits(IMAGES), labels))
+        other = logits(IMAGES) + torch.linspace(0, 2, logits(IMAGES).numel()).view_as(logits(IMAGES))
+        torch.testing.assert_close(
+            found.distance((squash(other),), (squashed(IMAGES),)),
+            plain.distance((other,), (logits(IMAGES),)),
+            rtol=1e-3,
+            atol=1e-5,
+        )
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 2, 2)])
 @pytest.mark.parametrize("axis", [1, -1])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])

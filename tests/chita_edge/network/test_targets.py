@@ -12,6 +12,11 @@ def test_takes_pointwise_convolutions_and_linear_layers_in_order() -> None:
     assert pointwise_and_linear(model) == ("2.weight", "4.weight")
 
 
+def test_an_attention_keeps_its_projection_and_its_neighbours_are_pruned() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    assert pointwise_and_linear(layer) == convolutions_and_linear(layer) == ("linear1.weight", "linear2.weight")
+
+
 def test_mobilenet_keeps_stem_and_depthwise_out() -> None:
     names = pointwise_and_linear(MobileNetV1(width=0.5, num_classes=10, in_channels=1))
     assert names == (*(f"features.{b}.1.0.weight" for b in range(1, 14)), "classifier.1.weight")

@@ -51,6 +51,42 @@ def test_equals_the_gradients_of_all_weights_times_the_weights(name: str, side: 
             assert torch.allclose(got, want, rtol=1e-3, atol=1e-5 * float(want.abs().max())), group.name
 
 
+class Tokens(nn.Module):
+    """Linear layers over tokens, (batch, tokens, features) or tokens first."""
+
+    def __init__(self, tokens_first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Linear(3, 5), nn.Linear(5, 4), nn.Linear(4, 3)
+        self.tokens_first = tokens_first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.tokens_first:
+            x = x.transpose(0, 1)
+        return self.head(self.second(self.first(x).tanh()).tanh().mean(0 if self.tokens_first else 1))
+
+
+@pytest.mark.parametrize("side", ["filter", "channel"])
+def test_tokens_beside_the_batch_are_summed(side: Side) -> None:
+    net, labels = Tokens(tokens_first=False).eval(), torch.tensor([0, 1])
+    x = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(0))  # as many tokens as samples
+    groups = channel_groups(net, x[:1])
+    layers = channel_layers(net, groups, x, labels, side)
+    for sample in range(2):
+        alone = channel_layers(net, groups, x[sample : sample + 1], labels[sample : sample + 1], side)
+        for one, two in zip(alone, layers, strict=True):
+            torch.testing.assert_close(two.gradients[:, sample], one.gradients[:, 0])
+
+
+def test_tokens_before_the_batch_are_a_sentence() -> None:
+    net = Tokens(tokens_first=True).eval()
+    for tokens in (2, 5):  # as many as samples, or more
+        x = torch.randn(2, tokens, 3, generator=torch.Generator().manual_seed(0))
+        groups = channel_groups(net, x[:1])
+        with pytest.raises(CalibrationError, match="along another dimension than the first"):
+            channel_layers(net, groups, x, torch.tensor([0, 1]), "filter")
+
+
 def test_rows_average_neighbouring_samples(network: Network) -> None:
     model, _ = network("joined")
     images, labels = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
