@@ -27,7 +27,7 @@ from chita_edge.shrinking import (
     weight_masks,
     zero_channels,
 )
-from chita_edge.tuning import recalibrated_if_closer
+from chita_edge.tuning import recalibrate_bn_if_better
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def prune_channels(
         clock.spent("reconstruct")
     views, images = config.recalibration_views, calibration.images
     if views:
-        pruned = recalibrated_if_closer(
+        pruned = recalibrate_bn_if_better(
             pruned, dense, images, views=views, objective=objective, seed=config.seed, progress=progress
         )
     clock.spent("batch norm")

@@ -20,9 +20,9 @@ from chita_edge.pruning import Constraint, Layer, Problem, Solution
 from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.reconstruction import reconstruct
-from chita_edge.tuning import familiar_augmentation, recalibrated_if_closer
-from chita_edge.tuning.closer import closest
-from chita_edge.tuning.familiar import CANDIDATES, PLAIN
+from chita_edge.tuning import infer_training_augmentation, recalibrate_bn_if_better
+from chita_edge.tuning.bn_recalibration import best_recalibration
+from chita_edge.tuning.training_augmentation import CANDIDATES, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ class Run:
             return PLAIN
         found = CANDIDATES[0]
         if self.ranks.leads:
-            found = familiar_augmentation(
+            found = infer_training_augmentation(
                 self.dense, self.calibration.images, objective=self.objective, seed=config.seed
             )
         _, number, *_ = self.ranks.command(0, CANDIDATES.index(found))
@@ -197,7 +197,7 @@ class Run:
         if not self.plan.config.recalibration_views:
             return self._answers.divergence(model)
         images, seed = self.calibration.images, self.plan.config.seed
-        return closest(model, self._answers, images, augmentation=self.augmentation, seed=seed).divergence
+        return best_recalibration(model, self._answers, images, augmentation=self.augmentation, seed=seed).divergence
 
     @cached_property
     def _answers(self) -> Answers:
@@ -229,7 +229,7 @@ class Run:
         augmentation = self.augmentation
         with self.stopwatch.timed("batch norm"):
             if self.ranks.leads and self.plan.config.recalibration_views:
-                better = recalibrated_if_closer(
+                better = recalibrate_bn_if_better(
                     self.pruned,
                     self.dense,
                     self.calibration.images,

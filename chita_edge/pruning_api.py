@@ -24,8 +24,8 @@ from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
 from chita_edge.storage.state_folder import StateFolder
 from chita_edge.torch_threads import torch_threads
-from chita_edge.tuning import familiar_augmentation
-from chita_edge.tuning.familiar import PLAIN
+from chita_edge.tuning import infer_training_augmentation
+from chita_edge.tuning.training_augmentation import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -128,7 +128,7 @@ def calibration_gradients(
         objective = find_objective(model, calibration.images, calibration.labels)
         known = PLAIN
         if config.augment:
-            known = familiar_augmentation(model, calibration.images, objective=objective, seed=config.seed)
+            known = infer_training_augmentation(model, calibration.images, objective=objective, seed=config.seed)
         return round_gradients(
             model, calibration, plan, number, objective=objective, augmentation=known, progress=progress
         )

@@ -11,7 +11,7 @@ from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import squared_norms
-from chita_edge.tuning.familiar import PLAIN
+from chita_edge.tuning.training_augmentation import PLAIN
 from chita_edge.tuning.views import darkest
 
 if TYPE_CHECKING:

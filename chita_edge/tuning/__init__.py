@@ -2,10 +2,10 @@
 
 from chita_edge.network.distance import divergence
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
-from chita_edge.tuning.closer import recalibrated_if_closer
+from chita_edge.tuning.bn_recalibration import recalibrate_bn_if_better
 from chita_edge.tuning.distill import Distilled, DivergedError, distill
-from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
+from chita_edge.tuning.training_augmentation import infer_training_augmentation
 
 __all__ = [
     "Distilled",
@@ -13,7 +13,7 @@ __all__ = [
     "Recipe",
     "distill",
     "divergence",
-    "familiar_augmentation",
+    "infer_training_augmentation",
     "recalibrate_batch_norm",
-    "recalibrated_if_closer",
+    "recalibrate_bn_if_better",
 ]

@@ -41,8 +41,8 @@ def recalibrate_batch_norm(
         images: float32 (n, …), in no particular order.
         views: how often the images pass.
         augmentation: new views of them in every pass. A small calibration set needs those that the network was trained
-            on, see `familiar_augmentation`: its plain statistics are sharper than the training set's were. None for
-            the images as they are.
+            on, see `infer_training_augmentation`: its plain statistics are sharper than the training set's were. None
+            for the images as they are.
         batch_size: images a batch; a last batch of less than half of it is joined to the one before.
         seed: of shifts, flips and batches.
         progress: called with stage "batch norm".

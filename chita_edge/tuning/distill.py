@@ -18,8 +18,8 @@ from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.checkpoint import Checkpoint
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
-from chita_edge.tuning.familiar import familiar_augmentation
 from chita_edge.tuning.recipe import Recipe
+from chita_edge.tuning.training_augmentation import infer_training_augmentation
 from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation, darkest
 
 
@@ -116,7 +116,7 @@ class _Run:
         self.bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and computes_bfloat16())
         dark = recipe.dark
         if dark is None:
-            known = familiar_augmentation(self.teacher, images, objective=self.objective, seed=recipe.seed)
+            known = infer_training_augmentation(self.teacher, images, objective=self.objective, seed=recipe.seed)
             dark = known.dark
         self.augmentation = Augmentation(recipe.max_shift, dark)
         self.darkest = darkest(images) if dark else None

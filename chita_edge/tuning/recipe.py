@@ -23,7 +23,7 @@ class Recipe:
         batch_size: images a step.
         max_shift: of the views, as a share of an image's side.
         dark: whether shifts uncover dark borders or repeated edges; when None, what the teacher's batch norm knows, see
-            `familiar_augmentation`.
+            `infer_training_augmentation`.
         precision: "bfloat16" for convolutions and products with float32 weights behind them, "float32", or "auto":
             bfloat16 where the processor computes with it.
         seed: of order and views.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from chita_edge.tuning import divergence, recalibrate_batch_norm, recalibrated_if_closer
+from chita_edge.tuning import divergence, recalibrate_batch_norm, recalibrate_bn_if_better
 
 
 def network() -> nn.Sequential:
@@ -33,9 +33,9 @@ def test_recalibrates_where_statistics_are_wrong_and_not_where_they_are_right() 
     wrong = copy.deepcopy(dense)
     wrong[1].running_var *= 30
     before = copy.deepcopy(wrong.state_dict())
-    better = recalibrated_if_closer(wrong, dense, images)
+    better = recalibrate_bn_if_better(wrong, dense, images)
     assert better is not wrong
     assert divergence(better, dense, images) < divergence(wrong, dense, images)
     assert all(torch.equal(value, before[name]) for name, value in wrong.state_dict().items())
     same = copy.deepcopy(dense)
-    assert recalibrated_if_closer(same, dense, images) is same
+    assert recalibrate_bn_if_better(same, dense, images) is same

@@ -9,7 +9,7 @@ from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
 from chita_edge.tuning.batch_norm import recalibrate_batch_norm
-from chita_edge.tuning.familiar import familiar_augmentation
+from chita_edge.tuning.training_augmentation import infer_training_augmentation
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Closest:
+class Recalibration:
     """A network, recalibrated or not, and its distance from the dense one."""
 
     model: nn.Module
     divergence: float
 
 
-def recalibrated_if_closer(
+def recalibrate_bn_if_better(
     model: nn.Module,
     dense: nn.Module,
     images: torch.Tensor,
@@ -49,18 +49,20 @@ def recalibrated_if_closer(
         dense: what it should imitate; in evaluation mode.
         images: calibration images.
         views: see `recalibrate_batch_norm`.
-        augmentation: likewise; what the dense network knows (`familiar_augmentation`) when None.
+        augmentation: likewise; what the dense network knows (`infer_training_augmentation`) when None.
         objective: of the dense network; found from its outputs when None.
         seed: see `recalibrate_batch_norm`.
         progress: likewise.
     """
     answers = Answers.of(dense, images, objective)
     if augmentation is None:
-        augmentation = familiar_augmentation(dense, images, objective=answers.objective, seed=seed)
-    return closest(model, answers, images, views=views, augmentation=augmentation, seed=seed, progress=progress).model
+        augmentation = infer_training_augmentation(dense, images, objective=answers.objective, seed=seed)
+    return best_recalibration(
+        model, answers, images, views=views, augmentation=augmentation, seed=seed, progress=progress
+    ).model
 
 
-def closest(
+def best_recalibration(
     model: nn.Module,
     answers: Answers,
     images: torch.Tensor,
@@ -69,7 +71,7 @@ def closest(
     augmentation: Augmentation,
     seed: int = 0,
     progress: Progress = silent,
-) -> Closest:
+) -> Recalibration:
     """As `recalibrate_bn_if_better`, with the dense network's outputs given, perhaps for fewer images."""
     distance = answers.divergence(model)
     for passes in sorted({1, views}):  # one pass tells already when recalibration is not for this network
@@ -77,5 +79,5 @@ def closest(
         recalibrate_batch_norm(other, images, views=passes, augmentation=augmentation, seed=seed, progress=progress)
         found = answers.divergence(other)
         if not found < distance:
-            return Closest(model, distance)
-    return Closest(other, found)
+            return Recalibration(model, distance)
+    return Recalibration(other, found)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from chita_edge.tuning import familiar_augmentation, recalibrate_batch_norm
-from chita_edge.tuning.familiar import CANDIDATES, PLAIN
+from chita_edge.tuning import infer_training_augmentation, recalibrate_batch_norm
+from chita_edge.tuning.training_augmentation import CANDIDATES, PLAIN
 from chita_edge.tuning.views import Augmentation
 
 
@@ -23,9 +23,9 @@ def test_finds_the_views_of_which_the_statistics_are(known: Augmentation) -> Non
     recalibrate_batch_norm(net, images, views=20, augmentation=known, seed=5)
     net.eval()
     before = copy.deepcopy(net.state_dict())
-    assert familiar_augmentation(net, images) == known
+    assert infer_training_augmentation(net, images) == known
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 def test_a_network_without_batch_norm_knows_nothing() -> None:
-    assert familiar_augmentation(nn.Linear(2, 2), torch.zeros(3, 2)) == PLAIN
+    assert infer_training_augmentation(nn.Linear(2, 2), torch.zeros(3, 2)) == PLAIN

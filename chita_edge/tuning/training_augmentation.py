@@ -25,7 +25,7 @@ CANDIDATES = (
 _IMAGES = 150
 
 
-def familiar_augmentation(
+def infer_training_augmentation(
     dense: nn.Module, images: torch.Tensor, *, objective: Objective | None = None, seed: int = 0
 ) -> Augmentation:
     """The augmentation whose statistics change the trained network least.
