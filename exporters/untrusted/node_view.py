@@ -101,6 +101,13 @@ def auto_pad(node: NodeView, pads: Sequence[int]) -> bytes:
     return auto
 
 
+def quantised(node: NodeView, places: Sequence[int], channels: int) -> None:
+    """Check that these inputs, scales and zero points, are left out, or have one entry or one a channel."""
+    for place in places:
+        if place < len(node.shapes) and node.shapes[place] not in (None, (), (1,), (channels,)):
+            raise node.refuse(f"input {place} is neither one number nor one a channel")
+
+
 def broadcast(node: NodeView, left: Shape, right: Shape) -> Shape:
     """The shape that both are broadcast to."""
     rank = max(len(left), len(right))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from exporters.untrusted.node_view import NodeView, Shape, axes, broadcast
+from exporters.untrusted.node_view import NodeView, Shape, axes, broadcast, quantised
 
 
 def _same(node: NodeView) -> Shape:
@@ -45,7 +45,34 @@ def _gemm(node: NodeView) -> Shape:
 
 
 def _matmul(node: NodeView) -> Shape:
-    left, right = node.shape(0), node.shape(1)
+    return _product(node, node.shape(0), node.shape(1))
+
+
+def _matmul_integer(node: NodeView) -> Shape:
+    quantised(node, (2,), 1)
+    quantised(node, (3,), (node.shape(1) or (1,))[-1])
+    return _product(node, node.shape(0), node.shape(1))
+
+
+def _qlinear_matmul(node: NodeView) -> Shape:
+    quantised(node, (1, 2, 6, 7), 1)
+    quantised(node, (4, 5), (node.shape(3) or (1,))[-1])
+    return _product(node, node.shape(0), node.shape(3))
+
+
+def _quantize(node: NodeView) -> Shape:
+    """Scale and zero point have one entry, or one for each along an axis."""
+    source = node.shape(0)
+    axis = node.axis(node.number("axis", 1), len(source)) if any(node.shapes[1:]) and len(source) > 1 else 0
+    quantised(node, (1, 2), source[axis] if source else 1)
+    return source
+
+
+def _dynamic_quantize(node: NodeView) -> list[Shape]:
+    return [node.shape(0), (), ()]
+
+
+def _product(node: NodeView, left: Shape, right: Shape) -> Shape:
     if not left or not right or left[-1] != right[-2 if len(right) > 1 else 0]:
         raise node.refuse(f"{left} and {right} cannot be multiplied")
     outer = broadcast(node, left[:-2], right[:-2])
@@ -162,12 +189,15 @@ COMPUTE: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {
     **dict.fromkeys(("GroupNormalization", "InstanceNormalization"), _channel_norm),
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
-    "DequantizeLinear": _same,
+    "DequantizeLinear": _quantize,
     "Dropout": _dropout,
+    "DynamicQuantizeLinear": _dynamic_quantize,
     "Gemm": _gemm,
     "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
+    "MatMulInteger": _matmul_integer,
     "PRelu": _within,
-    "QuantizeLinear": _same,
+    "QLinearMatMul": _qlinear_matmul,
+    "QuantizeLinear": _quantize,
     "RMSNormalization": _layer_norm,
 }

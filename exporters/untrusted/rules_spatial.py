@@ -5,24 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from exporters.untrusted.node_view import NodeView, Shape, auto_pad, axes, window
+from exporters.untrusted.node_view import NodeView, Shape, auto_pad, axes, quantised, window
 
 
 def _conv(node: NodeView) -> Shape:
+    return _convolved(node, node.shape(0), node.shape(1), 2)
+
+
+def _conv_integer(node: NodeView) -> Shape:
+    """X, W and their zero points."""
     source, weight = node.shape(0), node.shape(1)
+    quantised(node, (2,), 1)
+    quantised(node, (3,), weight[0] if weight else 1)
+    return _convolved(node, source, weight, None)
+
+
+def _qlinear_conv(node: NodeView) -> Shape:
+    """X, its scale and zero point, W and its own, those of Y, and the bias."""
+    source, weight = node.shape(0), node.shape(3)
+    quantised(node, (1, 2, 6, 7), 1)
+    quantised(node, (4, 5), weight[0] if weight else 1)
+    return _convolved(node, source, weight, 8)
+
+
+def _convolved(node: NodeView, source: Shape, weight: Shape, bias: int | None) -> Shape:
     group = node.number("group", 1)
     if len(source) != len(weight) or not 3 <= len(source) <= 5:
         raise node.refuse(f"input {source} and weight {weight} are not of one to three sides")
     if group < 1 or source[1] != weight[1] * group or weight[0] % group or not weight[0]:
         raise node.refuse(f"input {source}, weight {weight} and {group} groups do not fit")
-    _check_kernel(node, weight, weight[0])
+    _check_kernel(node, weight, weight[0], bias)
     return (source[0], weight[0], *window(node, source, weight[2:]))
 
 
-def _check_kernel(node: NodeView, weight: Shape, channels: int) -> None:
+def _check_kernel(node: NodeView, weight: Shape, channels: int, bias: int | None = 2) -> None:
     if "kernel_shape" in node.attributes and tuple(node.attributes["kernel_shape"].ints) != weight[2:]:
         raise node.refuse("kernel_shape is not the weight's")
-    if len(node.shapes) > 2 and node.shapes[2] is not None and node.shapes[2] != (channels,):
+    if bias is not None and len(node.shapes) > bias and node.shapes[bias] not in (None, (channels,)):
         raise node.refuse("the bias has not one entry a channel")
 
 
@@ -146,6 +165,7 @@ def _grid_sample(node: NodeView) -> Shape:
 SPATIAL: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {
     "AveragePool": _pool,
     "Conv": _conv,
+    "ConvInteger": _conv_integer,
     "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "GlobalAveragePool": _global_pool,
@@ -155,6 +175,7 @@ SPATIAL: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {
     "LpPool": _pool,
     "MaxPool": _pool,
     "Pad": _pad,
+    "QLinearConv": _qlinear_conv,
     "Resize": _resize,
     "SpaceToDepth": _space_to_depth,
     "Upsample": _upsample,

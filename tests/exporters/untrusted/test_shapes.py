@@ -158,6 +158,30 @@ def test_each_output_of_an_operator_of_several_has_its_shape() -> None:
             rule("Split", [IMAGE, (len(sizes),)], {"axis": 1}, {1: sizes}, 2)
 
 
+def test_integer_products_have_the_shape_of_those_of_floats() -> None:
+    one, many, weight = (), (4,), (4, 6, 3, 3)
+    window = {"pads": [1, 1, 1, 1]}
+    for zeros in (one, (1,), many):
+        shapes = [IMAGE, one, one, weight, zeros, zeros, one, one, many]
+        assert first_shape("QLinearConv", shapes, window, {}) == (2, 4, 9, 7)
+        assert first_shape("ConvInteger", [IMAGE, weight, one, zeros], window, {}) == (2, 4, 9, 7)
+        assert first_shape("QLinearMatMul", [(5, 3), one, one, (3, 4), zeros, zeros, one, one], {}, {}) == (5, 4)
+        assert first_shape("MatMulInteger", [(5, 3), (3, 4), one, zeros], {}, {}) == (5, 4)
+    assert RULES["DynamicQuantizeLinear"](view("DynamicQuantizeLinear", [IMAGE], {}, {})) == [IMAGE, (), ()]
+    assert first_shape("QuantizeLinear", [IMAGE, (6,), (6,)], {}, {}) == IMAGE
+    assert first_shape("DequantizeLinear", [weight, many], {"axis": 0}, {}) == weight
+    for op, shapes in (
+        ("QLinearConv", [IMAGE, one, one, weight, (3,), one, one, one]),
+        ("QLinearConv", [IMAGE, one, one, weight, one, one, one, one, (3,)]),
+        ("ConvInteger", [IMAGE, weight, (6,), one]),
+        ("QLinearMatMul", [(5, 3), (5, 1), one, (3, 4), one, one, one, one]),
+        ("MatMulInteger", [(5, 2), (3, 4)]),
+        ("QuantizeLinear", [IMAGE, (7,)]),
+    ):
+        with pytest.raises(MalformedModelError, match="'layer'"):
+            RULES[op](view(op, shapes, {}, {}))
+
+
 def test_older_operator_sets_say_some_things_in_attributes() -> None:
     assert first_shape("Slice", [IMAGE], {"starts": [1, 2], "ends": [3, -1], "axes": [2, 3]}, {}) == (2, 6, 2, 4)
     assert first_shape("Pad", [IMAGE], {"pads": [0, 0, 1, 1, 0, 0, 2, 2]}, {}) == (2, 6, 12, 10)
