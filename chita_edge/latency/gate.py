@@ -40,8 +40,8 @@ def bench_against(
     def measure(run: int) -> Measurement:
         seeded = replace(plan, seed=plan.seed + run)
         place = second_run(out) if run and out else out
-        stage = _SECOND_RUN if run else "latency"
-        return measure_bundle(bundle, seeded, device=device, out=place, progress=progress, stage=stage)
+        phase = _SECOND_RUN if run else "latency"
+        return measure_bundle(bundle, seeded, device=device, out=place, progress=progress, phase=phase)
 
     return measure_and_compare(measure, against(base), max_regression=allowed, control=control)
 
@@ -93,7 +93,7 @@ def _measured_again(bundle: Path, new: Results, device: str | None, progress: Pr
         samples=max(len(benchmark.samples) for benchmark in new.benchmarks),
         seed=(new.context.seed or 0) + 1,
     )
-    results = measure_bundle(bundle, plan, device=device or "local", progress=progress, stage=_SECOND_RUN).results
+    results = measure_bundle(bundle, plan, device=device or "local", progress=progress, phase=_SECOND_RUN).results
     for name in new.names:
         here, there = results.context.sha256.get(name), new.context.sha256.get(name)
         if here and there and here != there:

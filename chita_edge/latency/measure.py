@@ -23,7 +23,7 @@ def measure_bundle(
     device: str = "local",
     out: Path | None = None,
     progress: Progress = silent,
-    stage: str = "latency",
+    phase: str = "latency",
 ) -> device_bench.Measurement:
     """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
 
@@ -32,7 +32,7 @@ def measure_bundle(
     """
     before = verify_bundle(bundle)
     keep = None if out is None else lambda partial: partial.save(out)
-    measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, stage, keep=keep)
+    measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, phase, keep=keep)
     check_unreplaced(bundle, before)
     if out is not None:
         measurement.save(out)
@@ -51,7 +51,7 @@ def measure_pair(
     plan: device_bench.Plan,
     device: str,
     progress: Progress,
-    stage: str = "latency",
+    phase: str = "latency",
     profiled: Path | None = None,
     keep: Callable[[device_bench.Measurement], object] | None = None,
 ) -> device_bench.Measurement:
@@ -67,6 +67,6 @@ def measure_pair(
         },
         device=device,
         plan=plan,
-        progress=lambda share: progress(stage, round(share * plan.samples), plan.samples),
+        progress=lambda share: progress(phase, round(share * plan.samples), plan.samples),
         keep=keep,
     )

@@ -41,9 +41,9 @@ def bench_side_by_side(
     }
 
     def measure(run: int) -> Measurement:
-        stage = "latency, second run" if run else "latency"
+        phase = "latency, second run" if run else "latency"
         place = second_run(out) if run and out else out
-        tell: Callable[[float], None] = lambda share: progress(stage, round(share * plan.samples), plan.samples)  # noqa: E731
+        tell: Callable[[float], None] = lambda share: progress(phase, round(share * plan.samples), plan.samples)  # noqa: E731
         seeded = replace(plan, seed=plan.seed + run)
         keep = None if place is None else lambda partial: partial.save(place)
         measurement = device_bench.measure(models, device=device, plan=seeded, progress=tell, keep=keep)
