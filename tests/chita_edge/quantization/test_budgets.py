@@ -23,7 +23,7 @@ def test_is_the_best_of_all_shares() -> None:
     allowed = 0.3 * sum(costs)
     found = share_budget(curves, costs, allowed)
     grid = np.linspace(0.01, 1, 100)
-    losses = [c.sensitivity**0.5 * c.weights**0.35 * _errors_at(c, grid) for c in curves]
+    losses = [c.sensitivity**0.6 * c.weights**0.5 * _errors_at(c, grid) for c in curves]
     best = np.inf
     for i, j in product(range(100), range(100)):
         rest = (allowed - grid[i] * costs[0] - grid[j] * costs[1]) / costs[2]
