@@ -25,11 +25,11 @@ from torch import nn
 
 from chita_edge.calibration import GradientMatrix
 from chita_edge.datasets import LabelledImages, load
+from chita_edge.engine.api import calibration_gradients, prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.models import get_model, load_weights
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.pruning import ALLOCATIONS
-from chita_edge.pruning_api import calibration_gradients, prune
 
 BATCH = 200
 

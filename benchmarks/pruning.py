@@ -30,12 +30,12 @@ from rich.table import Table
 from torch import nn
 
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import calibration_gradients, prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views, stage_count
 from chita_edge.pruning import ALLOCATIONS, PATTERNS
-from chita_edge.pruning_api import calibration_gradients, prune
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465])[:, None, None]
 STD = torch.tensor([0.2023, 0.1994, 0.2010])[:, None, None]

@@ -31,12 +31,12 @@ from torch import nn
 
 from chita_edge.calibration import Ranks, ranks_from_environment
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import METHODS
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.resnet import ResNet50
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS
-from chita_edge.pruning_api import prune
 
 NETWORKS = {"mobilenet_v1": MobileNetV1, "resnet50": ResNet50}
 SIDE = 224

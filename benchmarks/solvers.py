@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import calibration_gradients
+from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.gradients import mean_curvature
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
-from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning import SOLVERS, Constraint, Layer, Problem, get_pattern, get_solver
 from chita_edge.pruning.solvers.blocks import walk_blocks
-from chita_edge.pruning_api import calibration_gradients
 
 FULL = "woodfisher_full"
 

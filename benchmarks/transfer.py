@@ -39,10 +39,10 @@ from transfer_tasks import TUNING_SEED, Task, tasks
 
 from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
 from chita_edge.models import get_model, load_weights
 from chita_edge.network.macs import multiplications
-from chita_edge.prune_config import PruneConfig
-from chita_edge.pruning_api import prune
 from chita_edge.shrinking import shrink
 
 BATCH, TRAIN = 32, 1000

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from chita_edge.datasets import LabelledImages
     from chita_edge.deploy.export import export
     from chita_edge.deploy.result import BuildResult, Latency
+    from chita_edge.engine.api import prune
+    from chita_edge.engine.config import PruneConfig
+    from chita_edge.engine.result import PruneResult
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
     from chita_edge.pipeline import bench, build
-    from chita_edge.prune_config import PruneConfig
-    from chita_edge.prune_result import PruneResult
-    from chita_edge.pruning_api import prune
     from device_bench import Plan
     from exporters import SparseModel
 
@@ -31,14 +31,14 @@ _HOMES = {
     "LabelledImages": "chita_edge.datasets",
     "Latency": "chita_edge.deploy.result",
     "Plan": "device_bench",
-    "PruneConfig": "chita_edge.prune_config",
-    "PruneResult": "chita_edge.prune_result",
+    "PruneConfig": "chita_edge.engine.config",
+    "PruneResult": "chita_edge.engine.result",
     "SparseModel": "exporters",
     "UsageError": "chita_edge.errors",
     "bench": "chita_edge.pipeline",
     "build": "chita_edge.pipeline",
     "export": "chita_edge.deploy.export",
-    "prune": "chita_edge.pruning_api",
+    "prune": "chita_edge.engine.api",
 }
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import UsageError
-from chita_edge.prune_config import PruneConfig
 
 _MAX_CONFIG_BYTES = 1 << 20
 

@@ -18,16 +18,16 @@ from chita_edge.deploy.judge import accuracy
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
 from chita_edge.deploy.result import BuildResult, BuiltLayer, DenseSparse, Latency
+from chita_edge.engine.api import prune
 from chita_edge.engine.plan import CHANNEL_STRUCTURES
+from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning_api import prune
 from chita_edge.report.bundle_page import FirstRun
 from chita_edge.shrinking import shrink
-from chita_edge.torch_threads import torch_threads
 
 _SPARSE, _DENSE, _APART = "model.onnx", "model.dense.onnx", "model.apart.onnx"
 

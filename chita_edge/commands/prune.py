@@ -34,8 +34,8 @@ def prune(
     """Prune MODEL and write its state dict, with the network's own keys and zeros in place."""
     from chita_edge.calibration import ranks_from_environment
     from chita_edge.config import PruneFileConfig, validated
+    from chita_edge.deploy.weights_file import prune_to_file
     from chita_edge.progress import silent
-    from chita_edge.prune_to_file import prune_to_file
     from chita_edge.report.prune_table import print_prune
     from chita_edge.report.terminal import ProgressBars
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.datasets import LabelledImages
+    from chita_edge.engine.config import PruneConfig
     from chita_edge.engine.plan import PruningPlan
     from chita_edge.network.capture import Loss
     from chita_edge.network.objective import Objective
-    from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Layer
     from chita_edge.tuning.views import Augmentation
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import Method, curvature_kind, get_method, gradient_views, stage_count
 from chita_edge.errors import UsageError
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import Method, curvature_kind, get_method, gradient_views, stage_count
 from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
 from chita_edge.pruning.schedules import stage_sparsities
 

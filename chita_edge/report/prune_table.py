@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chita_edge.prune_to_file import PrunedFile
+from chita_edge.deploy.weights_file import PrunedFile
 
 
 def print_prune(result: PrunedFile) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from chita_edge.commands.options import configured
 from chita_edge.config import BenchConfig, BuildConfig, ExportConfig, PruneFileConfig, read_toml, validated
+from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import UsageError
-from chita_edge.prune_config import PruneConfig
 
 TABLES = ("prune", "export", "bench")
 

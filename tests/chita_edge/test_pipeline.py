@@ -20,9 +20,9 @@ import exporters
 import runtimes
 from chita_edge.bundle import verify_bundle
 from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
+from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import BundleTamperedError
 from chita_edge.progress import Progress
-from chita_edge.prune_config import PruneConfig
 
 RUN = [sys.executable, "-c", "from chita_edge.cli import main; main()"]
 # Judging on 10,000 images says nothing that 1,000 do not, and takes most of a build's time.

@@ -14,7 +14,7 @@ import exporters
 import runtimes
 from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
 from chita_edge.deploy.load import load_inputs
-from chita_edge.prune_config import PruneConfig
+from chita_edge.engine.config import PruneConfig
 
 
 def test_filters_are_removed_and_the_file_is_plain_onnx(tiny: tuple[Path, Path], tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from torch import nn
 from chita_edge.calibration import ranks_from_environment
 from chita_edge.calibration.distributed import monitor
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import ChitaEdgeError
-from chita_edge.prune_config import PruneConfig
-from chita_edge.pruning_api import prune
 
 SAMPLES = 24
 
@@ -150,7 +150,7 @@ def start(*arguments: Any, **options: Any) -> BaseProcess:
 def in_own_process(target: Callable[..., None], *arguments: Any, **options: Any) -> BaseProcess:
     """Start ``target(…)``."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["chita_edge.pruning_api", "torch.distributed"])
+    context.set_forkserver_preload(["chita_edge.engine.api", "torch.distributed"])
     process = context.Process(target=target, args=arguments, kwargs=options)
     process.start()
     return process

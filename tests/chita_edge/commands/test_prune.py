@@ -182,7 +182,7 @@ def test_interrupted_with_a_state_folder_it_says_how_to_go_on(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chita_edge.prune_to_file.prune_to_file", interrupt)
+    monkeypatch.setattr("chita_edge.deploy.weights_file.prune_to_file", interrupt)
     done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--resume", "state")
     assert (done.returncode, done.stdout) == (130, "")
     assert "sparse.pt was not written. The same command goes on from what is in state." in done.stderr

@@ -4,11 +4,11 @@ import pytest
 import torch
 from resumable_pruning import NAMES, calibration, network
 
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import METHODS
 from chita_edge.engine.plan import resolve
 from chita_edge.errors import ChitaEdgeError
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS
-from chita_edge.pruning_api import prune
 
 
 def test_nothing_is_left_open() -> None:
@@ -58,7 +58,7 @@ def test_a_method_without_gradients_takes_none(method: str, monkeypatch: pytest.
 
     monkeypatch.setattr(torch.autograd, "grad", differentiated)
     monkeypatch.setattr(torch.Tensor, "backward", differentiated)
-    monkeypatch.setattr("chita_edge.prune_run.round_gradients", differentiated)
+    monkeypatch.setattr("chita_edge.engine.run.round_gradients", differentiated)
     figures = prune(network(), calibration(), PruneConfig(method=method), prunable=NAMES).figures
     assert figures.objective is None, "what was not computed is not reported"
     assert figures.trace == ()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chita_edge.prune_result import DistillationStep, LayerFigures, PruneFigures
-from chita_edge.prune_to_file import PrunedFile
+from chita_edge.deploy.weights_file import PrunedFile
+from chita_edge.engine.result import DistillationStep, LayerFigures, PruneFigures
 from chita_edge.report.prune_table import print_prune
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from chita_edge.engine.reconstruct import reconstruct
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.network.targets import pointwise_and_linear
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import divergence, recalibrate_batch_norm
 
 

@@ -11,8 +11,8 @@ import torch
 
 from chita_edge import PruneConfig, UsageError
 from chita_edge.datasets import DataError
+from chita_edge.deploy.weights_file import prune_to_file
 from chita_edge.models import WeightsError, get_model
-from chita_edge.prune_to_file import prune_to_file
 
 CONFIG = PruneConfig(sparsity=0.75, method="chita", recalibration_views=0)
 

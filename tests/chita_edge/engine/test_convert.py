@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.convert import convert
 from chita_edge.errors import UsageError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
-from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning import Constraint, get_pattern
-from chita_edge.pruning_api import prune
 
 
 def network() -> nn.Module:

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
-from chita_edge.prune_config import PruneConfig
 from chita_edge.pruning import PruningError
-from chita_edge.pruning_api import prune
 from chita_edge.shrinking import shrink
 
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.engine.channels import prune_channels
+from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.plan import resolve
+from chita_edge.engine.result import PruneResult
+from chita_edge.engine.run import Run
+from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, copy_network, float32_network
 from chita_edge.network.objective import find_objective
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_channels import prune_channels
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_result import PruneResult
-from chita_edge.prune_run import Run
 from chita_edge.pruning import Constraint, Problem, Solution
 from chita_edge.pruning.conversion import convert as convert_weights
 from chita_edge.stopwatch import Stopwatch
-from chita_edge.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,19 +12,19 @@ import torch
 from torch import nn
 
 from chita_edge.calibration import ALONE, Ranks
-from chita_edge.conversion import convert
 from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.load import load_inputs
+from chita_edge.engine.api import prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.convert import convert
+from chita_edge.engine.methods import get_method
 from chita_edge.engine.plan import resolve
+from chita_edge.engine.result import PruneFigures
+from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import get_method
-from chita_edge.prune_result import PruneFigures
-from chita_edge.pruning_api import prune
 from chita_edge.storage.atomic_file import check_free, write_file
-from chita_edge.torch_threads import torch_threads
 
 _BATCH = 100
 
@@ -80,7 +80,7 @@ def prune_to_file(
         config: how to prune.
         weights: state dict of the trained network; the embedded one when None.
         start: state dict of the same network pruned already, to be moved into the structure, see
-            `chita_edge.conversion`; a dense network is pruned when None.
+            `chita_edge.engine.convert`; a dense network is pruned when None.
         data: npz with images, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
         calibration_images: how many to draw; 1,000, or all of fewer, when None.
         force: replace `out`.

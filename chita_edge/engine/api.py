@@ -9,21 +9,21 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from chita_edge.calibration.distributed.ranks import ALONE
-from chita_edge.distillation import prune_and_distill
+from chita_edge.engine.channels import prune_channels
+from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.gradients import round_gradients
+from chita_edge.engine.gradual import prune_and_distill
 from chita_edge.engine.plan import PruningPlan, resolve
+from chita_edge.engine.result import PruneResult
+from chita_edge.engine.run import Run, share
+from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
 from chita_edge.network.objective import find_objective
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_channels import prune_channels
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_result import PruneResult
-from chita_edge.prune_run import Run, share
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
 from chita_edge.storage.state_folder import StateFolder
-from chita_edge.torch_threads import torch_threads
 from chita_edge.tuning import infer_training_augmentation
 from chita_edge.tuning.training_augmentation import PLAIN
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from chita_edge.engine.facts import layer_facts
 from chita_edge.engine.gradients import mean_curvature, round_images
+from chita_edge.engine.reconstruct import reconstruct
+from chita_edge.engine.result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.errors import UsageError
-from chita_edge.layer_facts import layer_facts
 from chita_edge.network.batch import copy_network
 from chita_edge.network.objective import Objective
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.pruning import Problem, PruningError
-from chita_edge.reconstruction import reconstruct
 from chita_edge.shrinking import (
     Side,
     WeightsLeft,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chita_edge.datasets import LabelledImages
+    from chita_edge.engine.config import PruneConfig
     from chita_edge.engine.plan import PruningPlan
-    from chita_edge.prune_config import PruneConfig
     from chita_edge.pruning import Layer
     from chita_edge.shrinking import ChannelGroup
 
@@ -54,7 +54,7 @@ def prune_channels(
     keeps at least one. The structure says whose sensitivity counts, that of the filters that write a channel or of the
     columns that read it. A layer that is not prunable still loses the channels it shares.
 
-    Args and errors: see `chita_edge.pruning_api.prune`; the sparsity counts the prunable weights that become zero.
+    Args and errors: see `chita_edge.engine.api.prune`; the sparsity counts the prunable weights that become zero.
     """
     config, method, names, side = plan.config, plan.method, plan.names, plan.side
     assert side is not None  # noqa: S101 (the plan is one for channels)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.result import DistillationStep, PruneResult
 from chita_edge.errors import UsageError
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_result import DistillationStep, PruneResult
 from chita_edge.pruning.schedules import stage_sparsities
 from chita_edge.tuning import Recipe, distill, divergence
 

@@ -10,16 +10,16 @@ import torch
 
 from chita_edge.calibration.distributed.ranks import ALONE, Ranks
 from chita_edge.calibration.distributed.sharded_columns import lead, serve
+from chita_edge.engine.facts import layer_facts
 from chita_edge.engine.gradients import mean_curvature, no_gradients, round_gradients, round_images
-from chita_edge.layer_facts import layer_facts
+from chita_edge.engine.reconstruct import reconstruct
+from chita_edge.engine.result import PruneResult, figures_of
 from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
-from chita_edge.prune_result import PruneResult, figures_of
 from chita_edge.pruning import Constraint, Layer, Problem, Solution
 from chita_edge.pruning.allocation.tempered import tempered
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
-from chita_edge.reconstruction import reconstruct
 from chita_edge.tuning import infer_training_augmentation, recalibrate_bn_if_better
 from chita_edge.tuning.bn_recalibration import best_recalibration
 from chita_edge.tuning.training_augmentation import CANDIDATES, PLAIN

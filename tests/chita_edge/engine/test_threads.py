@@ -6,10 +6,10 @@ import pytest
 import torch
 from resumable_pruning import NAMES, calibration, network
 
-from chita_edge.conversion import convert
-from chita_edge.prune_config import PruneConfig
-from chita_edge.pruning_api import calibration_gradients, prune
-from chita_edge.torch_threads import torch_threads
+from chita_edge.engine.api import calibration_gradients, prune
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.convert import convert
+from chita_edge.engine.threads import torch_threads
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from chita_edge.prune_config import PruneConfig
+    from chita_edge.engine.config import PruneConfig
     from chita_edge.pruning import Solution
 
 

@@ -10,7 +10,7 @@ from chita_edge.errors import UsageError
 from chita_edge.pruning import UnknownNameError
 
 if TYPE_CHECKING:
-    from chita_edge.prune_config import PruneConfig
+    from chita_edge.engine.config import PruneConfig
 
 Curvature = Literal["loss", "logits"]
 

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, stage_count
+from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.methods import METHODS, stage_count
 from chita_edge.pruning.schedules import stage_sparsities
 
 

@@ -11,17 +11,17 @@ from torch import nn
 
 from chita_edge.calibration import GradientMatrix, NonFiniteCalibrationError
 from chita_edge.datasets import LabelledImages
+from chita_edge.engine.api import calibration_gradients, prune
+from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.gradients import round_gradients
+from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views
 from chita_edge.engine.plan import resolve
 from chita_edge.errors import ChitaEdgeError, UsageError
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.network.macs import multiplications
 from chita_edge.network.objective import Objective
 from chita_edge.network.targets import pointwise_and_linear
-from chita_edge.prune_config import PruneConfig
-from chita_edge.prune_methods import METHODS, curvature_kind, gradient_views
 from chita_edge.pruning import Constraint, get_pattern
-from chita_edge.pruning_api import calibration_gradients, prune
 from chita_edge.tuning import divergence, recalibrate_batch_norm
 from chita_edge.tuning.views import Augmentation
 

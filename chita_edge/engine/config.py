@@ -20,7 +20,7 @@ class PruneConfig(BaseModel):
 
     Attributes:
         sparsity: share of the prunable weights that become zero, in [0, 1).
-        method: a name of `chita_edge.prune_methods.METHODS`.
+        method: a name of `chita_edge.engine.methods.METHODS`.
         structure: a name of `chita_edge.pruning.PATTERNS`.
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
         cost_sparsity: with allocation ``flops`` or ``latency``, the share of the cost that goes; that of the weights

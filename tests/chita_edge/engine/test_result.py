@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from chita_edge.prune_result import DistillationStep
+from chita_edge.engine.result import DistillationStep
 
 
 @pytest.mark.parametrize(("after", "kept"), [(0.25, True), (0.5, False), (0.75, False), (math.inf, False)])
