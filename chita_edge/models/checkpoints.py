@@ -104,7 +104,7 @@ def _path(place: tuple[str, ...]) -> str:
 
 
 def _named(found: FoundState, wanted: Mapping[str, torch.Tensor]) -> FoundState:
-    """Without the prefix under which most of the network's names are; other names are left out then."""
+    """Names without the prefix under which most of the network's are; entries outside it are left out."""
     deepest = max((name.count(".") for name in wanted), default=0)
     prefixes: Counter[str] = Counter()
     for key in found.tensors:
@@ -130,7 +130,7 @@ def _named(found: FoundState, wanted: Mapping[str, torch.Tensor]) -> FoundState:
 
 
 def _merged(found: FoundState) -> FoundState:
-    """With each ``weight_orig`` and ``weight_mask`` multiplied into ``weight``."""
+    """Product of each ``weight_orig`` and ``weight_mask`` in place of the two."""
     tensors = dict(found.tensors)
     merged = [key.removesuffix(_MASKED[0]) for key in tensors if key.endswith(_MASKED[0])]
     merged = [name for name in merged if name + _MASKED[1] in tensors and name not in tensors]
@@ -145,7 +145,7 @@ def _merged(found: FoundState) -> FoundState:
 
 
 def _counted(found: FoundState, wanted: Mapping[str, torch.Tensor]) -> FoundState:
-    """With the network's own counters of batches where the file has none at all."""
+    """Counters of batches taken from the network where the file has none at all."""
     counters = {name: tensor for name, tensor in wanted.items() if name.rpartition(".")[2] == _COUNTER}
     if not counters or any(name in found.tensors for name in counters):
         return found

@@ -1,1 +1,1 @@
-"""What any user's network is to us: its batches, its layers as they are called, and what it is to be good at."""
+"""Any network as pruning sees it: batches, layers by their calls, the objective, distances between networks."""

@@ -1,4 +1,4 @@
-"""Read off, for chosen weights of a network, each call's input and the loss's gradient by its output."""
+"""Capture of layers: each call's input and the loss's gradient by its output, for chosen weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far one network's outputs are from another's."""
+"""Distance between the outputs of two networks."""
 
 from __future__ import annotations
 

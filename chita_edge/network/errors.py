@@ -1,4 +1,4 @@
-"""What can be wrong with a network or its calibration samples."""
+"""Errors of a network or its calibration samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differentiate networks that change tensors in place."""
+"""Differentiation of networks that change tensors in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A forward pass that stops at each call with a chosen weight, so that it can be replaced before the pass goes on."""
+"""Layerwise forward pass: it stops at each call with a chosen weight, which can be replaced before it goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network is to be good at: the loss of each sample, and the distance between two networks' outputs."""
+"""Objective of a network: the loss of each sample, and the distance between two networks' outputs."""
 
 from __future__ import annotations
 

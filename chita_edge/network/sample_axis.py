@@ -1,4 +1,4 @@
-"""Where the samples of a batch are in a layer's input, and whether they stay apart."""
+"""Dimension of a layer's input along which the samples of a batch lie, and whether they stay apart."""
 
 from __future__ import annotations
 

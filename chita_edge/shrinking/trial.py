@@ -1,4 +1,4 @@
-"""Try out which channels can be removed: zero some of them, cut them out, and compare."""
+"""Trial of channel groups: some channels are zeroed, cut out, and the two networks compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with files that keep unfinished work."""
+"""Errors of files that keep unfinished work."""
 
 from __future__ import annotations
 
