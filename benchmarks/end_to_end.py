@@ -61,7 +61,7 @@ def measure(name: str, sparsity: float, threads: int, samples: int, target: str)
     sessions |= {isa: runtimes.session(exporters.to_bytes(sparse.model), threads=threads, isa=isa) for isa in isas}
     feed = {"input": np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)}
     runs = {key: (lambda session=session: session.run(None, feed)) for key, session in sessions.items()}
-    series = interleave(runs, device_bench.Plan(samples=samples))
+    series = interleave(runs, device_bench.BenchPlan(samples=samples))
     milliseconds = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
     rows = []
     for isa in isas:

@@ -23,10 +23,10 @@ from rich.progress import track
 from rich.table import Table
 
 import device_bench
-from device_bench import ModelUnderTest, Plan
+from device_bench import BenchPlan, ModelUnderTest
+from device_bench.bundle_models import models_in
 from device_bench.judging.stats import median_ratio
 from device_bench.remote import Transport, measure_remotely
-from device_bench.subjects import models_of
 
 SPARSITY = 0.8
 
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder:
-        models = written(options.network, Path(folder)) if options.network else models_of(options.bundle)
-        found = measured(models, Plan(samples=options.samples), options.rounds, Path(folder, "device"))
+        models = written(options.network, Path(folder)) if options.network else models_in(options.bundle)
+        found = measured(models, BenchPlan(samples=options.samples), options.rounds, Path(folder, "device"))
     report = {name: compared(paths["python"], paths["runner"]) for name, paths in found.items()}
     table = Table(title=f"{options.rounds} rounds of {options.samples} samples")
     for heading in ("figure", "python", "runner", "runner / python", "interval", "noise of one path", "difference"):
@@ -78,7 +78,7 @@ def written(network: str, folder: Path) -> dict[str, ModelUnderTest]:
 
 
 def measured(
-    models: dict[str, ModelUnderTest], plan: Plan, rounds: int, folder: Path
+    models: dict[str, ModelUnderTest], plan: BenchPlan, rounds: int, folder: Path
 ) -> dict[str, dict[str, list[float]]]:
     """Figure → path → its value in each round."""
     here = Transport("this machine", ("sh", "-c"), str(folder), lambda code, _: code == 255)

@@ -57,7 +57,7 @@ def measure_network(
     feed = {"input": np.random.default_rng(0).standard_normal((1, *input_shape(name))).astype(np.float32)}
     outputs = {key: session.run(None, feed)[0] for key, session in sessions.items()}
     runs = {key: (lambda session=session: session.run(None, feed)) for key, session in sessions.items()}
-    series = interleave(runs, device_bench.Plan(samples=samples, threads=threads))
+    series = interleave(runs, device_bench.BenchPlan(samples=samples, threads=threads))
     ms = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
     ratio = median_ratio(ms["dense"], ms["sparse"], paired=True)
     to_csr = median_ratio(ms["csr"], ms["sparse"], paired=True) if block_rows > 1 else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chita_edge.engine.result import PruneResult
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
     from chita_edge.pipeline import bench, build
-    from device_bench import Plan
+    from device_bench import BenchPlan
     from exporters import SparseModel
 
 _HOMES = {
@@ -30,7 +30,7 @@ _HOMES = {
     "ExportConfig": "chita_edge.config",
     "LabelledImages": "chita_edge.datasets",
     "Latency": "chita_edge.deploy.result",
-    "Plan": "device_bench",
+    "BenchPlan": "device_bench",
     "PruneConfig": "chita_edge.engine.config",
     "PruneResult": "chita_edge.engine.result",
     "SparseModel": "exporters",
@@ -50,7 +50,6 @@ __all__ = [
     "ExportConfig",
     "LabelledImages",
     "Latency",
-    "Plan",
     "PruneConfig",
     "PruneResult",
     "SparseModel",

@@ -92,7 +92,7 @@ def build(
         )
 
         # 7. Measure both on this machine, in turns.
-        plan = device_bench.Plan(**config.bench.model_dump(), profile=True)
+        plan = device_bench.BenchPlan(**config.bench.model_dump(), profile=True)
         measurement = measure_pair(dense, sparse, plan, "local", progress, profiled=apart)
 
         # 8. Bundle.
@@ -119,7 +119,7 @@ def build(
 
 def bench(
     bundle: Path,
-    plan: device_bench.Plan | None = None,
+    plan: device_bench.BenchPlan | None = None,
     *,
     device: str = "local",
     out: Path | None = None,
@@ -129,4 +129,6 @@ def bench(
 
     What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
     """
-    return summarise(measure_bundle(bundle, plan or device_bench.Plan(), device=device, out=out, progress=progress))
+    return summarise(
+        measure_bundle(bundle, plan or device_bench.BenchPlan(), device=device, out=out, progress=progress)
+    )

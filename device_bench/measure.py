@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from device_bench.devices import get_device
 from device_bench.errors import PlanError
 from device_bench.measurement import Measurement
-from device_bench.plan import Plan
+from device_bench.plan import BenchPlan
 from device_bench.processes import merged
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def measure(
     models: Mapping[str, ModelUnderTest],
     *,
     device: str = "local",
-    plan: Plan | None = None,
+    plan: BenchPlan | None = None,
     threads: int | None = None,
     samples: int | None = None,
     seed: int | None = None,
@@ -43,7 +43,7 @@ def measure(
     """
     if not models:
         raise PlanError("There is no model to measure; name at least one.")
-    plan = plan or Plan()
+    plan = plan or BenchPlan()
     plan = replace(
         plan,
         threads=plan.threads if threads is None else threads,

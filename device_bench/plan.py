@@ -32,7 +32,7 @@ class ModelUnderTest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """How to measure.
 
     ``samples`` are taken of every model, one of each a round; ``duration_s`` goes on until that much time has passed

@@ -128,14 +128,14 @@ class Latency:
         it writes the baseline instead and returns None, as it does without a device. A file is checked before a runtime
         sees it, but for a ``trusted`` one. ``input_shapes`` gives sizes to inputs whose file leaves them open.
         """
+        from device_bench.bundle_models import CONTROL, models_in
         from device_bench.judging.compare import parse_share
         from device_bench.judging.gate import against, measure_and_compare
         from device_bench.results import load
-        from device_bench.subjects import CONTROL, models_of
         from runtimes.errors import RuntimesError
 
         allowed = self.max_regression if max_regression is None else parse_share(max_regression)
-        models = {key: replace(one, trusted=trusted) for key, one in models_of(subject).items()}
+        models = {key: replace(one, trusted=trusted) for key, one in models_in(subject).items()}
         baseline = self._baseline(name)
         update = self.request.config.getoption("--latency-update")
         if not update and not baseline.is_file():
@@ -173,9 +173,9 @@ class Latency:
         self, models: dict[str, ModelUnderTest], run: int, input_shapes: Mapping[str, tuple[int, ...]] | None
     ) -> Measurement:
         from device_bench.measure import measure
-        from device_bench.plan import Plan
+        from device_bench.plan import BenchPlan
 
-        plan = Plan(
+        plan = BenchPlan(
             samples=self.samples,
             threads=self.threads,
             processes=self.processes,

@@ -66,7 +66,7 @@ def bench(
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
-    from device_bench import Plan
+    from device_bench import BenchPlan
     from device_bench.plan import parse_cores, parse_duration, parse_input_shapes
 
     if baseline is not None and against is not None:
@@ -74,7 +74,7 @@ def bench(
             "New samples are held against a file or another bundle; give --compare or --against, not both."
         )
     duration_s = parse_duration(duration) if duration else 0.0
-    plan = Plan(
+    plan = BenchPlan(
         threads=threads,
         samples=samples,
         duration_s=duration_s,

@@ -8,11 +8,11 @@ from pathlib import Path
 from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle
 from chita_edge.progress import Progress, silent
-from device_bench import Measurement, Plan, Results, load
+from device_bench import BenchPlan, Measurement, Results, load
+from device_bench.bundle_models import CONTROL
 from device_bench.judging.compare import DEFAULT_BAND, compare, parse_share
 from device_bench.judging.gate import Gated, against, measure_and_compare
 from device_bench.judging.verdict import Verdict
-from device_bench.subjects import CONTROL
 
 _SECOND_RUN = "latency, second run"
 
@@ -20,7 +20,7 @@ _SECOND_RUN = "latency, second run"
 def bench_against(
     bundle: Path,
     baseline: Path,
-    plan: Plan,
+    plan: BenchPlan,
     *,
     device: str = "local",
     max_regression: float | str = DEFAULT_BAND,
@@ -88,7 +88,7 @@ def second_run(out: Path) -> Path:
 
 
 def _measured_again(bundle: Path, new: Results, device: str | None, progress: Progress) -> Results:
-    plan = Plan(
+    plan = BenchPlan(
         threads=new.context.threads or 1,
         samples=max(len(benchmark.samples) for benchmark in new.benchmarks),
         seed=(new.context.seed or 0) + 1,

@@ -9,7 +9,7 @@ import device_bench
 from chita_edge.bundle import Manifest, verify_bundle
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
-from device_bench.subjects import DENSE_FILE, SPARSE_FILE
+from device_bench.bundle_models import DENSE_FILE, SPARSE_FILE
 
 
 class BundleReplacedError(ChitaEdgeError):
@@ -18,7 +18,7 @@ class BundleReplacedError(ChitaEdgeError):
 
 def measure_bundle(
     bundle: Path,
-    plan: device_bench.Plan,
+    plan: device_bench.BenchPlan,
     *,
     device: str = "local",
     out: Path | None = None,
@@ -48,7 +48,7 @@ def check_unreplaced(bundle: Path, before: Manifest) -> None:
 def measure_pair(
     dense: Path,
     sparse: Path,
-    plan: device_bench.Plan,
+    plan: device_bench.BenchPlan,
     device: str,
     progress: Progress,
     phase: str = "latency",

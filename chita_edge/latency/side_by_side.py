@@ -11,17 +11,17 @@ from chita_edge.bundle import verify_bundle
 from chita_edge.latency.gate import second_run
 from chita_edge.latency.measure import check_unreplaced
 from chita_edge.progress import Progress, silent
-from device_bench import Measurement, ModelUnderTest, Plan, Results
+from device_bench import BenchPlan, Measurement, ModelUnderTest, Results
+from device_bench.bundle_models import SPARSE_FILE
 from device_bench.judging.compare import DEFAULT_BAND, parse_share
 from device_bench.judging.gate import measure_and_compare
 from device_bench.judging.verdict import Verdict
-from device_bench.subjects import SPARSE_FILE
 
 
 def bench_side_by_side(
     base: Path,
     new: Path,
-    plan: Plan,
+    plan: BenchPlan,
     *,
     device: str = "local",
     max_regression: float | str = DEFAULT_BAND,

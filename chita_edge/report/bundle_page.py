@@ -13,9 +13,9 @@ from chita_edge.report.html_report import ReportRun, render_report
 from chita_edge.report.layer_times import Aliases, layer_times, node_layers
 from chita_edge.report.run_names import run_path
 from device_bench import Measurement, Results, load
+from device_bench.bundle_models import DENSE_FILE
 from device_bench.errors import ResultsError
 from device_bench.results import NANOSECONDS
-from device_bench.subjects import DENSE_FILE
 
 REPORT = "report.html"
 _NO_TIME = {

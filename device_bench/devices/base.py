@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from device_bench.measurement import Measurement
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.sampling.interleave import Progress
 
     Keep = Callable[[Measurement], object]
@@ -36,7 +36,7 @@ class Device(Protocol):
     def measure(
         self,
         models: Mapping[str, ModelUnderTest],
-        plan: Plan,
+        plan: BenchPlan,
         progress: Progress | None = None,
         keep: Keep | None = None,
     ) -> Measurement:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device_bench.devices.base import Keep
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.sampling.interleave import Progress
 
 
@@ -57,7 +57,7 @@ class EmulatedDevice:
     def measure(
         self,
         models: Mapping[str, ModelUnderTest],
-        plan: Plan,
+        plan: BenchPlan,
         progress: Progress | None = None,
         keep: Keep | None = None,  # noqa: ARG002 (one figure a model: there is no part of it)
     ) -> Measurement:

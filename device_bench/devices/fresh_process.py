@@ -16,7 +16,7 @@ from device_bench import errors
 from device_bench.errors import DeviceBenchError, MeasurementError
 from device_bench.limited import run_limited
 from device_bench.measurement import Measurement
-from device_bench.plan import ModelUnderTest, Plan
+from device_bench.plan import BenchPlan, ModelUnderTest
 from device_bench.results import parse
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _PROGRESS, _RESULTS, _FAILED = "p ", "r ", "f "
 
 def measure_in_fresh_process(
     models: Mapping[str, ModelUnderTest],
-    plan: Plan,
+    plan: BenchPlan,
     progress: Progress | None = None,
     keep: Keep | None = None,  # noqa: ARG001 (a process that fails leaves nothing)
 ) -> Measurement:
@@ -93,7 +93,7 @@ def main() -> None:
             out.flush()
 
     try:
-        text = LocalDevice().measure(models, Plan(**fields), progress).to_json()
+        text = LocalDevice().measure(models, BenchPlan(**fields), progress).to_json()
     except DeviceBenchError as error:
         out.write(f"{_FAILED}{json.dumps({'kind': type(error).__name__, 'sentence': str(error)})}\n")
     else:
@@ -101,7 +101,7 @@ def main() -> None:
     out.flush()
 
 
-def _plain(record: ModelUnderTest | Plan) -> dict[str, Any]:
+def _plain(record: ModelUnderTest | BenchPlan) -> dict[str, Any]:
     """A record's fields as JSON takes them."""
     fields = dataclasses.asdict(record)
     return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}

@@ -14,15 +14,15 @@ from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, OpTime, Results, most_rounds
 from device_bench.sampling import context
 from device_bench.sampling.interleave import Series, interleave
-from device_bench.sampling.machine_log import Looks
+from device_bench.sampling.machine_log import MachineLog
 from device_bench.sampling.prepared import Prepared, prepare, profile
-from device_bench.sampling.sensors import Watch, columns
+from device_bench.sampling.sensors import SensorReader, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from device_bench.devices.base import Keep
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.sampling.interleave import Progress
 
 
@@ -51,7 +51,7 @@ class LocalDevice:
     def measure(
         self,
         models: Mapping[str, ModelUnderTest],
-        plan: Plan,
+        plan: BenchPlan,
         progress: Progress | None = None,
         keep: Keep | None = None,
     ) -> Measurement:
@@ -69,17 +69,17 @@ class LocalDevice:
             unbound = [name for name, one in opened.items() if one.run is one.unbound]
             runs = {name: one.unbound if unbound else one.run for name, one in opened.items()}
             before, date = context.machine_state(), context.now()
-            looks, watch = Looks(progress), Watch()
+            log, sensors = MachineLog(progress), SensorReader()
             try:
                 series = interleave(
                     runs,
                     plan,
-                    progress=looks.between_rounds,
-                    sense=watch.after_sample if watch.sees else None,
-                    keep=most_rounds(len(models), len(watch.labels)),
+                    progress=log.between_rounds,
+                    sense=sensors.after_sample if sensors.found else None,
+                    keep=most_rounds(len(models), len(sensors.labels)),
                 )
             finally:
-                watch.close()
+                sensors.close()
             after = context.machine_state()
             profiles = {name: profile(name, model, plan) for name, model in models.items()} if plan.profile else {}
             described = Context(
@@ -95,13 +95,13 @@ class LocalDevice:
                 governor=context.governor(),
                 before=before,
                 after=after,
-                meanwhile=tuple(looks.seen),
+                meanwhile=tuple(log.states),
                 versions=context.versions(),
                 sha256=_digests(models),
                 warnings=(*_not_bound(unbound), *_thinned(next(iter(series.values())))),
             )
         benchmarks = (
-            _benchmark(name, opened[name], series[name], profiles.get(name, ()), watch.labels) for name in models
+            _benchmark(name, opened[name], series[name], profiles.get(name, ()), sensors.labels) for name in models
         )
         return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
 
@@ -157,7 +157,7 @@ def _digests(models: Mapping[str, ModelUnderTest]) -> dict[str, str]:
     return digests
 
 
-def _chosen(plan: Plan) -> tuple[int, ...] | None:
+def _chosen(plan: BenchPlan) -> tuple[int, ...] | None:
     if not isinstance(plan.cores, str):
         return plan.cores
     if cores := context.cores_by_clock(plan.cores):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from device_bench.devices.base import Keep
     from device_bench.measurement import Measurement
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.remote import Transport
     from device_bench.sampling.interleave import Progress
 
@@ -43,7 +43,7 @@ class ShellDevice:
     def measure(
         self,
         models: Mapping[str, ModelUnderTest],
-        plan: Plan,
+        plan: BenchPlan,
         progress: Progress | None = None,
         keep: Keep | None = None,
     ) -> Measurement:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from device_bench.devices.base import Keep
     from device_bench.limited import Finished
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.remote.transport import Transport
     from device_bench.sampling.interleave import Progress
 
@@ -45,7 +45,7 @@ exec "$@"
 def measure_remotely(
     transport: Transport,
     models: Mapping[str, ModelUnderTest],
-    plan: Plan,
+    plan: BenchPlan,
     progress: Progress | None = None,
     keep: Keep | None = None,
 ) -> Measurement:
@@ -100,7 +100,7 @@ def _with_sizes(measurement: Measurement, inputs: Mapping[str, tuple[str, NDArra
     return Measurement(measurement.results.model_copy(update={"benchmarks": benchmarks}))
 
 
-def _options(plan: Plan) -> list[str]:
+def _options(plan: BenchPlan) -> list[str]:
     options: dict[str, object] = {
         "--threads": plan.threads,
         "--samples": plan.samples,
@@ -123,7 +123,7 @@ def _run(
     folder: str,
     names: tuple[str, ...],
     words: list[str],
-    plan: Plan,
+    plan: BenchPlan,
     described: Mapping[str, object],
     progress: Progress | None,
     keep: Keep | None,
@@ -155,7 +155,7 @@ def _run(
     return Measurement(_with_context(results, described))
 
 
-def _why(ended: Finished, plan: Plan, base: str) -> str:
+def _why(ended: Finished, plan: BenchPlan, base: str) -> str:
     lines = ended.errors.strip().splitlines()
     told = lines[-1].strip()[:200].rstrip(".") if lines else "no reason given"
     if ended.code is None or ended.code in _KILLED:

@@ -44,7 +44,7 @@ def input_shape(name: str, declared: Sequence[object], given: Mapping[str, tuple
         example = "x".join(str(size or (1 if at < batch else "SIZE")) for at, size in enumerate(sizes))
         raise PlanError(
             f"The input {name!r:.80} has the shape {told}, which leaves its size open, and the time depends on it: "
-            f"give the size that the app runs, with --input {name:.80}={example} or Plan(input_shapes=...)."
+            f"give the size that the app runs, with --input {name:.80}={example} or BenchPlan(input_shapes=...)."
         )
     return tuple(size or 1 for size in sizes)
 

@@ -17,7 +17,7 @@ from device_bench.results import MAX_ROUNDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from device_bench.plan import Plan
+    from device_bench.plan import BenchPlan
     from device_bench.sampling.sensors import Reading
 
     Clock = Callable[[], int]
@@ -72,7 +72,7 @@ class _Kept:
 
 def interleave(
     runs: Mapping[str, Callable[[], object]],
-    plan: Plan,
+    plan: BenchPlan,
     *,
     clock: Clock = time.perf_counter_ns,
     progress: Progress | None = None,
@@ -149,7 +149,7 @@ def clock_step(clock: Clock) -> int:
 
 
 def _warm_up(
-    runs: Mapping[str, Callable[[], object]], plan: Plan, clock: Clock
+    runs: Mapping[str, Callable[[], object]], plan: BenchPlan, clock: Clock
 ) -> tuple[dict[str, int], int, dict[str, bool]]:
     """Run in turns until settled or out of bounds; (inner repetitions, rounds, settled) by name."""
     shortest = _RESOLUTIONS * clock_step(clock)
@@ -181,7 +181,7 @@ def _settled(times: list[int]) -> bool:
     return abs(statistics.median(times[-_WINDOW:]) - before) <= _SETTLED * before
 
 
-def _order(names: list[str], taken: int, plan: Plan, rng: random.Random) -> list[str]:
+def _order(names: list[str], taken: int, plan: BenchPlan, rng: random.Random) -> list[str]:
     if plan.order == "abba":
         return names if taken % 2 == 0 else names[::-1]
     rng.shuffle(names)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
-    from device_bench.plan import ModelUnderTest, Plan
+    from device_bench.plan import BenchPlan, ModelUnderTest
     from device_bench.results import OpTime
 
 
@@ -45,7 +45,7 @@ class Prepared:
     peak_bytes: int | None
 
 
-def prepare(name: str, model: ModelUnderTest, plan: Plan) -> Prepared:
+def prepare(name: str, model: ModelUnderTest, plan: BenchPlan) -> Prepared:
     """Open a model and run it once. MeasurementError names the model that could not be."""
     with _named(name, model):
         before = _memory("VmRSS")
@@ -61,7 +61,7 @@ def prepare(name: str, model: ModelUnderTest, plan: Plan) -> Prepared:
         return Prepared(run, unbound, shapes, session_ms, steady, peak)
 
 
-def profile(name: str, model: ModelUnderTest, plan: Plan) -> tuple[OpTime, ...]:
+def profile(name: str, model: ModelUnderTest, plan: BenchPlan) -> tuple[OpTime, ...]:
     """Where the time goes, from a session of its own: the profiler slows down what it watches."""
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder, _named(name, model):
         session = _open(model, plan, str(Path(folder, "profile")))
@@ -71,7 +71,7 @@ def profile(name: str, model: ModelUnderTest, plan: Plan) -> tuple[OpTime, ...]:
         return read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
 
 
-def _open(model: ModelUnderTest, plan: Plan, profile: str | bool = False) -> InferenceSession:
+def _open(model: ModelUnderTest, plan: BenchPlan, profile: str | bool = False) -> InferenceSession:
     # ONNX Runtime takes a while to import, and reading or comparing results does not need it.
     from runtimes import dense_session, session
 
@@ -106,7 +106,7 @@ def bound(session: InferenceSession, feeds: Mapping[str, NDArray[np.generic]]) -
     return run
 
 
-def _feeds(session: InferenceSession, plan: Plan) -> dict[str, NDArray[np.generic]]:
+def _feeds(session: InferenceSession, plan: BenchPlan) -> dict[str, NDArray[np.generic]]:
     """Random inputs, drawn from the seed and equal for all models."""
     rng = np.random.default_rng(plan.seed)
     inputs = session.get_inputs()

@@ -1,4 +1,4 @@
-"""The sensors beside every sample: opened once, read between samples. The native runner does the same (watch.c)."""
+"""Sensor readings beside every sample: files opened once, read between samples, as the native runner does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     age_ns: int
 
 
-class Watch:
+class SensorReader:
     """Descriptors of this machine's sensors: clocks of the cores, temperature zones, battery.
 
     Zones and battery are read in turns, for a tenth of the sample's time or until each was read, at least one: a zone
@@ -67,7 +67,7 @@ class Watch:
             self.labels.append(label)
 
     @property
-    def sees(self) -> bool:
+    def found(self) -> bool:
         """Whether there is any sensor at all."""
         return bool(self._files or self._clocks)
 

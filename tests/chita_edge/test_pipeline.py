@@ -139,7 +139,7 @@ def test_bench_measures_the_bundle_again_and_keeps_the_samples(
 ) -> None:
     bundle, _, _ = built
     out = tmp_path / "again.json"
-    latency = chita_edge.bench(bundle, device_bench.Plan(samples=50), out=out)
+    latency = chita_edge.bench(bundle, device_bench.BenchPlan(samples=50), out=out)
     assert latency.samples == 50
     assert len(json.loads(out.read_text())["benchmarks"]) == 2
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from device_bench import ModelUnderTest, Plan, load, measure
+from device_bench import BenchPlan, ModelUnderTest, load, measure
 from device_bench.devices import DEVICES, get_device
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
 from device_bench.sampling.prepared import bound
@@ -54,11 +54,11 @@ def test_dense_and_library_on_this_machine(model: Path, tmp_path: Path) -> None:
 def test_pins_to_cores_and_lets_go_again(model: Path) -> None:
     allowed = os.sched_getaffinity(0)
     core = min(allowed)
-    measurement = measure({"m": ModelUnderTest(model, sparse=False)}, plan=Plan(samples=3, cores=(core,)))
+    measurement = measure({"m": ModelUnderTest(model, sparse=False)}, plan=BenchPlan(samples=3, cores=(core,)))
     assert measurement.results.context.affinity == (core,)
     assert os.sched_getaffinity(0) == allowed
     with pytest.raises(PlanError, match="cores 1000"):
-        measure({"m": ModelUnderTest(model, sparse=False)}, plan=Plan(cores=(1000,)))
+        measure({"m": ModelUnderTest(model, sparse=False)}, plan=BenchPlan(cores=(1000,)))
 
 
 def test_a_model_that_does_not_run_is_named(tmp_path: Path) -> None:
@@ -100,15 +100,15 @@ def test_the_local_device_is_reachable() -> None:
 
 
 def test_a_profile_and_memory_when_asked(model: Path) -> None:
-    plain = measure({"m": ModelUnderTest(model, sparse=True)}, plan=Plan(samples=5)).results.benchmark("m")
+    plain = measure({"m": ModelUnderTest(model, sparse=True)}, plan=BenchPlan(samples=5)).results.benchmark("m")
     assert plain.profile == ()
     assert plain.session_ms
     assert plain.steady_memory_bytes is not None
     assert plain.peak_memory_bytes is not None
     assert plain.peak_memory_bytes >= plain.steady_memory_bytes
-    asked = measure({"m": ModelUnderTest(model, sparse=True)}, plan=Plan(samples=5, profile=True)).results.benchmark(
-        "m"
-    )
+    asked = measure(
+        {"m": ModelUnderTest(model, sparse=True)}, plan=BenchPlan(samples=5, profile=True)
+    ).results.benchmark("m")
     assert asked.profile
     assert all(entry.ms >= 0 for entry in asked.profile)
 
@@ -119,7 +119,7 @@ def test_another_file_of_the_network_is_profiled_in_its_place(model: Path, tmp_p
         node.name = f"other.{node.name}"
     onnx.save(renamed, tmp_path / "other.onnx")
     subject = ModelUnderTest(model, sparse=True, profiled=tmp_path / "other.onnx")
-    found = measure({"m": subject}, plan=Plan(samples=5, profile=True)).results.benchmark("m")
+    found = measure({"m": subject}, plan=BenchPlan(samples=5, profile=True)).results.benchmark("m")
     assert found.profile
     assert all(entry.node.startswith("other.") for entry in found.profile)
 

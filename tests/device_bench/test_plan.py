@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from device_bench.errors import PlanError
-from device_bench.plan import Plan, parse_cores, parse_duration
+from device_bench.plan import BenchPlan, parse_cores, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from device_bench.plan import Plan, parse_cores, parse_duration
 )
 def test_senseless_plans_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(PlanError) as caught:
-        Plan(**fields)
+        BenchPlan(**fields)
     assert caught.value.exit_code == 2
 
 

@@ -173,7 +173,7 @@ def test_bad_options_and_models_are_sentences(tmp_path: Path) -> None:
             make(tmp_path / "nothing.onnx", trusted=True)
 
 
-def test_a_light_import_opens_models_of_ones_own() -> None:
+def test_a_light_import_opens_models_in_ones_own() -> None:
     program = "import sys, runtimes; runtimes.dense_session(sys.stdin.buffer.read()); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], input=dense_model(), capture_output=True, check=True)
     assert not {"torch", "onnx", "onnx_ir", "exporters", "chita_edge"} & set(done.stdout.decode().split())

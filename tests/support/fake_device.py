@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from device_bench import Measurement, ModelUnderTest, Plan, Results
+from device_bench import BenchPlan, Measurement, ModelUnderTest, Results
 from device_bench.devices import Availability
 from device_bench.errors import DeviceUnavailableError
 from device_bench.results import Benchmark, Context
@@ -25,7 +25,7 @@ class FakeDevice:
     """Gives the n-th run the n-th of `runs` (the last one for ever); an empty mapping is an unplugged cable."""
 
     runs: list[Mapping[str, float]]
-    plans: list[Plan] = field(default_factory=list)
+    plans: list[BenchPlan] = field(default_factory=list)
     name: str = "fake:phone"
     default_processes: int = 1
 
@@ -38,7 +38,7 @@ class FakeDevice:
         return Availability(True, "fake")
 
     def measure(
-        self, models: Mapping[str, ModelUnderTest], plan: Plan, progress: Any = None, keep: Any = None
+        self, models: Mapping[str, ModelUnderTest], plan: BenchPlan, progress: Any = None, keep: Any = None
     ) -> Measurement:
         """The next run."""
         ms = self.runs[min(len(self.plans), len(self.runs) - 1)]

@@ -51,7 +51,7 @@ def test_a_merged_node_is_the_layer_that_has_no_node_of_its_own() -> None:
 
 def test_every_convolution_of_a_real_profile_is_found(tmp_path: Path) -> None:
     path = residual(tmp_path / "m.onnx")
-    plan = device_bench.Plan(samples=2, warmup_rounds=0, profile=True)
+    plan = device_bench.BenchPlan(samples=2, warmup_rounds=0, profile=True)
     results = device_bench.measure({"dense": device_bench.ModelUnderTest(path, sparse=False)}, plan=plan).results
     times = layer_times(results, ("first", "second", "shortcut"), node_layers(path))
     assert times is not None

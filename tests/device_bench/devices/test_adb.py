@@ -15,13 +15,13 @@ import arm64_device
 import pytest
 
 import runtimes
-from device_bench import Measurement, ModelUnderTest, Plan
+from device_bench import BenchPlan, Measurement, ModelUnderTest
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, MeasurementError, UnknownDeviceError
 from runtimes.toolchain import build_program
 
-PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
+PLAN = BenchPlan(samples=30, warmup_rounds=10, time_limit_s=60.0)
 SERIAL = "127.0.0.1:5555"
 LIST = """
 from device_bench.devices.adb_server import listed
@@ -143,7 +143,7 @@ def test_probe_measure_and_faults(phone: Phone, models: dict[str, ModelUnderTest
             for process in killed:
                 os.kill(process, signal.SIGKILL)
 
-    long = Plan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
+    long = BenchPlan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
     with pytest.raises((DeviceUnavailableError, MeasurementError), match="rounds had been measured"):
         phone.device.measure(models, long, unplug, kept.append)
     assert killed

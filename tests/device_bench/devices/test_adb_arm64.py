@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from arm64_device import Machine
 
-from device_bench import Measurement, ModelUnderTest, Plan
+from device_bench import BenchPlan, Measurement, ModelUnderTest
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, MeasurementError, PlanError
@@ -19,8 +19,8 @@ from device_bench.remote import files
 Models = dict[str, ModelUnderTest]
 SERIAL = "127.0.0.1:5555"
 BASE = "/data/chita-edge"
-PLAN = Plan(samples=10, warmup_rounds=2, time_limit_s=120.0)
-LONG = Plan(samples=10, duration_s=300.0, warmup_rounds=2, time_limit_s=400.0)
+PLAN = BenchPlan(samples=10, warmup_rounds=2, time_limit_s=120.0)
+LONG = BenchPlan(samples=10, duration_s=300.0, warmup_rounds=2, time_limit_s=400.0)
 
 
 def plug_in(board: Machine, device: ShellDevice, adb: list[str]) -> None:

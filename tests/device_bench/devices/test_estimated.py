@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from device_bench import ModelUnderTest, Plan, measure
+from device_bench import BenchPlan, ModelUnderTest, measure
 from device_bench.devices import get_device
 from device_bench.errors import PlanError, ResultsError, UnknownDeviceError
 from device_bench.judging.compare import compare
@@ -33,4 +33,4 @@ def test_what_cannot_be_estimated_is_refused(models: dict[str, ModelUnderTest]) 
     with pytest.raises(UnknownDeviceError, match="estimate:cortex-a76"):
         get_device("estimate:z80")
     with pytest.raises(PlanError, match="one thread"):
-        get_device("estimate:cortex-a76").measure(models, Plan(threads=2))
+        get_device("estimate:cortex-a76").measure(models, BenchPlan(threads=2))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from device_bench import Measurement, ModelUnderTest, Plan, measure
+from device_bench import BenchPlan, Measurement, ModelUnderTest, measure
 from device_bench.devices.fresh_process import measure_in_fresh_process
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
 
 Models = dict[str, ModelUnderTest]
-PLAN = Plan(samples=9, warmup_rounds=2, processes=2)
+PLAN = BenchPlan(samples=9, warmup_rounds=2, processes=2)
 
 
 def test_two_processes_take_as_many_samples_each(models: Models) -> None:
@@ -62,7 +62,7 @@ def test_counts_are_of_one_process(models: Models, device: str) -> None:
 def test_how_many_processes_can_be_asked_for() -> None:
     for count in (0, -1, 101):
         with pytest.raises(PlanError, match="processes cannot be used"):
-            Plan(processes=count)
+            BenchPlan(processes=count)
 
 
 def test_what_was_measured_is_kept_of_all_processes(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import runtimes
-from device_bench import Measurement, ModelUnderTest, Plan
+from device_bench import BenchPlan, Measurement, ModelUnderTest
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, MeasurementError, UnknownDeviceError
 
-PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
-LONG = Plan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
+PLAN = BenchPlan(samples=30, warmup_rounds=10, time_limit_s=60.0)
+LONG = BenchPlan(samples=10, duration_s=120.0, warmup_rounds=2, time_limit_s=150.0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import runtimes
-from device_bench import ModelUnderTest, Plan
+from device_bench import BenchPlan, ModelUnderTest
 from device_bench.errors import DeviceUnavailableError, PlanError
 from device_bench.remote import Transport, files, measure_remotely
 from device_bench.remote.hello import hello
@@ -119,4 +119,4 @@ def test_a_phone_is_recognised(shell: Transport, models: dict[str, ModelUnderTes
     assert (device.machine, device.programs, device.android) == ("aarch64", 183, True)
     assert device.cpu == 'Pixel $(reboot) T"ensor'
     with pytest.raises(PlanError, match="--ort"):
-        measure_remotely(phone, models, Plan(samples=5))
+        measure_remotely(phone, models, BenchPlan(samples=5))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import runtimes
-from device_bench import Measurement, ModelUnderTest, Plan
+from device_bench import BenchPlan, Measurement, ModelUnderTest
 from device_bench.errors import DeviceUnavailableError, MeasurementError
 from device_bench.remote import Transport, machine, measure_remotely
 from device_bench.remote.hello import hello
@@ -23,7 +23,7 @@ Models = dict[str, ModelUnderTest]
 OTHER = '{"benchmarks": [{"name": "x", "time_unit": "ns", "samples": [1]}]}'
 # Answers as told to every command that writes a file, and obeys all others.
 REFUSING = 'case "$1" in *"cat > "*) {answer};; *) eval "$1";; esac'
-QUICK = Plan(samples=30, warmup_rounds=10, time_limit_s=60.0)
+QUICK = BenchPlan(samples=30, warmup_rounds=10, time_limit_s=60.0)
 
 
 def logged(shell: Transport, log: Path) -> Transport:
@@ -91,7 +91,7 @@ def test_a_run_that_hangs_is_killed_on_the_device_and_its_samples_kept(shell: Tr
             for process in stopped:
                 os.kill(process, signal.SIGSTOP)
 
-    plan = Plan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=3.0)
+    plan = BenchPlan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=3.0)
     kept: list[Measurement] = []
     with pytest.raises(MeasurementError, match="did not end within 3 s"):
         measure_remotely(shell, models, plan, stop, kept.append)
@@ -127,7 +127,7 @@ def test_the_runner_is_killed_from_outside(shell: Transport, models: Models) -> 
     kept: list[Measurement] = []
     with pytest.raises(MeasurementError):
         measure_remotely(
-            shell, models, Plan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=30.0), kill, kept.append
+            shell, models, BenchPlan(samples=10, duration_s=60.0, warmup_rounds=2, time_limit_s=30.0), kill, kept.append
         )
     assert len(kept) == 1
 

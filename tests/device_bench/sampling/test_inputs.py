@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from device_bench import ModelUnderTest, Plan, measure
+from device_bench import BenchPlan, ModelUnderTest, measure
 from device_bench.errors import MeasurementError, PlanError
 from device_bench.plan import parse_input_shapes
 from device_bench.sampling.inputs import input_shape, made_up, only_input
@@ -66,8 +66,8 @@ def test_a_measurement_asks_and_then_says_the_sizes(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"net .*net\.onnx.* The input 'x' has the shape n×3×height×width"):
         measure(models, samples=3)
     with pytest.raises(PlanError, match="no input 'image'; it has x"):
-        measure(models, plan=Plan(samples=3, input_shapes={"image": (1, 3, 8, 8)}))
-    plan = Plan(samples=3, input_shapes={"x": (1, 3, 16, 24)})
+        measure(models, plan=BenchPlan(samples=3, input_shapes={"image": (1, 3, 8, 8)}))
+    plan = BenchPlan(samples=3, input_shapes={"x": (1, 3, 16, 24)})
     assert measure(models, plan=plan).results.benchmark("net").input_shapes == {"x": (1, 3, 16, 24)}
 
 
@@ -94,7 +94,7 @@ def test_sizes_are_read_from_the_command_line() -> None:
         parse_input_shapes(["x=1", "x=2"])
     for shape in ((), (0,), (1, -3), (1 << 40,)):
         with pytest.raises(PlanError, match="cannot have the shape"):
-            Plan(input_shapes={"x": shape})
+            BenchPlan(input_shapes={"x": shape})
 
 
 def test_made_up_values() -> None:

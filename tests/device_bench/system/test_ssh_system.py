@@ -14,13 +14,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from device_bench import ModelUnderTest, Plan
+from device_bench import BenchPlan, ModelUnderTest
 from device_bench.devices import get_device
 from device_bench.devices.shell import ShellDevice
 from device_bench.emulation import EmulationUnavailableError
 from device_bench.emulation.prepare import onnxruntime_library
 
-PLAN = Plan(samples=30, warmup_rounds=10, time_limit_s=3600.0)
+PLAN = BenchPlan(samples=30, warmup_rounds=10, time_limit_s=3600.0)
 
 
 @pytest.mark.skipif(

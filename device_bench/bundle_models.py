@@ -1,4 +1,4 @@
-"""Which models there are to measure: those of a bundle, or one ONNX file."""
+"""Models of a bundle, or of one ONNX file, by the names under which they are measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPARSE_FILE, DENSE_FILE = "model.onnx", "model.dense.onnx"
 CONTROL = "dense"
 
 
-def models_of(path: str | Path) -> dict[str, ModelUnderTest]:
+def models_in(path: str | Path) -> dict[str, ModelUnderTest]:
     """``dense`` and ``sparse`` of a bundle folder, or ``model`` for an ONNX file. PlanError if it is neither."""
     path = Path(path)
     if path.is_file():
