@@ -43,6 +43,7 @@ _HOMES = {
 
 __all__ = [
     "BenchConfig",
+    "BenchPlan",
     "BuildConfig",
     "BuildResult",
     "BundleTamperedError",

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "cores.h"
 #include "report.h"
 #include "sensors.h"

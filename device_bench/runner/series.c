@@ -5,20 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "sensors.h"
-
-uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t since_ns(uint64_t begin) {
-  const uint64_t now = now_ns();
-  return now > begin ? now - begin : 0;
-}
 
 void series_run(series* s) {
   OrtValue* output = model_run(&s->model, s->input);

@@ -34,8 +34,6 @@ typedef struct series {
   char* trace; /* ONNX Runtime's profile, JSON; NULL: none was asked for */
 } series;
 
-uint64_t now_ns(void);
-uint64_t since_ns(uint64_t begin); /* 0 while the clock is before it, as after a jump */
 void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements);
 void series_close(series* s);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "series.h"
+#include "clock.h"
 
 /* A file of /sys gives its present value to every read from its beginning. */
 static int read_again(int fd, long* out) {

@@ -8,6 +8,7 @@ import chita_edge
 def test_the_public_surface() -> None:
     assert sorted(chita_edge.__all__) == [
         "BenchConfig",
+        "BenchPlan",
         "BuildConfig",
         "BuildResult",
         "BundleTamperedError",
@@ -15,7 +16,6 @@ def test_the_public_surface() -> None:
         "ExportConfig",
         "LabelledImages",
         "Latency",
-        "Plan",
         "PruneConfig",
         "PruneResult",
         "SparseModel",

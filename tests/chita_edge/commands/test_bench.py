@@ -183,7 +183,7 @@ def test_a_model_out_of_bounds_is_not_run_though_the_sums_are_right(
     options: list[str], bundle: Path, chita_edge: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
-    monkeypatch.setattr("device_bench.devices.local.prepare", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr("device_bench.sampling.in_process.prepare", lambda *arguments: opened.append(arguments))
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
     huge = helper.make_node("ConstantOfShape", ["size"], ["big"])  # a tebibyte from eight bytes
     nodes = [

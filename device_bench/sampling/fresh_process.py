@@ -18,14 +18,14 @@ from device_bench.limited import run_limited
 from device_bench.measurement import Measurement
 from device_bench.plan import BenchPlan, ModelUnderTest
 from device_bench.results import parse
+from device_bench.sampling.in_process import measure_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from device_bench.devices.base import Keep
     from device_bench.sampling.interleave import Progress
 
-_MODULE = "device_bench.devices.fresh_process"
+_MODULE = "device_bench.sampling.fresh_process"
 _PROGRESS, _RESULTS, _FAILED = "p ", "r ", "f "
 
 
@@ -33,7 +33,6 @@ def measure_in_fresh_process(
     models: Mapping[str, ModelUnderTest],
     plan: BenchPlan,
     progress: Progress | None = None,
-    keep: Keep | None = None,  # noqa: ARG001 (a process that fails leaves nothing)
 ) -> Measurement:
     """Measure the models in one fresh process of this machine.
 
@@ -69,8 +68,6 @@ def measure_in_fresh_process(
 
 def main() -> None:
     """Measure what standard input asks for, in this process."""
-    from device_bench.devices.local import LocalDevice
-
     # Nothing but this module's lines may stand on standard output.
     out, sys.stdout = sys.stdout, sys.stderr
     asked = json.loads(sys.stdin.read())
@@ -93,7 +90,7 @@ def main() -> None:
             out.flush()
 
     try:
-        text = LocalDevice().measure(models, BenchPlan(**fields), progress).to_json()
+        text = measure_in_process(models, BenchPlan(**fields), progress).to_json()
     except DeviceBenchError as error:
         out.write(f"{_FAILED}{json.dumps({'kind': type(error).__name__, 'sentence': str(error)})}\n")
     else:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from device_bench import BenchPlan, Measurement, ModelUnderTest, measure
-from device_bench.devices.fresh_process import measure_in_fresh_process
 from device_bench.errors import MeasurementError, PlanError, UnknownDeviceError
+from device_bench.sampling.fresh_process import measure_in_fresh_process
 
 Models = dict[str, ModelUnderTest]
 PLAN = BenchPlan(samples=9, warmup_rounds=2, processes=2)
