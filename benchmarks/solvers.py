@@ -28,7 +28,7 @@ from chita_edge.engine.gradients import mean_curvature
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 from chita_edge.pruning import SOLVERS, Constraint, Layer, Problem, get_pattern, get_solver
-from chita_edge.pruning.solvers.blocks import walk_blocks
+from chita_edge.pruning.search.blocks import walk_blocks
 
 FULL = "woodfisher_full"
 

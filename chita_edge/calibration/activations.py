@@ -9,7 +9,7 @@ import torch
 
 from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
 from chita_edge.network.layer import LayerForm, column_count, position_count, position_rows, weight_order
-from chita_edge.pruning.gram import bfloat16_pays
+from chita_edge.pruning.linalg.gram import bfloat16_pays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

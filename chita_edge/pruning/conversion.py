@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
+from chita_edge.pruning.linalg.back_solve import back_solve
 from chita_edge.pruning.patterns import NOfM
 from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.block_search import search_block
-from chita_edge.pruning.solvers.blocks import block_bounds
+from chita_edge.pruning.search.block_search import search_block
+from chita_edge.pruning.search.blocks import block_bounds
+from chita_edge.pruning.search.swaps import local_search
 from chita_edge.pruning.solvers.solver import Solution
-from chita_edge.pruning.solvers.swaps import local_search
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint

@@ -9,8 +9,8 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.gram import gram
-from chita_edge.pruning.solvers.blocks import BackSolve, each_block
+from chita_edge.pruning.linalg.gram import gram
+from chita_edge.pruning.search.blocks import BackSolve, each_block
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
-from chita_edge.pruning.solvers.block_search import LARGEST_HESSIAN, spliced
-from chita_edge.pruning.solvers.dual import minimum_on
+from chita_edge.pruning.linalg.back_solve import back_solve
+from chita_edge.pruning.search.block_search import LARGEST_HESSIAN, spliced
+from chita_edge.pruning.search.dual import minimum_on
+from chita_edge.pruning.search.swaps import local_search
 from chita_edge.pruning.solvers.solver import Solution
-from chita_edge.pruning.solvers.swaps import local_search
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint

@@ -11,16 +11,16 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import Work, each
 from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.block_group import Blocks, search_blocks
-from chita_edge.pruning.solvers.block_search import LARGEST_HESSIAN, search_block
-from chita_edge.pruning.solvers.blocks import block_bounds
+from chita_edge.pruning.search.block_group import Blocks, search_blocks
+from chita_edge.pruning.search.block_search import LARGEST_HESSIAN, search_block
+from chita_edge.pruning.search.blocks import block_bounds
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:
     from chita_edge.pruning.allocation import Constraint
     from chita_edge.pruning.columns import Results
     from chita_edge.pruning.problem import Problem
-    from chita_edge.pruning.solvers.block_group import Found
+    from chita_edge.pruning.search.block_group import Found
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
+from chita_edge.pruning.linalg.back_solve import back_solve
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:

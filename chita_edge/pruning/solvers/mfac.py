@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.inverse_fisher import InverseFisher
+from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
 from chita_edge.pruning.solvers.solver import Solution
 
 if TYPE_CHECKING:

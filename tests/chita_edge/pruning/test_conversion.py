@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from chita_edge.pruning import PATTERNS, Constraint, Layer, Problem, get_pattern, get_solver
-from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.conversion import convert
+from chita_edge.pruning.linalg.back_solve import back_solve
 
 SHAPES = ((2, 8), (1, 4))
 

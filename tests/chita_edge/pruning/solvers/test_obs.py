@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chita_edge.pruning import Constraint, Problem, back_solve
-from chita_edge.pruning.inverse_fisher import InverseFisher
+from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
 from chita_edge.pruning.solvers import MFac, Obs, WoodFisher
 from chita_edge.pruning.solvers.obs import removal_costs
 

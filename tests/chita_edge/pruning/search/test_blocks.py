@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chita_edge.pruning import Problem, back_solve
-from chita_edge.pruning.solvers.blocks import block_bounds, saliencies
+from chita_edge.pruning.search.blocks import block_bounds, saliencies
 
 
 @given(st.integers(1, 2000), st.integers(1, 600))

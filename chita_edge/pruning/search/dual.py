@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.pruning.back_solve import damped_cholesky
 from chita_edge.pruning.columns import times, transposed_times
-from chita_edge.pruning.conjugate_gradients import conjugate_gradients
-from chita_edge.pruning.gram import dual_gram
+from chita_edge.pruning.linalg.back_solve import damped_cholesky
+from chita_edge.pruning.linalg.conjugate_gradients import conjugate_gradients
+from chita_edge.pruning.linalg.gram import dual_gram
 
 if TYPE_CHECKING:
     from chita_edge.pruning.problem import Problem

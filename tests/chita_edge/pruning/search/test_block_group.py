@@ -7,7 +7,7 @@ import torch
 
 from chita_edge.pruning import Problem, Quadratic, back_solve
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.solvers.block_group import Blocks, search_blocks
+from chita_edge.pruning.search.block_group import Blocks, search_blocks
 
 Make = Callable[..., Problem]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chita_edge.pruning import Problem
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.solvers.iht import iht
+from chita_edge.pruning.search.iht import iht
 
 Make = Callable[..., Problem]
 

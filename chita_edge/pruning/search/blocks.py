@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.back_solve import back_solve
 from chita_edge.pruning.columns import Work, each
-from chita_edge.pruning.inverse_fisher import InverseFisher
+from chita_edge.pruning.linalg.back_solve import back_solve
+from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
 from chita_edge.pruning.quadratic import Quadratic
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from chita_edge.pruning.conjugate_gradients import conjugate_gradients
-from chita_edge.pruning.gram import dual_gram, gram
+from chita_edge.pruning.linalg.conjugate_gradients import conjugate_gradients
+from chita_edge.pruning.linalg.gram import dual_gram, gram
 
 if TYPE_CHECKING:
     from chita_edge.pruning.quadratic import Quadratic

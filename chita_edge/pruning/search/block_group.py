@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.pruning.back_solve import back_solve
-from chita_edge.pruning.gram import gram
+from chita_edge.pruning.linalg.back_solve import back_solve
+from chita_edge.pruning.linalg.gram import gram
 from chita_edge.pruning.quadratic import Quadratic
-from chita_edge.pruning.solvers.splice_group import Group, splice_group
+from chita_edge.pruning.search.splice_group import Group, splice_group
 
 if TYPE_CHECKING:
-    from chita_edge.pruning.solvers.splice import Spliced
+    from chita_edge.pruning.search.splice import Spliced
 
 # The active set holds the largest so many times the budget, and never less than so many weights.
 _ACTIVE = 1.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from chita_edge.pruning.solvers.splice import LEAST_SHARE, Point, Spliced, minimum
+from chita_edge.pruning.search.splice import LEAST_SHARE, Point, Spliced, minimum
 
 
 @dataclass(frozen=True)

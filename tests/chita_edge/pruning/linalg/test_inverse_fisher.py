@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from chita_edge.pruning.inverse_fisher import InverseFisher
+from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (10, 30), (30, 10), (20, 20)])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from chita_edge.pruning.conjugate_gradients import conjugate_gradients
+from chita_edge.pruning.linalg.conjugate_gradients import conjugate_gradients
 
 
 def system(m: int = 80) -> tuple[torch.Tensor, torch.Tensor]:

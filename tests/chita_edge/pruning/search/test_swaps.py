@@ -6,7 +6,7 @@ import torch
 
 from chita_edge.pruning import Problem, back_solve
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.solvers.swaps import local_search
+from chita_edge.pruning.search.swaps import local_search
 
 Make = Callable[..., Problem]
 

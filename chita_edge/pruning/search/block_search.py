@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.pruning.back_solve import back_solve
-from chita_edge.pruning.gram import gram
-from chita_edge.pruning.solvers.block_group import Blocks, Found, search_blocks
-from chita_edge.pruning.solvers.iht import iht
-from chita_edge.pruning.solvers.splice import Spliced, splice
+from chita_edge.pruning.linalg.back_solve import back_solve
+from chita_edge.pruning.linalg.gram import gram
+from chita_edge.pruning.search.block_group import Blocks, Found, search_blocks
+from chita_edge.pruning.search.iht import iht
+from chita_edge.pruning.search.splice import Spliced, splice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from chita_edge.pruning.gram import dual_gram, gram
+from chita_edge.pruning.linalg.gram import dual_gram, gram
 
 
 @pytest.mark.parametrize("fast", [False, True, None])

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from chita_edge.pruning.back_solve import damped_cholesky
+from chita_edge.pruning.linalg.back_solve import damped_cholesky
 
 
 @dataclass(frozen=True)

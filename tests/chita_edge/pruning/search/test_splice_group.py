@@ -6,8 +6,8 @@ import torch
 
 from chita_edge.pruning import Problem
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.solvers.splice import splice
-from chita_edge.pruning.solvers.splice_group import Group, splice_group
+from chita_edge.pruning.search.splice import splice
+from chita_edge.pruning.search.splice_group import Group, splice_group
 
 Make = Callable[..., Problem]
 WIDTH = 60

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from chita_edge.pruning import Problem, back_solve
-from chita_edge.pruning.solvers import dual
-from chita_edge.pruning.solvers.dual import minimum_on
+from chita_edge.pruning.search import dual
+from chita_edge.pruning.search.dual import minimum_on
 
 Make = Callable[..., Problem]
 

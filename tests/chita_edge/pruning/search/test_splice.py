@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chita_edge.pruning import Problem, back_solve
 from chita_edge.pruning.allocation.top import top_mask
-from chita_edge.pruning.solvers.splice import splice
+from chita_edge.pruning.search.splice import splice
 
 Make = Callable[..., Problem]
 

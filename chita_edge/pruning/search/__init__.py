@@ -1,0 +1,1 @@
+"""Searches for supports that several solvers share."""
