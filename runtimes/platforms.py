@@ -14,8 +14,6 @@ from pathlib import Path
 NATIVE = Path(__file__).parent / "native"
 FILE_NAME = "libchita_edge.so"
 """The kernel library's, on every platform."""
-DTYPE_FLAGS = {"float32": (), "float16": ("-DCE_HALF",)}
-"""The compiler's flags for kernels of each of the data types of `dtypes.inc`."""
 BEST_ISA = 255
 """The number that stands for whichever instruction set is the best."""
 
@@ -40,6 +38,9 @@ class Platform:
     """What Android calls it."""
     bundle_folders: tuple[str, ...] = ()
     """Where its kernel library lies in a bundle."""
+
+    libraries: tuple[str, ...] = ("-ldl",)
+    """What the linker is told for a program that opens libraries."""
 
     @property
     def system(self) -> str:
@@ -90,6 +91,7 @@ _ALL = (
         elf_machine=183,
         library="linux-aarch64",
         abi="arm64-v8a",
+        libraries=(),
     ),
     # Kernels are compiled and tested for it.
     Platform(
@@ -117,6 +119,11 @@ def host_platform() -> str:
     """The platform of this machine, for example "linux-x86_64", whether it is one of `PLATFORMS` or not."""
     found = platform_of(host.machine(), host.system().lower())
     return found.name if found else f"{host.system().lower()}-{host.machine().lower()}"
+
+
+def dtypes(native: Path = NATIVE) -> dict[str, int]:
+    """The number of each data type."""
+    return {name: int(number) for name, number in _lines(native / "dtypes.inc", r"^CE_LISTED_DTYPE\((\w+), (\d+),")}
 
 
 def isas(native: Path = NATIVE) -> dict[str, int]:

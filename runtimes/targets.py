@@ -32,8 +32,10 @@ class Target:
         return self.table.break_even(layer)
 
 
-def _in_bundle(platform: str) -> dict[str, str]:
-    return {f"{folder}/{FILE_NAME}": platform for folder in PLATFORMS[platform].bundle_folders}
+def _in_bundle(machine: str) -> dict[str, str]:
+    """Where the libraries of all systems on a kind of processor go."""
+    own = [platform for platform in PLATFORMS.values() if platform.machines[0] == machine]
+    return {f"{folder}/{FILE_NAME}": platform.name for platform in own for folder in platform.bundle_folders}
 
 
 TARGETS: Mapping[str, Target] = {
@@ -42,7 +44,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "arm64",
             "64-bit Arm phones, wearables and boards: Android and Linux",
-            _in_bundle("linux-aarch64"),
+            _in_bundle("aarch64"),
             "an estimate from counted instructions under emulation; no phone was measured",
             # Bands of few rows make narrow tiles: with 384 KiB, MobileNetV1 at 80 % takes 1.5 times the instructions.
             None,
@@ -50,7 +52,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "x86_64",
             "64-bit x86 Linux",
-            _in_bundle("linux-x86_64"),
+            _in_bundle("x86_64"),
             "measured on an AVX-512 server processor, one thread",
             1 << 20,
         ),

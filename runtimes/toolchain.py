@@ -88,8 +88,8 @@ class Unit:
 
 def kernel_flags(platform: platforms.Platform, kernel: platforms.Kernel) -> tuple[str, ...]:
     """The compiler's flags for a kernel, besides those for all."""
-    key = (f"-DCE_DTYPE={kernel.dtype}", f"-DCE_ISA={kernel.isa}")
-    return (*platform.isas[kernel.isa], *platforms.DTYPE_FLAGS[kernel.dtype], *key)
+    key = (f"-DCE_DTYPE={kernel.dtype}", f"-DCE_OF_{kernel.dtype}", f"-DCE_ISA={kernel.isa}")
+    return (*platform.isas[kernel.isa], *key)
 
 
 def units(platform: platforms.Platform, native: Path = NATIVE) -> list[Unit]:
@@ -173,8 +173,7 @@ def build_program(platform: str, sources: Sequence[Path], output: Path, extra_fl
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=output.parent) as building:
         program = Path(building).resolve() / output.name
-        libraries = [] if chosen.system == "android" else ["-ldl"]
-        _compiler(["-target", chosen.triple, *flags, *names, *libraries, "-o", str(program)], folder, None)
+        _compiler(["-target", chosen.triple, *flags, *names, *chosen.libraries, "-o", str(program)], folder, None)
         return program.replace(output)
 
 

@@ -39,7 +39,7 @@ enum ce_activation {
 };
 
 enum ce_dtype {
-#define CE_LISTED_DTYPE(name, number) CE_DTYPE_##name = number,
+#define CE_LISTED_DTYPE(name, number, bytes, onnx) CE_DTYPE_##name = number,
 #include "dtypes.inc"
 #undef CE_LISTED_DTYPE
 };

@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #define CE_LANES 8
 #define CE_REGISTERS 16
-#elif defined(CE_HALF) /* pixels of a vector of float16, which in float32 take two registers */
+#elif defined(CE_OF_float16) /* pixels of a vector of float16, which in float32 take two registers */
 #define CE_LANES 8
 #define CE_REGISTERS 32
 #elif defined(__ARM_NEON)
@@ -95,7 +95,7 @@ CE_INLINE __m256i ce_first_lanes(int n) {
 }
 CE_INLINE vf ce_load_part(const float *from, int n) { return (vf)_mm256_maskload_ps(from, ce_first_lanes(n)); }
 CE_INLINE void ce_store_part(float *to, vf value, int n) { _mm256_maskstore_ps(to, ce_first_lanes(n), (__m256)value); }
-#elif defined(CE_HALF)
+#elif defined(CE_OF_float16)
 CE_INLINE vf ce_load_part(const float *from, int n) {
   if (n == CE_LANES) return ce_load(from);
   vf value = 0.0f;

@@ -42,8 +42,7 @@ enum ort_type {
   ORT_UINT8 = 2,
   ORT_UINT16 = 4,
   ORT_INT32 = 6,
-  ORT_INT64 = 7,
-  ORT_FLOAT16 = 10
+  ORT_INT64 = 7
 };
 enum { ORT_VARIADIC = 2 }; /* a characteristic of an input; 0: it is required */
 enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE_ALL = 99 };

@@ -39,8 +39,42 @@ static int widen_columns(node* n, layer_source* source, const csr_arrays* csr) {
   return 1;
 }
 
-static ce_dtypes dtypes_of(const constant* values) {
-  return (ce_dtypes){CE_DTYPE_float32, values->type == ORT_FLOAT16 ? CE_DTYPE_float16 : CE_DTYPE_float32};
+static const struct dtype {
+  const char *name, *attribute;
+  int number, bytes, onnx;
+} dtypes[] = {
+#define CE_LISTED_DTYPE(name, number, bytes, onnx) {#name, #name "_arithmetic", number, bytes, onnx},
+#include "../dtypes.inc"
+#undef CE_LISTED_DTYPE
+};
+#define DTYPE_COUNT (sizeof dtypes / sizeof dtypes[0])
+
+/* The data type of the values into source->dtypes, and how many bytes one has. */
+static int take_dtype(node* n, const constant* values, layer_source* source, int* bytes) {
+  static const char names[] =
+#define CE_LISTED_DTYPE(name, number, bytes, onnx) " or " #name
+#include "../dtypes.inc"
+#undef CE_LISTED_DTYPE
+      ;
+  for (size_t i = 0; i < DTYPE_COUNT; i++)
+    if (values->type == dtypes[i].onnx) {
+      source->dtypes.values = dtypes[i].number, *bytes = dtypes[i].bytes;
+      return 1;
+    }
+  return node_refuse(n, "its input values must be %s", names + 4);
+}
+
+/* What a kernel may multiply and add in: the type of the values, if the node allows it. */
+static int read_compute_dtype(node* n, const layer_source* source, int32_t* out) {
+  for (size_t i = 1; i < DTYPE_COUNT; i++) {
+    int allowed;
+    if (!node_flag(n, dtypes[i].attribute, &allowed)) return 0;
+    if (!allowed) continue;
+    if (source->dtypes.values != dtypes[i].number)
+      return node_refuse(n, "%s needs values of %s", dtypes[i].attribute, dtypes[i].name);
+    *out = dtypes[i].number;
+  }
+  return 1;
 }
 
 /* Inputs 1 to 5 of the sparse ops. On success the arrays hold every rule of validate_csr.h. values_rank is 2 where the
@@ -53,8 +87,8 @@ static int read_csr(node* n, int rank, int values_rank, layer_source* source, cs
       !node_constant_of(n, 4, "weight_shape", ORT_INT64, 1, &shape) ||
       !node_constant_of(n, 5, "bias", ORT_FLOAT, 1, &offsets))
     return 0;
-  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
-    return node_refuse(n, "its input values must be float32 or float16");
+  int bytes;
+  if (!take_dtype(n, &values, source, &bytes)) return 0;
   if (values.rank != values_rank)
     return node_refuse(n, "its input values has %d dimensions, %d are needed", (int64_t)values.rank, (int64_t)values_rank);
   if (values_rank == 2 && values.dims[1] != 2 && values.dims[1] != 4)
@@ -78,7 +112,6 @@ static int read_csr(node* n, int rank, int values_rank, layer_source* source, cs
   text why = {.length = 0};
   if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
-  source->dtypes = dtypes_of(&values);
   return widen_columns(n, source, csr);
 }
 
@@ -95,12 +128,8 @@ static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays*
 
 int read_csr_conv(node* n, layer_source* source) {
   csr_arrays csr;
-  int half;
-  if (!read_conv(n, 1, source, &csr, &source->desc.csr_conv) || !node_flag(n, "float16_arithmetic", &half)) return 0;
-  if (half && source->dtypes.values != CE_DTYPE_float16)
-    return node_refuse(n, "float16_arithmetic needs values of float16");
-  source->desc.csr_conv.dtypes.compute = half ? CE_DTYPE_float16 : CE_DTYPE_float32;
-  return 1;
+  ce_csr_conv_desc* desc = &source->desc.csr_conv;
+  return read_conv(n, 1, source, &csr, desc) && read_compute_dtype(n, source, &desc->dtypes.compute);
 }
 
 int read_block_csr_conv(node* n, layer_source* source) {
@@ -131,10 +160,9 @@ static int read_nm(node* n, int rank, layer_source* source, ce_nm_weight* weight
       !node_constant_of(n, 3, "weight_shape", ORT_INT64, 1, &shape) ||
       !node_constant_of(n, 4, "bias", ORT_FLOAT, 1, &offsets))
     return 0;
-  if (values.type != ORT_FLOAT && values.type != ORT_FLOAT16)
-    return node_refuse(n, "its input values must be float32 or float16");
+  if (!take_dtype(n, &values, source, &nm.value_bytes)) return 0;
   if (values.rank != 4) return node_refuse(n, "its input values has %d dimensions, 4 are needed", (int64_t)values.rank);
-  nm.values = values.data, nm.value_bytes = values.type == ORT_FLOAT16 ? 2 : 4;
+  nm.values = values.data;
   nm.index = index.data, nm.n_index = index.elements;
   nm.weight_shape = shape.data, nm.n_weight_shape = shape.elements, nm.n_bias = offsets.elements;
   for (int i = 0; i < 4; i++) nm.value_dims[i] = values.dims[i];
@@ -142,7 +170,6 @@ static int read_nm(node* n, int rank, layer_source* source, ce_nm_weight* weight
   if (!nm_validate(&nm, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
   *weight = (ce_nm_weight){(int32_t)values.dims[3], (int32_t)nm.m, values.data, index.data};
-  source->dtypes = dtypes_of(&values);
   return 1;
 }
 
@@ -211,3 +238,44 @@ int read_global_average_pool(node* n, layer_source* source) {
   source->desc.global_average_pool = (ce_global_average_pool_desc){source->dtypes};
   return 1;
 }
+
+#define PLAN_FUNCTIONS(op)                                                                                              \
+  static size_t op##_plan_bytes(const op_source* source) {                                                              \
+    return ce_##op##_plan_bytes(source->desc, source->isa);                                                              \
+  }                                                                                                                     \
+  static void op##_plan_init(void* plan, const op_source* source) {                                                     \
+    ce_##op##_plan_init(plan, source->desc, source->isa);                                                               \
+  }
+#define CE_OP(op) PLAN_FUNCTIONS(op)
+#include "../ops.inc"
+#undef CE_OP
+
+#define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
+#define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}
+
+/* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
+#define OPS(name, ...)                                                               \
+  {name, CE_CLIP, __VA_ARGS__}, {name "HardSwish", CE_HARD_SWISH, __VA_ARGS__}, {name "Silu", CE_SILU, __VA_ARGS__}
+
+const op ops[OP_COUNT] = {
+    OPS("CsrConv", "P", 4, 6, 0, read_csr_conv, FUNCTIONS(csr_conv)),
+    OPS("CsrConvAdd", "A", 4, 7, 6, read_csr_conv, FUNCTIONS(csr_conv)),
+    OPS("BlockCsrConv", "P", 4, 6, 0, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
+    OPS("BlockCsrConvAdd", "A", 4, 7, 6, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
+    OPS("NmConv", "", 4, 5, 0, read_nm_conv, FUNCTIONS(nm_conv)),
+    OPS("NmConvAdd", "", 4, 6, 5, read_nm_conv, FUNCTIONS(nm_conv)),
+    OPS("NmGemm", "", 2, 5, 0, read_nm_gemm, FUNCTIONS(nm_gemm)),
+    OPS("CsrGemm", "P", 2, 6, 0, read_csr_gemm, FUNCTIONS(csr_gemm)),
+    OPS("DepthwiseConv", "D", 4, 3, 0, read_depthwise_conv, FUNCTIONS(depthwise_conv)),
+    OPS("DenseConv", "S", 4, 3, 0, read_dense_conv, FUNCTIONS(dense_conv)),
+    {"GlobalAveragePool", CE_CLIP, "", 4, 1, 0, read_global_average_pool, FUNCTIONS(global_average_pool)},
+    CHAIN("DP", 8, 0),
+    CHAIN("DA", 9, 8),
+    CHAIN("DPDP", 15, 0),
+    CHAIN("SDP", 10, 0),
+    CHAIN("SDPDP", 17, 0),
+    CHAIN("SDPPDP", 22, 0),
+    CHAIN("PDP", 13, 0),
+    CHAIN("PDA", 14, 13),
+    {.name = "ConvSequence", .rank = 4},
+};

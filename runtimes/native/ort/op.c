@@ -17,7 +17,7 @@ static int read_stage(node* n, char stage, layer_source* source) {
   return !more || node_refuse(n, "in a chain a sparse convolution is 1 by 1, of stride 1, without padding");
 }
 
-static int read_conv_chain(node* n, const op* op, op_source* source) {
+static int read_stages(node* n, const op* op, op_source* source) {
   static const char* const names[CE_MOST_STAGES] = {"_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7", "_8"};
   for (int i = 0; op->stages[i]; i++) {
     layer_source* layer = &source->layers[i];
@@ -42,7 +42,7 @@ int op_read(node* n, const op* op, op_source* source) {
   source->chain.isa = source->isa;
   source->desc = op->read ? (const void*)&source->layers[0].desc : &source->chain;
   if (op->read) return op->read(n, &source->layers[0]);
-  return read_conv_chain(n, op, source);
+  return read_stages(n, op, source);
 }
 
 static void free_one(const node* n, const op_source* source, void* memory) {
@@ -57,44 +57,3 @@ void op_source_free(const node* n, op_source* source) {
     layer->columns = NULL;
   }
 }
-
-#define PLAN_FUNCTIONS(op)                                                                                              \
-  static size_t op##_plan_bytes(const op_source* source) {                                                              \
-    return ce_##op##_plan_bytes(source->desc, source->isa);                                                              \
-  }                                                                                                                     \
-  static void op##_plan_init(void* plan, const op_source* source) {                                                     \
-    ce_##op##_plan_init(plan, source->desc, source->isa);                                                               \
-  }
-#define CE_OP(op) PLAN_FUNCTIONS(op)
-#include "../ops.inc"
-#undef CE_OP
-
-#define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
-#define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}
-
-/* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
-#define OPS(name, ...)                                                               \
-  {name, CE_CLIP, __VA_ARGS__}, {name "HardSwish", CE_HARD_SWISH, __VA_ARGS__}, {name "Silu", CE_SILU, __VA_ARGS__}
-
-const op ops[OP_COUNT] = {
-    OPS("CsrConv", "P", 4, 6, 0, read_csr_conv, FUNCTIONS(csr_conv)),
-    OPS("CsrConvAdd", "A", 4, 7, 6, read_csr_conv, FUNCTIONS(csr_conv)),
-    OPS("BlockCsrConv", "P", 4, 6, 0, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
-    OPS("BlockCsrConvAdd", "A", 4, 7, 6, read_block_csr_conv, FUNCTIONS(block_csr_conv)),
-    OPS("NmConv", "", 4, 5, 0, read_nm_conv, FUNCTIONS(nm_conv)),
-    OPS("NmConvAdd", "", 4, 6, 5, read_nm_conv, FUNCTIONS(nm_conv)),
-    OPS("NmGemm", "", 2, 5, 0, read_nm_gemm, FUNCTIONS(nm_gemm)),
-    OPS("CsrGemm", "P", 2, 6, 0, read_csr_gemm, FUNCTIONS(csr_gemm)),
-    OPS("DepthwiseConv", "D", 4, 3, 0, read_depthwise_conv, FUNCTIONS(depthwise_conv)),
-    OPS("DenseConv", "S", 4, 3, 0, read_dense_conv, FUNCTIONS(dense_conv)),
-    {"GlobalAveragePool", CE_CLIP, "", 4, 1, 0, read_global_average_pool, FUNCTIONS(global_average_pool)},
-    CHAIN("DP", 8, 0),
-    CHAIN("DA", 9, 8),
-    CHAIN("DPDP", 15, 0),
-    CHAIN("SDP", 10, 0),
-    CHAIN("SDPDP", 17, 0),
-    CHAIN("SDPPDP", 22, 0),
-    CHAIN("PDP", 13, 0),
-    CHAIN("PDA", 14, 13),
-    {.name = "ConvSequence", .rank = 4},
-};

@@ -11,14 +11,9 @@ enum { OP_COUNT = 40 };
  * for `columns`, which are allocated here and freed by op_source_free. */
 typedef struct layer_source {
   union {
-    ce_csr_conv_desc csr_conv;
-    ce_block_csr_conv_desc block_csr_conv;
-    ce_nm_conv_desc nm_conv;
-    ce_csr_gemm_desc csr_gemm;
-    ce_nm_gemm_desc nm_gemm;
-    ce_depthwise_conv_desc depthwise_conv;
-    ce_dense_conv_desc dense_conv;
-    ce_global_average_pool_desc global_average_pool;
+#define CE_OP(op) ce_##op##_desc op;
+#include "../ops.inc"
+#undef CE_OP
   } desc;
   ce_dtypes dtypes;
   ce_conv_geometry geometry; /* of a 1x1 convolution for CsrGemm; of no channels for GlobalAveragePool, which takes any */

@@ -1,5 +1,5 @@
 /* What a sparse convolution multiplies and sums within a K tile: float32, or float16 where the source is compiled with
- * CE_HALF. There the inputs of a panel and the values are float16, and so is the sum over the non-zeros of a K tile, which
+ * CE_OF_float16. There the inputs of a panel and the values are float16, and so is the sum over the non-zeros of a K tile, which
  * begins at 0; bias, the sums of K tiles and all that follows are float32.
  *
  * With u = 2^-11 and n the most non-zeros that a row has in a K tile, |error| <= (n + 3) u |W| |X|, and n 2^-24 more where
@@ -11,7 +11,7 @@
 
 #include "common/simd.h"
 
-#if defined(CE_HALF)
+#if defined(CE_OF_float16)
 typedef _Float16 element;
 typedef _Float16 sum_t __attribute__((ext_vector_type(CE_LANES)));
 typedef _Float16 unaligned_inputs __attribute__((ext_vector_type(CE_LANES), aligned(2)));

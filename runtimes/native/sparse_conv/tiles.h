@@ -13,7 +13,7 @@
 /* In L1; where several rows share each load, L2 is fast enough. */
 #define PANEL_BYTES(group) (((group) == 4 ? 192 : 32 * (group)) * 1024)
 /* Vectors of a full tile: their sums in all rows of a group, the rows' values and an input have to fit the registers. */
-#if CE_REGISTERS == 32 && (CE_LANES == 4 || defined(CE_HALF))
+#if CE_REGISTERS == 32 && CE_LANES <= 8
 #define MOST_VECTORS 16
 #define MOST_OF_GROUP(group) ((group) == 4 ? 7 : (group) == 2 ? 8 : 16)
 #elif CE_REGISTERS == 32

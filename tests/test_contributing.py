@@ -1,0 +1,74 @@
+"""What it takes to add an op, a data type or an operating system: as many places as docs/contributing.md says.
+
+The places are counted on one that is there: every source, without its comments, that names it. A folder of its own is
+one place, and so is each of the folders `common`, `sparse_conv` and `weights`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "contributing.md"
+# What is added only if one wants it: bindings for tests and benchmarks.
+OPTIONAL = {"runtimes/bindings.py", "runtimes/structures.py"}
+COMMENT = re.compile(r'/\*.*?\*/|""".*?"""|#(?!include|define|if|elif|undef)[^\n]*', re.DOTALL)
+PLACES = {
+    "an op": (
+        r"global_average_pool|GlobalAveragePool|GLOBAL_AVERAGE_POOL",
+        ("runtimes", "exporters/ops"),
+        ("runtimes/native/global_average_pool",),
+        {
+            "runtimes/native/global_average_pool",
+            "runtimes/native/ops.inc",
+            "runtimes/native/edge.h",
+            "runtimes/native/ort/layers.c",
+            "exporters/ops/global_average_pool.py",
+            "exporters/ops/__init__.py",
+        },
+    ),
+    "a data type": (
+        r"float16",
+        ("runtimes", "exporters/weights"),
+        ("runtimes/native/common", "runtimes/native/sparse_conv", "exporters/weights"),
+        {
+            "runtimes/native/dtypes.inc",
+            "runtimes/native/kernels.inc",
+            "runtimes/native/common",
+            "runtimes/native/sparse_conv",
+            "exporters/weights",
+        },
+    ),
+    "an operating system": (
+        r"android|\blinux\b|__linux__",
+        ("runtimes",),
+        ("runtimes/native/cpu",),
+        {"runtimes/platforms.py", "runtimes/native/cpu"},
+    ),
+}
+
+
+def places(pattern: str, roots: tuple[str, ...], folders: tuple[str, ...]) -> set[str]:
+    """The files and folders whose sources name what the pattern matches."""
+    found = set()
+    for root in roots:
+        for path in (ROOT / root).rglob("*"):
+            if path.suffix not in (".py", ".c", ".h", ".inc"):
+                continue
+            name = path.relative_to(ROOT).as_posix()
+            if re.search(pattern, COMMENT.sub("", path.read_text(encoding="utf-8"))):
+                found.add(next((folder for folder in folders if name.startswith(f"{folder}/")), name))
+    return found - OPTIONAL
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_what_is_added_is_added_in_as_many_places_as_the_page_says(what: str) -> None:
+    pattern, roots, folders, expected = PLACES[what]
+    assert places(pattern, roots, folders) == expected
+    row = next(line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {what} |"))
+    assert row.split("|")[2].strip() == str(len(expected))
+    for place in expected:
+        assert Path(place).name.removesuffix(".py") in row.replace("`op`", "global_average_pool"), place
