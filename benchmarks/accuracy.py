@@ -27,7 +27,7 @@ from chita_edge.calibration import GradientMatrix
 from chita_edge.datasets import LabelledImages, load
 from chita_edge.engine.api import calibration_gradients, prune
 from chita_edge.engine.config import PruneConfig
-from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, stage_count
+from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, round_count
 from chita_edge.models import get_model, load_weights
 from chita_edge.pruning import ALLOCATIONS
 
@@ -66,7 +66,7 @@ def measure(
             choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
             wanted = config.model_copy(update=choice)
             kind = curvature_kind(wanted), gradient_views(wanted)
-            staged = stage_count(wanted) > 1
+            staged = round_count(wanted) > 1
             if not staged and kind not in gradients:
                 gradients[kind] = calibration_gradients(model, calibration, names, wanted)
             started = time.perf_counter()

@@ -32,7 +32,7 @@ from torch import nn
 from chita_edge.datasets import LabelledImages
 from chita_edge.engine.api import calibration_gradients, prune
 from chita_edge.engine.config import PruneConfig
-from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, stage_count
+from chita_edge.engine.methods import METHODS, curvature_kind, gradient_views, round_count
 from chita_edge.models import load_weights
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
 from chita_edge.pruning import ALLOCATIONS, PATTERNS
@@ -108,7 +108,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             }
             options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
             how = config.model_copy(update=options)
-            staged = stage_count(how) > 1
+            staged = round_count(how) > 1
             wanted_kind = curvature_kind(how), gradient_views(how)
             if not staged and (gradients is None or kind != wanted_kind):
                 gradients, kind = None, wanted_kind  # the old ones go first

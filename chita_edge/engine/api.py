@@ -65,7 +65,7 @@ def prune(
         ranks: the processes that prune the same network with the same arguments, see
             `chita_edge.calibration.ranks_from_environment`; each takes the gradients of its share of the samples, and
             all return the same.
-        progress: called with stages "gradients" and "solve", as often as the method has stages, then "reconstruct",
+        progress: called with phases "gradients" and "solve", as often as the method has rounds, then "reconstruct",
             "batch norm" and "distill".
         clock: what the figures' seconds are counted by: the wall's clock, or `time.process_time`.
 

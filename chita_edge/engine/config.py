@@ -27,8 +27,8 @@ class PruneConfig(BaseModel):
             when None.
         cost_table: with allocation ``latency``, for each prunable weight's name (density, cost) pairs of ascending
             density; between them the cost is linear.
-        stages: of gradients and choice, at rising sparsity; the method's own number when None.
-        schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the stages.
+        rounds: of gradients and choice, at rising sparsity; the method's own number when None.
+        schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the rounds.
         ridge: λ, in units of the mean diagonal of the empirical Fisher; some methods try several multiples of it.
         first_order: keep the first-order term of the quadratic.
         curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the "logits" (the
@@ -36,7 +36,7 @@ class PruneConfig(BaseModel):
             `chita_edge.calibration.LogitCurvature`); what the method prefers when None. Channels go by the loss.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
         fit_images: at most so many calibration images refit the layers; as many as fit into memory when None.
-        gradient_samples: images whose gradients are taken in a stage; None for all calibration images.
+        gradient_samples: images whose gradients are taken in a round; None for all calibration images.
         samples_per_row: average so many neighbouring samples' gradients into one row of A.
         augment: take the gradients of shifted and flipped views, of the kind that the network knows from its training.
         gradient_views: average the gradients of so many views of an image, where views are taken; the method's own
@@ -68,7 +68,7 @@ class PruneConfig(BaseModel):
     allocation: str = "global"
     cost_sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     cost_table: Annotated[dict[str, tuple[tuple[float, float], ...]] | None, BeforeValidator(_tuples)] = None
-    stages: Annotated[int, Field(ge=1, le=1000)] | None = None
+    rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False

@@ -51,7 +51,7 @@ def convert(
         calibration: images as the network takes them, with labels.
         config: structure, sparsity and the rest; the method decides what follows the conversion.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None.
-        progress: called with stages "gradients", "solve", and as the method needs "reconstruct" and "batch norm".
+        progress: called with phases "gradients", "solve", and as the method needs "reconstruct" and "batch norm".
 
     Raises:
         ChitaEdgeError: an unknown name, a budget that cannot be met, a tensor that is not finite; distillation is

@@ -14,7 +14,7 @@ from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.result import DistillationStep, PruneResult
 from chita_edge.errors import UsageError
 from chita_edge.progress import Progress, silent
-from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.pruning.schedules import round_sparsities
 from chita_edge.tuning import Recipe, distill, divergence
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def prune_and_distill(
         state_dir: folder for checkpoints; the same call goes on from the last one there.
         known_by: all that the result depends on but the memory budget; with `state_dir`.
         objective: of the dense network.
-        progress: called with the stages of `prune_once` and with "distill".
+        progress: called with the phases of `prune_once` and with "distill".
 
     Raises:
         ChitaEdgeError: what pruning or distillation raises; more than one step where pruning removes whole tensors.
@@ -60,7 +60,7 @@ def prune_and_distill(
         _make(state_dir)
     network, seconds, judged = model, dict[str, float](), list[DistillationStep]()
     steps = config.gradual_steps
-    for step, sparsity in enumerate(stage_sparsities(config.schedule, config.sparsity, steps), start=1):
+    for step, sparsity in enumerate(round_sparsities(config.schedule, config.sparsity, steps), start=1):
         result = prune_once(network, plan.at(sparsity))
         if steps > 1 and _shapes(result.model) != _shapes(model):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""The pruning methods by name: which solver, in how many stages, and what follows."""
+"""The pruning methods by name: which solver, in how many rounds, and what follows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Method:
         solver: a name of `chita_edge.pruning.SOLVERS`; decides how much each layer keeps, and first which weights.
         summary: one line for ``--help``.
         reconstruct: refit each layer afterwards, and its support with it.
-        stages: most times that gradients are taken and weights are chosen, along a schedule of rising sparsity; fewer
-            where they suffice for each to keep half of what the one before has left, see `stage_count`.
-        tempering: exponent of the curvature by which a global budget is shared among layers, see `tempered`.
-        ridges: multiples of `PruneConfig.ridge`; where there are several, each stage solves with each of them and keeps
+        rounds: most times that gradients are taken and weights are chosen, along a schedule of rising sparsity; fewer
+            where they suffice for each to keep half of what the one before has left, see `round_count`.
+        curvature_exponent: of the curvature by which a global budget is shared among layers, see
+            `curvature_weighted_budget`.
+        ridges: multiples of `PruneConfig.ridge`; where there are several, each round solves with each of them and keeps
             the solution whose network is closest to the dense one.
         curvature: "loss" or "logits": what the gradients are of, see `PruneConfig.curvature`.
         gradient_views: views of an image whose gradients are averaged, see `PruneConfig.gradient_views`.
@@ -35,8 +36,8 @@ class Method:
     solver: str
     summary: str
     reconstruct: bool = False
-    stages: int = 1
-    tempering: float = 0.0
+    rounds: int = 1
+    curvature_exponent: float = 0.0
     ridges: tuple[float, ...] = (1.0,)
     curvature: Curvature = "loss"
     gradient_views: int = 1
@@ -49,7 +50,10 @@ def _baseline(solver: str, summary: str, *ridges: float) -> Method:
 
 METHODS: dict[str, Method] = {
     "default": Method(
-        "chita_bso", "what this project recommends: chita_bso, then reconstruct", reconstruct=True, tempering=-0.3
+        "chita_bso",
+        "what this project recommends: chita_bso, then reconstruct",
+        reconstruct=True,
+        curvature_exponent=-0.3,
     ),
     "magnitude": Method("magnitude", "the largest weights, unchanged"),
     "obd": _baseline("obd", "Optimal Brain Damage: the Hessian's diagonal", 1.0, 10.0, 100.0),
@@ -63,14 +67,18 @@ METHODS: dict[str, Method] = {
     ),
     "chita_pp": Method(
         "chita_bso",
-        "CHITA++: chita_bso in stages, gradients taken anew in each",
-        stages=4,
+        "CHITA++: chita_bso in rounds, gradients taken anew in each",
+        rounds=4,
         ridges=(0.03, 1.0),
         curvature="logits",
         gradient_views=2,
     ),
     "chita_pp_reconstruct": Method(
-        "chita_bso", "CHITA++, then reconstruct; slower than the default", reconstruct=True, stages=4, tempering=-0.3
+        "chita_bso",
+        "CHITA++, then reconstruct; slower than the default",
+        reconstruct=True,
+        rounds=4,
+        curvature_exponent=-0.3,
     ),
     "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }
@@ -88,10 +96,10 @@ def get_method(name: str) -> Method:
     return METHODS[name]
 
 
-def stage_count(config: PruneConfig) -> int:
-    """How many stages a run has: as many as it says, otherwise no more of its method's than halve what is left."""
+def round_count(config: PruneConfig) -> int:
+    """How many rounds a run has: as many as it says, otherwise no more of its method's than halve what is left."""
     halvings = -math.log2(1 - config.sparsity)
-    return config.stages or min(get_method(config.method).stages, max(1, math.ceil(halvings - 1e-9)))
+    return config.rounds or min(get_method(config.method).rounds, max(1, math.ceil(halvings - 1e-9)))
 
 
 def curvature_kind(config: PruneConfig) -> Curvature:

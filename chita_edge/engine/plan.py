@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from chita_edge.engine.config import PruneConfig
-from chita_edge.engine.methods import Method, curvature_kind, get_method, gradient_views, stage_count
+from chita_edge.engine.methods import Method, curvature_kind, get_method, gradient_views, round_count
 from chita_edge.errors import UsageError
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
-from chita_edge.pruning.schedules import stage_sparsities
+from chita_edge.pruning.schedules import round_sparsities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def resolve(config: PruneConfig, model: nn.Module, prunable: Sequence[str] | Non
 
 
 def _sparsities(config: PruneConfig) -> tuple[float, ...]:
-    return stage_sparsities(config.schedule, config.sparsity, stage_count(config))
+    return round_sparsities(config.schedule, config.sparsity, round_count(config))
 
 
 def _check_costs(config: PruneConfig, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, Layer, Problem, Solution
-from chita_edge.pruning.allocation.tempered import tempered
+from chita_edge.pruning.allocation.curvature_weighted_budget import curvature_weighted_budget
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.tuning import infer_training_augmentation, recalibrate_bn_if_better
 from chita_edge.tuning.bn_recalibration import best_recalibration
@@ -166,8 +166,10 @@ class Run:
             curvatures = scale["layers"].tolist()
             sizes = [layer.weight.numel() for layer in layers]
             mean = sum(h * size for h, size in zip(curvatures, sizes, strict=True)) / max(1, sum(sizes))
-            if plan.method.tempering:
-                constraint = tempered(constraint, [layer.weight for layer in layers], curvatures, plan.method.tempering)
+            if plan.method.curvature_exponent:
+                constraint = curvature_weighted_budget(
+                    constraint, [layer.weight for layer in layers], curvatures, plan.method.curvature_exponent
+                )
         solutions = []
         for ridge in plan.ridges:
             with self.stopwatch.timed("solve"):

@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     Schedule = Callable[[float, int], tuple[float, ...]]
 
 
-def exponential(sparsity: float, stages: int) -> tuple[float, ...]:
-    """The kept share falls by the same factor in each stage."""
-    return tuple(1 - (1 - sparsity) ** (stage / stages) for stage in range(1, stages + 1))
+def exponential(sparsity: float, rounds: int) -> tuple[float, ...]:
+    """The kept share falls by the same factor in each round."""
+    return tuple(1 - (1 - sparsity) ** (number / rounds) for number in range(1, rounds + 1))
 
 
-def polynomial(sparsity: float, stages: int) -> tuple[float, ...]:
+def polynomial(sparsity: float, rounds: int) -> tuple[float, ...]:
     """Cubic: s (1 − (1 − t)³), fast at first (Zhu and Gupta 2017, arXiv 1710.01878, equation 1)."""
-    return tuple(sparsity * (1 - (1 - stage / stages) ** 3) for stage in range(1, stages + 1))
+    return tuple(sparsity * (1 - (1 - number / rounds) ** 3) for number in range(1, rounds + 1))
 
 
-def linear(sparsity: float, stages: int) -> tuple[float, ...]:
+def linear(sparsity: float, rounds: int) -> tuple[float, ...]:
     """Linear schedule: the same number of weights is removed in each round."""
-    return tuple(sparsity * stage / stages for stage in range(1, stages + 1))
+    return tuple(sparsity * number / rounds for number in range(1, rounds + 1))
 
 
-def constant(sparsity: float, stages: int) -> tuple[float, ...]:
-    """The final sparsity at once; later stages correct the choice with fresh gradients."""
-    return (sparsity,) * stages
+def constant(sparsity: float, rounds: int) -> tuple[float, ...]:
+    """The final sparsity at once; later rounds correct the choice with fresh gradients."""
+    return (sparsity,) * rounds
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -41,7 +41,7 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 def get_schedule(name: str) -> Schedule:
-    """The schedule called ``name``: from the final sparsity and the number of stages to the sparsity of each stage.
+    """The schedule called ``name``: from the final sparsity and the number of rounds to the sparsity of each round.
 
     Raises:
         UnknownNameError: there is none; the message lists those there are.
@@ -51,13 +51,13 @@ def get_schedule(name: str) -> Schedule:
     return SCHEDULES[name]
 
 
-def stage_sparsities(name: str, sparsity: float, stages: int) -> tuple[float, ...]:
-    """The sparsity of each stage; the last is ``sparsity`` itself.
+def round_sparsities(name: str, sparsity: float, rounds: int) -> tuple[float, ...]:
+    """The sparsity of each round; the last is ``sparsity`` itself.
 
     Raises:
-        PruningError: there is not at least one stage.
+        PruningError: there is not at least one round.
         UnknownNameError: no such schedule.
     """
-    if stages < 1:
-        raise PruningError(f"Pruning in {stages} stages is not possible; there must be at least one.")
-    return (*get_schedule(name)(sparsity, stages)[:-1], sparsity)
+    if rounds < 1:
+        raise PruningError(f"Pruning in {rounds} rounds is not possible; there must be at least one.")
+    return (*get_schedule(name)(sparsity, rounds)[:-1], sparsity)

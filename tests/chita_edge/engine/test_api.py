@@ -44,7 +44,7 @@ def calibration() -> LabelledImages:
 def test_prunes_a_copy_to_the_sparsity(method: str) -> None:
     net, data = network(), calibration()
     before = copy.deepcopy(net.state_dict())
-    config = PruneConfig(sparsity=0.7, method=method, stages=min(METHODS[method].stages, 2))
+    config = PruneConfig(sparsity=0.7, method=method, rounds=min(METHODS[method].rounds, 2))
     # The first layers hold a sixth of the weights: some baselines take a second for every few thousand.
     result = prune(net, data, config, prunable=tuple(pointwise_and_linear(net))[:7])
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
@@ -70,7 +70,7 @@ def test_same_seed_same_network() -> None:
 
 def test_stages_take_gradients_anew_and_reach_the_sparsity() -> None:
     seen: list[str] = []
-    config = PruneConfig(sparsity=0.8, method="chita_bso", stages=3, schedule="linear", gradient_samples=5)
+    config = PruneConfig(sparsity=0.8, method="chita_bso", rounds=3, schedule="linear", gradient_samples=5)
     result = prune(network(), calibration(), config, progress=lambda stage, done, _: seen.append(stage * (not done)))
     assert [stage for stage in seen if stage] == ["gradients", "solve", "solve"] * 3 + ["batch norm"]
     assert result.figures.sparsity == pytest.approx(0.8, abs=1e-4)

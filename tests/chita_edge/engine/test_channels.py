@@ -30,8 +30,8 @@ def calibration(channels: int = 1, n: int = 10) -> LabelledImages:
 def test_smaller_by_what_was_asked_and_all_classes_stay(method: str, structure: str) -> None:
     net, data = network(), calibration()
     before = copy.deepcopy(net.state_dict())
-    stages = 2 if method == "chita_pp" else None
-    config = PruneConfig(sparsity=0.5, method=method, structure=structure, allocation="uniform", stages=stages)
+    rounds = 2 if method == "chita_pp" else None
+    config = PruneConfig(sparsity=0.5, method=method, structure=structure, allocation="uniform", rounds=rounds)
     result = prune(net, data, config)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert 0.4999 <= result.figures.sparsity < 0.6

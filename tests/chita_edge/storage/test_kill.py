@@ -33,7 +33,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., byt
         ("solve:3", {}),
         ("reconstruct:3", {}),
         ("batch norm:2", {}),
-        ("gradients:12", {"method": "chita_pp", "stages": 2, "samples_per_row": 2}),
+        ("gradients:12", {"method": "chita_pp", "rounds": 2, "samples_per_row": 2}),
         ("solve:1", {"method": "obs", "gradient_storage": "bfloat16"}),
     ],
 )

@@ -1,4 +1,4 @@
-"""A global budget shared by magnitudes that are tempered by each layer's curvature."""
+"""A global budget shared by magnitudes that are weighted by each layer's curvature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def tempered(
+def curvature_weighted_budget(
     constraint: Constraint, weights: Sequence[torch.Tensor], curvatures: Sequence[float], exponent: float
 ) -> Constraint:
     """Fix a global budget's share of each layer: what it keeps of the globally largest w² h^exponent.
