@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import pytest
 import tiny_network
+from made_once import made_once
 
 import chita_edge
 import device_bench
@@ -44,11 +45,16 @@ CONFIG = BuildConfig(
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
     """A bundle from the command line, the object that it printed, and what it said meanwhile."""
-    folder = tmp_path_factory.mktemp("build")
-    command = [*RUN[:2], ON_FEW_IMAGES + RUN[2], *BUILD]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "mobilenet-arm64", json.loads(done.stdout), done.stderr
+
+    def build(folder: Path) -> None:
+        command = [*RUN[:2], ON_FEW_IMAGES + RUN[2], *BUILD]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+        assert done.returncode == 0, done.stderr
+        (folder / "printed.json").write_text(done.stdout)
+        (folder / "said").write_text(done.stderr)
+
+    folder = made_once(tmp_path_factory, "build", build)
+    return folder / "mobilenet-arm64", json.loads((folder / "printed.json").read_text()), (folder / "said").read_text()
 
 
 def test_the_object_has_what_a_script_needs(built: tuple[Path, dict[str, Any], str]) -> None:
