@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -122,6 +122,7 @@ def test_a_dict_that_holds_itself_ends() -> None:
     assert find_state(loaded, network().state_dict()) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["module", "_orig_mod", "model", "x", "0"]), max_size=4))
 def test_any_one_prefix_is_found(parts: list[str]) -> None:
     prefix = "".join(f"{part}." for part in parts)

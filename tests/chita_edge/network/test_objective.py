@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -95,6 +95,7 @@ def test_distance_of_one_logit_is_that_of_two_classes() -> None:
     torch.testing.assert_close(Objective("binary").distance((given_,), (wanted,)), expected)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 100), st.floats(-50, 50))
 def test_distance_of_values_has_no_unit(factor: float, offset: float) -> None:
     rng = torch.Generator().manual_seed(1)
