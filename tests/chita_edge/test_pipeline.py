@@ -36,7 +36,7 @@ TINY = ["build", tiny_network.NAME, "--target", "arm64", "--calibration-images",
 CONFIG = BuildConfig(
     model=tiny_network.NAME,
     calibration_images=64,
-    prune=PruneConfig(method="magnitude"),
+    prune=PruneConfig(method="obd"),
     export=ExportConfig(target="arm64"),
     bench=BenchConfig(samples=50),
 )
