@@ -1,4 +1,4 @@
-"""How long does it take there: measure models in turns, keep every sample, compare without false alarms."""
+"""Latency of models on devices: interleaved samples, all kept, compared without false alarms."""
 
 from device_bench.errors import DeviceBenchError
 from device_bench.measure import measure

@@ -1,4 +1,4 @@
-"""Measure models on a device: the one way in."""
+"""Entry point: measure models on a device."""
 
 from __future__ import annotations
 

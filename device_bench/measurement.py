@@ -55,7 +55,7 @@ class Measurement:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences about what made the machine unfit, or the samples doubtful."""
+        """Sentences about problems of the machine and of the samples."""
         findings = [*examine_machine(self.results.context)]
         for benchmark in self.results.benchmarks:
             findings += examine(benchmark, self.results.context)

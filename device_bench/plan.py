@@ -1,4 +1,4 @@
-"""What is asked of a measurement."""
+"""Plan of a measurement."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelUnderTest:
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """How to measure.
+    """Plan of a measurement: samples, warm-up, threads, limits.
 
     ``samples`` are taken of every model, one of each a round; ``duration_s`` goes on until that much time has passed
     as well (sustained load); a run that outgrows its results file keeps every second round, then every fourth, and so

@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say what was measured."""
+    """Print the measurements."""
     if lines := config.stash[_LINES]:
         terminalreporter.section("latency")
         for line in lines:
@@ -102,7 +102,7 @@ def allowed_regression(text: str) -> float:
 
 @dataclass(frozen=True)
 class Latency:
-    """What the fixture gives: one test's device, options and place for baselines."""
+    """Value of the fixture: one test's device, options and baseline folder."""
 
     request: pytest.FixtureRequest
     device: str

@@ -53,7 +53,7 @@ class _Record(BaseModel):
 
 
 class MachineState(_Record):
-    """What the machine's sensors said at one moment; what could not be read is empty or None."""
+    """Readings of the machine's sensors at one moment; unreadable ones are empty or None."""
 
     load_avg: tuple[FiniteFloat, ...] = ()
     frequencies_mhz: tuple[FiniteFloat, ...] = ()
@@ -63,14 +63,14 @@ class MachineState(_Record):
 
 
 class TimedState(_Record):
-    """What the sensors said ``at_s`` seconds after the first round began."""
+    """Readings of the sensors ``at_s`` seconds after the first round began."""
 
     at_s: FiniteFloat
     state: MachineState
 
 
 class Context(_Record):
-    """Where, when, how and with what the samples were taken."""
+    """Context of the samples: device, time, plan, versions."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["measured", "instructions", "estimate"] = "measured"
@@ -99,7 +99,7 @@ class Context(_Record):
 
 
 class OpTime(_Record):
-    """What one node of the model took in a run: the median of some runs of a session with ONNX Runtime's profiler on.
+    """Time of one node in a run: the median over runs of a session with ONNX Runtime's profiler.
 
     Profiling slows a run down, so this says where the time goes and is no part of the samples.
     """
@@ -170,7 +170,7 @@ class Results(_Record):
 
     @property
     def kind(self) -> Literal["measured", "instructions", "estimate"]:
-        """What the samples are: what the context says, else what their units are for."""
+        """Kind of the samples: as the context says, else by their unit."""
         if "kind" in self.context.model_fields_set:
             return self.context.kind
         units = {benchmark.time_unit for benchmark in self.benchmarks}
@@ -201,7 +201,7 @@ class Results(_Record):
 
 
 def most_rounds(models: int, sensors: int) -> int:
-    """How many rounds of so many models fit in a results file, with what ``sensors`` said beside each sample.
+    """Number of rounds that fit in a results file, with the readings of ``sensors`` beside each sample.
 
     A sample, its time and its clock take up to 60 bytes and each sensor up to 9; 48 MiB of the file are for these.
     """

@@ -36,7 +36,7 @@ class TooLargeError(LoadError):
 
 
 class ExternalDataError(LoadError):
-    """Weights are kept outside the model's folder, or their file does not hold what the model says."""
+    """External weights lie outside the model's folder, or their file does not match the model."""
 
 
 class MalformedModelError(LoadError):

@@ -1,4 +1,4 @@
-"""Which devices does the adb server know? Asked without adb itself.
+"""Devices that a running adb server knows. Asked without adb itself.
 
 The program adb (and so adbutils) starts a server if none runs, and ends one of another version: neither is for a list
 to do. The question is one line of adb's own protocol (its SERVICES.TXT, ``host:devices-l``).
@@ -59,7 +59,7 @@ def listed() -> tuple[Listed, ...]:
 
 
 def _address() -> tuple[str, int]:
-    """Where adb itself would look for its server."""
+    """Address at which adb looks for its server."""
     host = os.environ.get("ANDROID_ADB_SERVER_ADDRESS") or "127.0.0.1"
     port = os.environ.get("ANDROID_ADB_SERVER_PORT") or "5037"
     if found := re.fullmatch(r"tcp:(?:(.+):)?(\d{1,5})", os.environ.get("ADB_SERVER_SOCKET", "")):

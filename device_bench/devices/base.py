@@ -1,4 +1,4 @@
-"""What every device can do."""
+"""Interface of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cycles on an Arm core that is not at hand: an estimate, and labelled as one wherever it goes.
+"""Estimated cycles on an Arm core; labelled as an estimate everywhere.
 
 Instructions are counted below qemu-user, block by block, and multiplied by the cycles that llvm-mca's model of the core
 gives each block. Caches, memory, branch prediction and clocks are left out, and no figure was ever held against a

@@ -1,4 +1,4 @@
-"""What ssh and adb have in common: a device behind a shell."""
+"""Device behind a shell: common part of ssh and adb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m device_bench.emulation`: fetch what can be fetched, say what is missing."""
+"""`python -m device_bench.emulation`: fetch the files that emulation needs, and say which packages are missing."""
 
 import sys
 

@@ -21,7 +21,7 @@ class Emulator:
     root: Path
 
     def run(self, command: Sequence[str | Path], timeout_seconds: float, plugin: str | None = None) -> str:
-        """What the arm64 program prints to stdout. `plugin` is qemu's own option, for counting.
+        """Standard output of the arm64 program. `plugin` is qemu's own option, for counting.
 
         Raises:
             MeasurementError: it failed (with what it printed to stderr) or took longer than `timeout_seconds`.

@@ -1,4 +1,4 @@
-"""What emulation needs: qemu-user, an arm64 C library, ONNX Runtime for arm64, and a folder as its root.
+"""Prerequisites of emulation: qemu-user, an arm64 C library, ONNX Runtime for arm64, and a root folder.
 
 `python -m device_bench.emulation` fetches ONNX Runtime's arm64 wheel (the version that is installed here) and says what
 else is missing.
@@ -38,7 +38,7 @@ PARTS = {
 
 
 def cpuinfo(cpu: str = "cortex-a53") -> str:
-    """What /proc/cpuinfo says of two cores."""
+    """Text of /proc/cpuinfo for two cores."""
     return "".join(
         f"processor\t: {core}\nBogoMIPS\t: 100.00\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32\n"
         "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n"

@@ -24,7 +24,7 @@ _LARGEST_OUTPUT = 2**31
 
 @dataclass(frozen=True)
 class RunnerResult:
-    """What one process of the runner gave."""
+    """Output of one process of the runner."""
 
     output: npt.NDArray[np.float32]
     samples_ns: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""How often one inference executes each basic block, counted below qemu-user."""
+"""Executions of each basic block in one inference, counted below qemu-user."""
 
 from __future__ import annotations
 

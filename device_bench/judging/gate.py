@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gated:
-    """What was measured first, and the verdict on it."""
+    """First measurement, and the verdict on it."""
 
     measurement: Measurement
     verdict: Verdict

@@ -96,7 +96,7 @@ def _shape(name: str, samples: Floats, clocks: Sequence[float], context: Context
 
 
 def examine_machine(context: Context) -> tuple[Finding, ...]:
-    """What was wrong with the machine before the first sample."""
+    """Problems of the machine before the first sample."""
     findings = []
     before = context.before
     if before and before.load_avg and context.num_cpus:
@@ -212,7 +212,7 @@ def _detrended(samples: Floats) -> Floats:
 
 
 def _heat(clocks: Sequence[float], context: Context | None) -> str | None:
-    """What the sensors say if they say that the machine got hot or clocked down, else None."""
+    """Sentence about heat or falling clocks from the sensors; None where there is neither."""
     third = max(len(clocks) // 3, 1)
     if clocks:
         first, last = float(np.median(clocks[:third])), float(np.median(clocks[-third:]))

@@ -1,4 +1,4 @@
-"""How often does the gate err? Latencies made up from described noise, and what the gate says of them."""
+"""Simulation of the gate's errors. Latencies made up from described noise, and what the gate says of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MS = 4.0
 
 @dataclass(frozen=True)
 class Noise:
-    """What makes samples differ; all shares are of the latency, and each run draws its own.
+    """Noise of simulated samples, in shares of the latency; each run draws its own.
 
     Attributes:
         spread: standard deviation of a sample (of its logarithm).

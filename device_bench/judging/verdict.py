@@ -36,7 +36,7 @@ class ModelVerdict:
 
     @property
     def sensitivity(self) -> str:
-        """What these samples would have shown, to be put behind the reason; empty if that is not known."""
+        """Sentence about the slowdown that these samples would have shown; empty if it is not known."""
         if self.detectable is None or self.outcome == "regression":
             return ""
         return f" (a slowdown of {self.detectable:.1%} would be found)"

@@ -80,7 +80,7 @@ def _checked(path: Path) -> Path:
 
 
 def _for(platform: str, library: Path) -> Path:
-    """The library, if its first bytes say that it is one for the platform: a device would only say that it cannot."""
+    """The library, checked by its first bytes to be one for the platform."""
     with library.open("rb") as file:
         head = file.read(20)
     if (

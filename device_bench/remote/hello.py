@@ -1,4 +1,4 @@
-"""The first question to a device, asked at once because each question may cost a second: what are you, since when?"""
+"""First query to a device, in one round trip: kind, folder, boot id, uptime, processor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ exit 0
 
 @dataclass(frozen=True)
 class Hello:
-    """What the device answered: its kind, the absolute folder, which start, seconds since then, its processor.
+    """Answer of the device: its kind, the absolute folder, boot id, uptime in seconds, its processor.
 
     ``programs`` is the ELF number of what kind of machine its own programs are for, None if it did not tell;
     ``android`` says that its C library is Android's.
@@ -52,7 +52,7 @@ class Hello:
 
 
 def machine(transport: Transport) -> str:
-    """What the device's ``uname -m`` says. DeviceUnavailableError if it says nothing of the kind."""
+    """Output of the device's ``uname -m``. DeviceUnavailableError if it says nothing of the kind."""
     answer = transport.run(["uname", "-m"], TIMEOUT_S)
     if answer.code is None:
         raise DeviceUnavailableError(f"{transport.name} did not answer within {TIMEOUT_S:.0f} s.")

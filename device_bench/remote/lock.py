@@ -1,4 +1,4 @@
-"""One measurement at a time on a device: a lock that is made in one step and outlives nobody.
+"""Lock of a device: one measurement at a time, made atomically, released when its owner is gone.
 
 The lock is a symbolic link whose target is its text, ``TOKEN.BOOT.UNTIL``: making it is atomic and writes its content
 in the same step. ``UNTIL`` is seconds since the device started, so a clock that jumps does not matter; ``BOOT`` names

@@ -1,4 +1,4 @@
-"""Files on a device under the name of their sha256: what is there already, whole, is not pushed again."""
+"""Store of files on a device by their sha256; complete files are not pushed again."""
 
 from __future__ import annotations
 

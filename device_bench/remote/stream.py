@@ -1,4 +1,4 @@
-"""What the native runner prints: lines for sensors and for every sample, then a results file on one line."""
+"""Output of the native runner: lines for sensors and samples, then a results file on one line."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RunnerOutput:
         return _with_profiles(results, json.loads(self.document))
 
     def partial(self, why: str) -> Results | None:
-        """What there is of the samples, cut to whole rounds and marked as cut off; None if there is nothing."""
+        """Samples so far, cut to whole rounds and marked as cut off; None if there are none."""
         rounds = self.rounds
         if not rounds:
             return None

@@ -1,4 +1,4 @@
-"""What there is to know about the machine that is measured, read from Linux's own files.
+"""State of the measured machine, read from Linux's files.
 
 Everything is read below a root folder, so that tests can hand over the files of any machine. A file that is missing,
 unreadable or nonsense gives None or nothing: a sensor must never end a measurement. No host or user name is kept.
@@ -41,7 +41,7 @@ def cpu_name(root: Path = _ROOT, machine: str | None = None) -> str | None:
 
 
 def cpu_features(root: Path = _ROOT) -> tuple[str, ...]:
-    """Which of the instruction sets that matter to kernels the processor has."""
+    """Instruction sets of the processor that matter to the kernels."""
     found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _text(root / "proc/cpuinfo") or "", re.MULTILINE)
     have = set(found[1].split()) if found else set()
     return tuple(feature for feature in _FEATURES if feature in have)

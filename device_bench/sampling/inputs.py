@@ -1,4 +1,4 @@
-"""Make up an input for a model: what it holds does not matter to its speed, that it is the same every time does.
+"""Random input for a model, the same every time; its values do not matter to the speed.
 
 Its size matters more than anything. Where a file leaves a dimension open, the first one is the batch and becomes 1;
 any other has to be given, because a latency at a size that nobody runs looks like any other latency.

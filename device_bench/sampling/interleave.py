@@ -1,4 +1,4 @@
-"""Take turns: time several callables round by round, so that what slows the machine slows all of them alike."""
+"""Interleaved timing of several callables, round by round, so that drift affects all alike."""
 
 from __future__ import annotations
 

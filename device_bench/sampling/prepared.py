@@ -62,7 +62,7 @@ def prepare(name: str, model: ModelUnderTest, plan: BenchPlan) -> Prepared:
 
 
 def profile(name: str, model: ModelUnderTest, plan: BenchPlan) -> tuple[OpTime, ...]:
-    """Where the time goes, from a session of its own: the profiler slows down what it watches."""
+    """Time of each node, from a separate session, since the profiler slows it down."""
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as folder, _named(name, model):
         session = _open(model, plan, str(Path(folder, "profile")))
         run, _ = _runs(session, _feeds(session, plan))

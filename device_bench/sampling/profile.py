@@ -1,4 +1,4 @@
-"""What each node of a model takes, out of the trace that ONNX Runtime's profiler writes."""
+"""Time of each node of a model, read from the trace of ONNX Runtime's profiler."""
 
 from __future__ import annotations
 

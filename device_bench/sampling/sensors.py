@@ -20,7 +20,7 @@ _BATTERY = "battery"
 
 
 class Reading(NamedTuple):
-    """What the sensors said beside one sample: ``values`` as the files give them, ``age_ns`` as the results say it."""
+    """Sensor readings beside one sample: ``values`` as in the files, ``age_ns`` as in the results."""
 
     mhz: float | None
     values: tuple[int, ...]
@@ -78,7 +78,7 @@ class SensorReader:
         self._files, self._clocks = [], {}
 
     def after_sample(self, elapsed_ns: int) -> Reading:
-        """Read what there is time for, right after a sample that took ``elapsed_ns``."""
+        """Read as many sensors as time allows, right after a sample of ``elapsed_ns``."""
         ended = self._clock()
         mhz = None
         if self._clocks and (file := self._clocks.get(self._core())) is not None and (khz := _read(file)):
@@ -95,7 +95,7 @@ class SensorReader:
 
 
 def columns(labels: Sequence[str], readings: Sequence[Reading]) -> dict[str, Any]:
-    """The fields of :class:`device_bench.results.Benchmark` that say what the sensors said beside each sample."""
+    """Fields of :class:`device_bench.results.Benchmark` with the sensor readings of each sample."""
     found: dict[str, Any] = {}
     if readings and all(reading.mhz for reading in readings):
         found["frequencies_mhz"] = tuple(reading.mhz for reading in readings)
