@@ -1,4 +1,4 @@
-"""What it takes to add an op, a data type or an operating system: as many places as docs/contributing.md says.
+"""Places in which an op, a data type, a system, a device or a solver is added: as many as docs/contributing.md says.
 
 The places are counted on one that is there: every source, without its comments, that names it. A folder of its own is
 one place, and so is each of the folders `common`, `sparse_conv` and `weights`.
@@ -16,6 +16,8 @@ PAGE = ROOT / "docs" / "contributing.md"
 # What is added only if one wants it: bindings for tests and benchmarks.
 OPTIONAL = {"runtimes/bindings.py", "runtimes/structures.py"}
 COMMENT = re.compile(r'/\*.*?\*/|""".*?"""|#(?!include|define|if|elif|undef)[^\n]*', re.DOTALL)
+# What the page's placeholders stand for.
+EXAMPLES = {"op": "global_average_pool", "kind": "ssh", "solver": "woodfisher_full"}
 PLACES = {
     "an op": (
         r"global_average_pool|GlobalAveragePool|GLOBAL_AVERAGE_POOL",
@@ -48,6 +50,18 @@ PLACES = {
         ("runtimes/native/cpu",),
         {"runtimes/platforms.py", "runtimes/native/cpu"},
     ),
+    "a device": (
+        r"ssh_device|\bssh\.KIND|devices import .*\bssh\b",
+        ("device_bench", "chita_edge"),
+        (),
+        {"device_bench/devices/ssh.py", "device_bench/devices/__init__.py"},
+    ),
+    "a solver": (
+        r"\bWoodFisherFull\b|solvers\.woodfisher_full\b",
+        ("chita_edge", "tests/chita_edge/pruning/solvers"),
+        (),
+        {"chita_edge/pruning/solvers/woodfisher_full.py", "tests/chita_edge/pruning/solvers/test_woodfisher_full.py"},
+    ),
 }
 
 
@@ -71,4 +85,7 @@ def test_what_is_added_is_added_in_as_many_places_as_the_page_says(what: str) ->
     row = next(line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {what} |"))
     assert row.split("|")[2].strip() == str(len(expected))
     for place in expected:
-        assert Path(place).name.removesuffix(".py") in row.replace("`op`", "global_average_pool"), place
+        told = (
+            row.replace("`op`", "global_average_pool").replace("`kind`", "ssh").replace("`solver`", "woodfisher_full")
+        )
+        assert Path(place).name.removesuffix(".py") in told, place

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from chita_edge.errors import UsageError
-from chita_edge.pruning import UnknownNameError
+from chita_edge.pruning import SOLVERS, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chita_edge.engine.config import PruneConfig
 
 Curvature = Literal["loss", "logits"]
@@ -82,6 +84,18 @@ METHODS: dict[str, Method] = {
     ),
     "reconstruct": Method("magnitude", "layer-wise reconstruction of magnitude's budgets", reconstruct=True),
 }
+
+
+def methods_of(solvers: Iterable[tuple[str, object]]) -> dict[str, Method]:
+    """A method for each solver that has a ``summary`` and no method of its own, under the solver's name."""
+    return {
+        name: _baseline(name, str(solver.summary), 1.0)
+        for name, solver in solvers
+        if name not in METHODS and hasattr(solver, "summary")
+    }
+
+
+METHODS |= methods_of(SOLVERS.items())
 
 
 def get_method(name: str) -> Method:

@@ -1,27 +1,18 @@
-"""Devices by name: ``kind`` or ``kind:address``. A device is one module and one line here."""
+"""Devices by name: ``kind`` or ``kind:address``. A device is one module with a `DeviceKind`, and one line here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from device_bench.devices.adb import adb_device
-from device_bench.devices.base import Availability, Device
-from device_bench.devices.emulated import EmulatedDevice
-from device_bench.devices.estimated import EstimatedDevice
-from device_bench.devices.local import LocalDevice
-from device_bench.devices.ssh import ssh_device
+from device_bench.devices import adb, emulated, estimated, local, ssh
+from device_bench.devices.base import Availability, Device, DeviceKind, KnownDevice
 from device_bench.errors import UnknownDeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-DEVICES: Final[Mapping[str, Callable[[str], Device]]] = {
-    "local": LocalDevice,
-    "emulated": EmulatedDevice,
-    "estimate": EstimatedDevice,
-    "ssh": ssh_device,
-    "adb": adb_device,
-}
+KINDS: Final[tuple[DeviceKind, ...]] = (local.KIND, emulated.KIND, estimated.KIND, ssh.KIND, adb.KIND)
+DEVICES: Final[dict[str, Callable[[str], Device]]] = {kind.name: kind.make for kind in KINDS}
 
 
 def get_device(name: str) -> Device:
@@ -32,4 +23,9 @@ def get_device(name: str) -> Device:
     return DEVICES[kind](address)
 
 
-__all__ = ["DEVICES", "Availability", "Device", "get_device"]
+def known_devices() -> list[KnownDevice]:
+    """Every device that can be named from here, kind by kind; nothing is started and no host is contacted."""
+    return [row for kind in KINDS for row in kind.known()]
+
+
+__all__ = ["DEVICES", "KINDS", "Availability", "Device", "DeviceKind", "KnownDevice", "get_device", "known_devices"]

@@ -11,6 +11,8 @@ import re
 import shlex
 import shutil
 
+from device_bench.devices.adb_server import listed
+from device_bench.devices.base import DeviceKind, KnownDevice
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import DeviceUnavailableError, UnknownDeviceError
 from device_bench.remote.transport import Transport
@@ -40,3 +42,16 @@ def _program() -> tuple[str, ...]:
     except ImportError:
         raise DeviceUnavailableError("There is no adb here; `pip install adbutils` brings one.") from None
     return (str(adb_path()),)
+
+
+def _known() -> list[KnownDevice]:
+    """Devices of the adb server, if one runs: none is started for a list."""
+    try:
+        found = listed()
+    except DeviceUnavailableError as error:
+        return [KnownDevice("adb:…", False, str(error))]
+    rows = [KnownDevice(f"adb:{one.serial}", one.reachable, one.detail) for one in found]
+    return rows or [KnownDevice("adb:…", None, "name a serial number, as in adb:SERIAL; the adb server knows of none")]
+
+
+KIND = DeviceKind("adb", adb_device, _known)

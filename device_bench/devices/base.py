@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from device_bench.measurement import Measurement
     from device_bench.plan import BenchPlan, ModelUnderTest
@@ -21,6 +21,40 @@ class Availability:
 
     reachable: bool
     detail: str
+
+
+@dataclass(frozen=True)
+class KnownDevice:
+    """A row of the list of devices: a name, whether it can be used (None: it depends on the address), and why not."""
+
+    name: str
+    reachable: bool | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class DeviceKind:
+    """What a module of this folder hands out: devices of one kind, by address.
+
+    Attributes:
+        name: before the colon of a device's name.
+        make: the device of an address.
+        known: those that can be named from here, without starting or contacting anything.
+    """
+
+    name: str
+    make: Callable[[str], Device]
+    known: Callable[[], Sequence[KnownDevice]]
+
+
+def probed(make: Callable[[str], Device], addresses: Iterable[str]) -> list[KnownDevice]:
+    """The devices of these addresses, each looked at."""
+    rows = []
+    for address in addresses:
+        device = make(address)
+        found = device.probe()
+        rows.append(KnownDevice(device.name, found.reachable, found.detail))
+    return rows
 
 
 class Device(Protocol):

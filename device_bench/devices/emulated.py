@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_bench.bounds import check_models
-from device_bench.devices.base import Availability
+from device_bench.devices.base import Availability, DeviceKind, KnownDevice, probed
 from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDeviceError
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
@@ -103,3 +103,12 @@ class EmulatedDevice:
             sha256={name: context.file_sha256(model.path) for name, model in models.items()},
         )
         return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
+
+
+def _known() -> list[KnownDevice]:
+    from device_bench.emulation import CPUS
+
+    return probed(EmulatedDevice, CPUS)
+
+
+KIND = DeviceKind("emulated", EmulatedDevice, _known)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_bench.bounds import check_models
-from device_bench.devices.base import Availability
+from device_bench.devices.base import Availability, DeviceKind, KnownDevice, probed
 from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDeviceError
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
@@ -115,3 +115,12 @@ class EstimatedDevice:
             warnings=tuple(notes),
         )
         return Measurement(Results(context=described, benchmarks=tuple(benchmarks)))
+
+
+def _known() -> list[KnownDevice]:
+    from device_bench.estimate import CORES
+
+    return probed(EstimatedDevice, CORES)
+
+
+KIND = DeviceKind("estimate", EstimatedDevice, _known)

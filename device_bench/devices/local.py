@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device_bench.devices.base import Availability
+from device_bench.devices.base import Availability, DeviceKind, probed
 from device_bench.errors import UnknownDeviceError
 from device_bench.sampling import context
 from device_bench.sampling.fresh_process import measure_in_fresh_process
@@ -56,3 +56,6 @@ class LocalDevice:
         if (plan.processes or 1) > 1:
             return measure_in_fresh_process(models, plan, progress)
         return measure_in_process(models, plan, progress)
+
+
+KIND = DeviceKind("local", LocalDevice, lambda: probed(LocalDevice, [""]))

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 
+from device_bench.devices.base import DeviceKind, KnownDevice
 from device_bench.devices.shell import ShellDevice
 from device_bench.errors import UnknownDeviceError
 from device_bench.remote.transport import Transport
@@ -33,3 +34,7 @@ def ssh_device(address: str) -> ShellDevice:
             lambda code, _: code == _LOST,
         )
     )
+
+
+_HINT = "name a host, as in ssh:user@host; no host is contacted before one is named"
+KIND = DeviceKind("ssh", ssh_device, lambda: [KnownDevice("ssh:…", None, _HINT)])

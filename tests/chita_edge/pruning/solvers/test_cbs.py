@@ -6,8 +6,8 @@ from itertools import combinations
 import torch
 
 from chita_edge.pruning import Constraint, Problem, back_solve
-from chita_edge.pruning.solvers import Cbs, Obd
-from chita_edge.pruning.solvers.cbs import removal_cost, swap_removals
+from chita_edge.pruning.solvers.cbs import Cbs, removal_cost, swap_removals
+from chita_edge.pruning.solvers.obd import Obd
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

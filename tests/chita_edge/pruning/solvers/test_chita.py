@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chita_edge.pruning import Constraint, Problem, back_solve
-from chita_edge.pruning.solvers import Chita, Magnitude
+from chita_edge.pruning.solvers.chita import Chita
+from chita_edge.pruning.solvers.magnitude import Magnitude
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

@@ -7,7 +7,7 @@ import torch
 
 from chita_edge.pruning import Constraint, Problem, Quadratic, back_solve
 from chita_edge.pruning.search.blocks import block_bounds
-from chita_edge.pruning.solvers import ChitaBso
+from chita_edge.pruning.solvers.chita_bso import ChitaBso
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chita_edge.pruning import Constraint, Problem, Solver, get_pattern
-from chita_edge.pruning.solvers import SOLVERS, Chita, ChitaBso, Magnitude
+from chita_edge.pruning.solvers.chita import Chita
+from chita_edge.pruning.solvers.chita_bso import ChitaBso
 from chita_edge.pruning.solvers.chita_reference import ChitaReference
+from chita_edge.pruning.solvers.magnitude import Magnitude
+from chita_edge.pruning.solvers.registry import SOLVERS
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from chita_edge.pruning import Constraint, Problem
-from chita_edge.pruning.solvers import Magnitude
+from chita_edge.pruning.solvers.magnitude import Magnitude
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from chita_edge.pruning import Constraint, Problem
-from chita_edge.pruning.solvers import Obd
+from chita_edge.pruning.solvers.obd import Obd
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

@@ -7,8 +7,9 @@ import torch
 
 from chita_edge.pruning import Constraint, Problem, back_solve
 from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
-from chita_edge.pruning.solvers import MFac, Obs, WoodFisher
-from chita_edge.pruning.solvers.obs import removal_costs
+from chita_edge.pruning.solvers.mfac import MFac
+from chita_edge.pruning.solvers.obs import Obs, removal_costs
+from chita_edge.pruning.solvers.woodfisher import WoodFisher
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]

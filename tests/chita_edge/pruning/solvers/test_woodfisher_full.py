@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from chita_edge.pruning import Constraint, Problem, PruningError
-from chita_edge.pruning.solvers import MFac, WoodFisherFull
+from chita_edge.pruning.solvers.mfac import MFac
+from chita_edge.pruning.solvers.woodfisher_full import WoodFisherFull
 
 Make = Callable[..., Problem]
 Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
