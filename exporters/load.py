@@ -78,7 +78,8 @@ def _check_functions(model: onnx.ModelProto, needs_bodies: bool) -> None:
     """Refuse all functions but ours, to the letter: a body can ask for any amount of memory."""
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     names = [(function.name, function.overload) for function in model.functions]
-    if len(set(names)) != len(names):
+    # Overloads of one name are as bad as a function twice: many readers take the last of them for all.
+    if len({name for name, _ in names}) != len(names):
         raise MalformedModelError("it defines a function twice; export it again.")
     for function in model.functions:
         op = find_op(function.name, function.overload)

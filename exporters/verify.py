@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def verify(path: str | Path, inputs: Array, expected: Array, tolerance: float = 
         first = str(error).strip().splitlines()[0]
         raise VerificationError(f"{path}: ONNX's checker refuses it ({first}).") from error
     result = Verification(
-        onnxruntime=relative_difference(_run_onnxruntime(model, inputs), expected),
-        reference=relative_difference(_run_reference(model, inputs), expected),
+        onnxruntime=relative_difference(_ran(path, "ONNX Runtime", _run_onnxruntime, model, inputs), expected),
+        reference=relative_difference(_ran(path, "onnx.reference", _run_reference, model, inputs), expected),
     )
     for what, difference in (("ONNX Runtime", result.onnxruntime), ("onnx.reference", result.reference)):
         # Written so that NaN fails.
@@ -64,6 +65,17 @@ def relative_difference(got: Array, expected: Array) -> float:
         return float("inf")
     scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
     return float(np.abs(got.astype(np.float64) - expected).max()) / scale
+
+
+def _ran(
+    path: str | Path, what: str, run: Callable[[onnx.ModelProto, Array], Array], model: onnx.ModelProto, inputs: Array
+) -> Array:
+    """The output; VerificationError whatever the runtime raises, since each has exceptions of its own."""
+    try:
+        return run(model, inputs)
+    except Exception as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise VerificationError(f"{path}: {what} cannot run it ({first}); export it again and report this.") from error
 
 
 def _run_onnxruntime(model: onnx.ModelProto, inputs: Array) -> Array:

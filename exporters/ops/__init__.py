@@ -6,7 +6,7 @@ from exporters.ops._op import EdgeOp, Part, build_node, csr_constants, initializ
 from exporters.ops._text import ACTIVATIONS, DOMAIN, OPSET, VERSION, Activation
 from exporters.ops.block_csr_conv import BLOCK_CSR_CONV_ADDS, BLOCK_CSR_CONVS
 from exporters.ops.conv_chain import CHAINS
-from exporters.ops.conv_sequence import NAME as SEQUENCE
+from exporters.ops.conv_sequence import NAMES as SEQUENCES
 from exporters.ops.conv_sequence import sequence_op
 from exporters.ops.csr_conv import CSR_CONV, CSR_CONVS
 from exporters.ops.csr_conv_add import CSR_CONV_ADD, CSR_CONV_ADDS
@@ -37,8 +37,8 @@ OPS: dict[str, EdgeOp] = {
 
 def find_op(name: str, overload: str = "") -> EdgeOp | None:
     """The op of a node or a function in a file; None where there is none."""
-    if name == SEQUENCE:
-        return sequence_op(overload)
+    if name in SEQUENCES:
+        return sequence_op(overload, name)
     return OPS.get(name) if not overload else None
 
 
@@ -58,7 +58,7 @@ __all__ = [
     "GLOBAL_AVERAGE_POOL",
     "OPS",
     "OPSET",
-    "SEQUENCE",
+    "SEQUENCES",
     "VERSION",
     "Activation",
     "EdgeOp",

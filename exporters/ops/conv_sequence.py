@@ -5,7 +5,8 @@ and adds if it has a residual, is said by the attribute ``stages``: ``DenseConv:
 value 0 is X and value i + 1 what stage i makes. The last stage makes Y.
 
 A function body cannot depend on an attribute, so that each such text has a body of its own: the text is the node's, and
-the function's, overload as well.
+the function's, overload as well. Many readers (ONNX Runtime before 1.27, onnx.reference) find a function by its name
+alone and take the last of two overloads, so that each text of a file also has a name of its own: `NAMES`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from exporters.ops.dense_conv import DENSE_CONVS
 from exporters.ops.depthwise_conv import DEPTHWISE_CONVS
 from exporters.ops.nm_conv import NM_CONV_ADDS, NM_CONVS
 
-NAME = "ConvSequence"
+NAMES = ("ConvSequence", *(f"ConvSequence{number}" for number in range(2, 17)))
+"""Names of the op, one for each text in a file; the kernels know these."""
 MOST_STAGES = 64
 MOST_TEXT = 4095
 """Characters of the text; the kernels hold no more."""
@@ -49,8 +51,8 @@ def sequence_text(stages: Sequence[tuple[str, int, int | None]]) -> str:
 
 
 @lru_cache(maxsize=64)
-def sequence_op(text: str) -> EdgeOp | None:
-    """The op of a text; None for one that means nothing."""
+def sequence_op(text: str, name: str) -> EdgeOp | None:
+    """The op of a text under one of the `NAMES`; None for an invalid text."""
     words = text.split(" ")
     if len(text) > MOST_TEXT or not 1 <= len(words) <= MOST_STAGES:
         return None
@@ -64,4 +66,4 @@ def sequence_op(text: str) -> EdgeOp | None:
         if max(part.source, part.residual or 0) > index:
             return None
         parts.append(part)
-    return stages_op(NAME, text, None, parts)
+    return stages_op(name, text, None, parts)

@@ -1,7 +1,7 @@
 """Neighbouring small layers → one ConvSequence.
 
 Requires: Sparsify; Chain before it. Ensures: the same network, in which runs of nodes of ours of few multiply-adds are
-one node each, which reads one value and makes one. What ONNX Runtime does for a
+one node each, which reads one value and makes one; equal runs share a name and a body. What ONNX Runtime does for a
 node, and above all the handing of a part of it to another thread, takes as long as a small layer itself.
 Larger layers stay nodes of their own, whose time a profile can tell.
 """
@@ -9,7 +9,8 @@ Larger layers stay nodes of their own, whose time a profile can tell.
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections import Counter
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -17,8 +18,11 @@ import onnx_ir as ir
 from exporters.layers.graph import static_shape
 from exporters.ops import DOMAIN, build_node
 from exporters.ops._op import Attribute
-from exporters.ops.conv_sequence import MOST_STAGES, MOST_TEXT, STAGES, sequence_op, sequence_text
+from exporters.ops.conv_sequence import MOST_STAGES, MOST_TEXT, NAMES, STAGES, sequence_op, sequence_text
 from exporters.passes._stage import add_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST_WORK = 2 << 20
 """Multiply-adds with weights that are not 0, for one image, of a layer that is small."""
@@ -30,14 +34,25 @@ class Sequence(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Take the longest run from each node on that has one input and one output."""
         graph = model.graph
-        nodes, at, replaced = list(graph), 0, False
+        nodes, at, runs = list(graph), 0, list[list[ir.Node]]()
         while at < len(nodes):
             run = _longest(nodes[at : at + MOST_STAGES])
             if len(run) > 1:
-                _replace(graph, run)
-                replaced = True
+                runs.append(run)
             at += max(1, len(run))
-        return ir.passes.PassResult(model, replaced)
+        names = _names(runs)
+        runs = [run for run in runs if _text(run) in names]
+        for run in runs:
+            _replace(graph, run, names)
+        return ir.passes.PassResult(model, bool(runs))
+
+
+def _names(runs: list[list[ir.Node]]) -> dict[str, str]:
+    """Names of the runs' texts; where there are more texts than names, those that join the most nodes get one."""
+    joined = Counter[str]()
+    for run in runs:
+        joined[_text(run)] += len(run)
+    return dict(zip((text for text, _ in joined.most_common(len(NAMES))), NAMES, strict=False))
 
 
 def _longest(nodes: list[ir.Node]) -> list[ir.Node]:
@@ -84,9 +99,9 @@ def _text(nodes: list[ir.Node]) -> str:
     return sequence_text(stages)
 
 
-def _replace(graph: ir.Graph, nodes: list[ir.Node]) -> None:
+def _replace(graph: ir.Graph, nodes: list[ir.Node], names: Mapping[str, str]) -> None:
     text = _text(nodes)
-    op = sequence_op(text)
+    op = sequence_op(text, names[text])
     assert op is not None  # noqa: S101 (the text is ours)
     inputs = {"X": cast("ir.Value", nodes[0].inputs[0])}
     attributes: dict[str, Attribute] = {"stages": text}

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import SEQUENCE, EdgeOp, Part, find_op
+from exporters.ops import SEQUENCES, EdgeOp, Part, find_op
 from exporters.untrusted.node_view import NodeView, Shape, window
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
@@ -37,7 +37,7 @@ def op_of(node: onnx.NodeProto) -> EdgeOp:
     if op is None:
         raise UnsupportedOpError(f"node {node_name(node)!r} is a {node.op_type}, which {node.domain} does not have.")
     stages = [attribute.s for attribute in node.attribute if attribute.name == "stages"]
-    if op.name == SEQUENCE and stages != [node.overload.encode()]:
+    if op.name in SEQUENCES and stages != [node.overload.encode()]:
         raise MalformedModelError(f"the stages of node {node_name(node)!r} are not its overload; export it again.")
     return op
 
@@ -75,7 +75,7 @@ def edge_output_shapes(
             raise MalformedModelError(f"node {name!r} pools an input of {len(found[0])} dimensions, not 4.")
         return ((*found[0][:2], 1, 1),)
     for weight, part in zip(weights, op.parts, strict=True):
-        if op.stages and op.name != SEQUENCE and weight.op.is_sparse and weight.shape[2:] != (1, 1):
+        if op.stages and op.name not in SEQUENCES and weight.op.is_sparse and weight.shape[2:] != (1, 1):
             raise MalformedModelError(f"node {name!r} has a sparse stage that is not 1 by 1; export it again.")
         found.append(_output_shape(weight, node, name, found[part.source]))
         if part.residual is not None and found[part.residual] != found[-1]:

@@ -253,6 +253,9 @@ int read_global_average_pool(node* n, layer_source* source) {
 #define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
 #define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}
 
+/* A file has a name for each text of stages, as many readers find a function's body by its name alone. */
+#define SEQUENCE(number) {.name = "ConvSequence" number, .rank = 4}
+
 /* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
 #define OPS(name, ...)                                                               \
   {name, CE_CLIP, __VA_ARGS__}, {name "HardSwish", CE_HARD_SWISH, __VA_ARGS__}, {name "Silu", CE_SILU, __VA_ARGS__}
@@ -277,5 +280,6 @@ const op ops[OP_COUNT] = {
     CHAIN("SDPPDP", 22, 0),
     CHAIN("PDP", 13, 0),
     CHAIN("PDA", 14, 13),
-    {.name = "ConvSequence", .rank = 4},
+    SEQUENCE(""), SEQUENCE("2"), SEQUENCE("3"), SEQUENCE("4"), SEQUENCE("5"), SEQUENCE("6"), SEQUENCE("7"), SEQUENCE("8"),
+    SEQUENCE("9"), SEQUENCE("10"), SEQUENCE("11"), SEQUENCE("12"), SEQUENCE("13"), SEQUENCE("14"), SEQUENCE("15"), SEQUENCE("16"),
 };

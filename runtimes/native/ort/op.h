@@ -5,7 +5,7 @@
 #include "../edge.h"
 #include "node.h"
 
-enum { OP_COUNT = 40 };
+enum { OP_COUNT = 55 };
 
 /* What a layer's attributes and constants say, after validation. Pointers lead into ONNX Runtime's initializers, but
  * for `columns`, which are allocated here and freed by op_source_free. */

@@ -24,7 +24,7 @@ def stages(draw: st.DrawFn) -> list[tuple[str, int, int | None]]:
 @given(stages())
 def test_a_text_means_its_stages(given_stages: list[tuple[str, int, int | None]]) -> None:
     text = sequence_text(given_stages)
-    op = sequence_op(text)
+    op = sequence_op(text, "ConvSequence")
     assert op is not None
     assert [(part.op.name, part.source, part.residual) for part in op.parts] == given_stages
     assert op.function.overload == text
@@ -58,4 +58,4 @@ def test_a_text_means_its_stages(given_stages: list[tuple[str, int, int | None]]
     ],
 )
 def test_other_texts_mean_nothing(text: str) -> None:
-    assert sequence_op(text) is None
+    assert sequence_op(text, "ConvSequence") is None

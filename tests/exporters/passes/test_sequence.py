@@ -106,17 +106,40 @@ def test_a_residual_network_is_one_node(run_stock: Callable, tmp_path: Path, rng
     assert inspect(paths[1]).layers == inspect(paths[0]).layers
 
 
-def test_two_sequences_of_different_stages_are_two_functions() -> None:
-    layers: list[Layer] = [
-        *RESIDUAL[:3],
-        (1, False, 3, None, "Softplus"),
-        (1, False, 4, None, ""),
-        (3, True, 5, None, ""),
-    ]
-    dense = network(layers)
-    assert check_same(dense) == {"ConvSequence": 2, "Softplus": 1}
+TWO: list[Layer] = [
+    *RESIDUAL[:3],
+    (1, False, 3, None, "Softplus"),
+    (1, False, 4, None, ""),
+    (3, True, 5, None, ""),
+]
+
+
+def test_two_sequences_of_different_stages_are_two_functions(run_stock: Callable, rng: np.random.Generator) -> None:
+    """Of two names: onnx.reference, and ONNX Runtime before 1.27, find a function by its name alone."""
+    dense = network(TWO)
+    assert check_same(dense) == {"ConvSequence": 1, "ConvSequence2": 1, "Softplus": 1}
     model = to_sparse(dense, always, cache_bytes=CACHE).model
-    assert len({function.overload for function in model.functions if function.name == "ConvSequence"}) == 2
+    names = [function.name for function in model.functions]
+    assert len(names) == len(set(names)) == 2
+    x = rng.standard_normal((1, CHANNELS, SIDE, SIDE), np.float32)
+    (want,) = onnx.reference.ReferenceEvaluator(dense).run(None, {"input": x})
+    (got,) = onnx.reference.ReferenceEvaluator(model).run(None, {"input": x})
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run_stock(model, {"input": x})[0], want, rtol=1e-4, atol=1e-4)
+
+
+def test_equal_sequences_share_a_function() -> None:
+    pair: list[Layer] = [(1, False, 0, None, ""), (1, False, 1, None, "Softplus")]
+    more: list[Layer] = [(1, False, 2, None, ""), (1, False, 3, None, "Softplus")]
+    model = to_sparse(network([*pair, *more]), always, cache_bytes=CACHE).model
+    assert ops(model) == {"ConvSequence": 2, "Softplus": 2}
+    assert [function.name for function in model.functions] == ["ConvSequence"]
+
+
+def test_more_texts_than_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The texts that join the most nodes get the names; the others' nodes stay as they are."""
+    monkeypatch.setattr(sequence, "NAMES", ("ConvSequence",))
+    assert check_same(network(TWO)) == {"ConvSequence": 1, "Softplus": 1, "CsrConv": 1, "DepthwiseConv": 1}
 
 
 def test_without_a_cache_and_on_request_layers_stay_nodes() -> None:

@@ -101,5 +101,15 @@ def test_a_stage_whose_input_has_other_channels(tiny: onnx.ModelProto, refuse: C
         if node.overload:
             node.overload = text
             next(one for one in node.attribute if one.name == "stages").s = text.encode()
-    model.functions.append(find_op("ConvSequence", text).function)  # type: ignore[union-attr]
+    kept = [function for function in model.functions if function.name != "ConvSequence"]
+    del model.functions[:]
+    model.functions.extend([*kept, find_op("ConvSequence", text).function])  # type: ignore[union-attr]
     assert "and an input of shape" in refuse(model, MalformedModelError)
+
+
+def test_two_bodies_of_one_name(tiny: onnx.ModelProto, refuse: Callable) -> None:
+    """Overloads are legal ONNX, but many readers take the last one for all."""
+    model = merged(tiny)
+    text = STAGES.replace("CsrConv:2", "CsrConv:0")
+    model.functions.append(find_op("ConvSequence", text).function)  # type: ignore[union-attr]
+    assert "it defines a function twice" in refuse(model, MalformedModelError)
