@@ -147,7 +147,7 @@ class _State:
         problem, pattern = self.problem, self.constraint.pattern
         residual = problem.residual(self.weights)
         for number, (layer, (start, _)) in enumerate(zip(problem.layers, problem.bounds, strict=True)):
-            for first, last in block_bounds(layer.weight.shape, block, pattern.rows):
+            for first, last in block_bounds(layer.weight.shape, block, pattern.cut):
                 where = slice(start + first, start + last)
                 kept = int(self.mask[where].sum())
                 if not kept:

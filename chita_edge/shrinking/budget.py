@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.pruning import InfeasibleBudgetError
+from chita_edge.pruning.patterns.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from chita_edge.shrinking.channel_group import ChannelGroup
 
     Counts = tuple[int, ...]
+
+
+_EACH_CHANNEL = Cut.rows(1)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class AtLeastOne:
     """
 
     name: str = "at least one"
-    rows: int | None = 1
+    cut: Cut = _EACH_CHANNEL
 
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """The scores, flat, the largest one (the first of equal ones) put before all others."""

@@ -9,6 +9,7 @@ import torch
 
 from chita_edge.pruning.allocation.top import top_mask
 from chita_edge.pruning.errors import InfeasibleBudgetError, NonFiniteProblemError
+from chita_edge.pruning.patterns.cut import Cut
 
 if TYPE_CHECKING:
     from chita_edge.pruning.patterns.pattern import Pattern
@@ -79,15 +80,15 @@ class Constraint:
     def part(self, layer: int, start: int, stop: int, keep: int) -> Constraint:
         """The same pattern with its own budget on flat indices ``start`` to ``stop`` of one layer.
 
-        The cut must be one that `Pattern.rows` allows.
+        The cut must be one that `Pattern.cut` allows.
         """
         shape = self.shapes[layer]
         size = stop - start
-        if self.pattern.rows == 0:
-            cut = torch.Size((1, size))
+        if self.pattern.cut == Cut.ANYWHERE:
+            part = torch.Size((1, size))
         else:
-            cut = torch.Size((size * shape[0] // shape.numel(), *shape[1:]))
-        return Constraint(self.pattern, (cut,), keep)
+            part = torch.Size((size * shape[0] // shape.numel(), *shape[1:]))
+        return Constraint(self.pattern, (part,), keep)
 
     def counts(self, mask: torch.Tensor) -> tuple[int, ...]:
         """Number of weights that a flat mask keeps in each layer."""

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import torch
 
+from chita_edge.pruning.patterns.cut import Cut
+
 
 @dataclass(frozen=True)
 class Grouped:
@@ -18,16 +20,16 @@ class Grouped:
         0.1 0.2 0.1 0.1   0.8 0.1 0.3 0.5   →    0 0 0 0   1 1 1 1
 
     Attributes:
-        name: what the registry calls it.
+        name: name in the registry.
         out: output channels of a block.
         inputs: input channels of a block; None for all of them with all kernel positions.
-        rows: see `Pattern`.
+        cut: where a layer may be split into independent blocks.
     """
 
     name: str
     out: int | None
     inputs: int | None
-    rows: int | None
+    cut: Cut
 
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """Sum over each block."""

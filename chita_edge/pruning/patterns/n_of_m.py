@@ -10,8 +10,12 @@ import torch
 from torch.nn import functional
 
 from chita_edge.pruning.errors import UnknownNameError
+from chita_edge.pruning.patterns.cut import Cut
 
 _LARGEST_M = 16
+
+
+_EACH_CHANNEL = Cut.rows(1)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class NOfM:
 
     n: int
     m: int
-    rows: int | None = 1
+    cut: Cut = _EACH_CHANNEL
 
     def __post_init__(self) -> None:
         if not 1 <= self.n < self.m <= _LARGEST_M:

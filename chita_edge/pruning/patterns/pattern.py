@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from chita_edge.pruning.patterns.cut import Cut
+
 
 class Pattern(Protocol):
     """A family of masks made of *units*, sets of weights of one layer that are kept or dropped together.
@@ -20,11 +22,8 @@ class Pattern(Protocol):
         """Name in the registry."""
 
     @property
-    def rows(self) -> int | None:
-        """Granularity at which a layer may be split into independent blocks.
-
-        A number: between any multiples of so many output channels; 0: between any two weights; None: not at all.
-        """
+    def cut(self) -> Cut:
+        """Granularity at which a layer may be split into independent blocks."""
 
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """Total score of each unit, (units,), from the weights' scores in the layer's own shape.

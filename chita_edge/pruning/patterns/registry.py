@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chita_edge.pruning.errors import UnknownNameError
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.patterns.grouped import Grouped
 from chita_edge.pruning.patterns.n_of_m import NOfM, parse_n_of_m
 from chita_edge.pruning.patterns.unstructured import Unstructured
@@ -20,12 +21,12 @@ PATTERNS: dict[str, Callable[[], Pattern]] = {
     "2:4": partial(NOfM, 2, 4),
     "1:4": partial(NOfM, 1, 4),
     "4:8": partial(NOfM, 4, 8),
-    "1x4": partial(Grouped, "1x4", 1, 4, 1),
-    "2x4": partial(Grouped, "2x4", 2, 4, 2),
-    "4x1": partial(Grouped, "4x1", 4, 1, 4),
-    "2x1": partial(Grouped, "2x1", 2, 1, 2),
-    "filter": partial(Grouped, "filter", 1, None, 1),
-    "channel": partial(Grouped, "channel", None, 1, None),
+    "1x4": partial(Grouped, "1x4", 1, 4, Cut.rows(1)),
+    "2x4": partial(Grouped, "2x4", 2, 4, Cut.rows(2)),
+    "4x1": partial(Grouped, "4x1", 4, 1, Cut.rows(4)),
+    "2x1": partial(Grouped, "2x1", 2, 1, Cut.rows(2)),
+    "filter": partial(Grouped, "filter", 1, None, Cut.rows(1)),
+    "channel": partial(Grouped, "channel", None, 1, Cut.NOWHERE),
 }
 
 

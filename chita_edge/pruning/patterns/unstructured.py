@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from chita_edge.pruning.patterns.cut import Cut
+
 
 @dataclass(frozen=True)
 class Unstructured:
@@ -18,7 +20,7 @@ class Unstructured:
     """
 
     name: str = "unstructured"
-    rows: int | None = 0
+    cut: Cut = Cut.ANYWHERE
 
     def unit_scores(self, scores: torch.Tensor) -> torch.Tensor:
         """The scores themselves, flat."""

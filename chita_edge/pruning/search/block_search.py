@@ -8,6 +8,7 @@ import torch
 
 from chita_edge.pruning.linalg.back_solve import back_solve
 from chita_edge.pruning.linalg.gram import gram
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.search.block_group import Blocks, Found, search_blocks
 from chita_edge.pruning.search.iht import iht
 from chita_edge.pruning.search.splice import Spliced, splice
@@ -40,7 +41,7 @@ def search_block(quadratic: Quadratic, start: torch.Tensor, part: Constraint, ro
         found = iht(quadratic, quadratic.dense * start, start, part.project, max_iterations=_IHT_ITERATIONS)
         points = (_finished(quadratic, mask, before) for mask in (start, found.mask))
         return min(points, key=lambda point: point.objective)
-    if part.pattern.rows == 0:
+    if part.pattern.cut == Cut.ANYWHERE:
         whole = ((0, len(start)),)
         block = Blocks(
             quadratic.columns, quadratic.dense, whole, quadratic.offset, quadratic.damping, quadratic.constant

@@ -12,6 +12,7 @@ from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import Work, each
 from chita_edge.pruning.linalg.back_solve import back_solve
 from chita_edge.pruning.linalg.inverse_fisher import InverseFisher
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.quadratic import Quadratic
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
     from chita_edge.pruning.problem import Problem
 
 
-def block_bounds(shape: torch.Size, block: int, rows: int | None = 0) -> list[tuple[int, int]]:
+def block_bounds(shape: torch.Size, block: int, cut: Cut = Cut.ANYWHERE) -> list[tuple[int, int]]:
     """Cut a layer's flat weights into the fewest blocks of at most ``block``, of nearly equal length.
 
     Args:
         shape: of the layer's weight.
         block: most weights of a block, unless a piece that cannot be cut has more.
-        rows: where cuts may be, see `Pattern.rows`.
+        cut: where the layer may be split, `Pattern.cut`.
     """
     size = shape.numel()
-    piece = size if rows is None else max(1, rows * size // shape[0])
+    piece = cut.piece(size, shape[0])
     pieces = -(-size // piece)
     count = -(-pieces // max(1, block // piece))
     edges = [min(size, pieces * number // count * piece) for number in range(count + 1)]

@@ -10,6 +10,7 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.allocation.top import top_mask
 from chita_edge.pruning.linalg.gram import gram
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.search.blocks import BackSolve, each_block
 from chita_edge.pruning.solvers.solver import Solution
 
@@ -41,7 +42,7 @@ class Cbs:
 
     def solve(self, problem: Problem, constraint: Constraint, progress: Progress = silent) -> Solution:
         """Select, then update, block by block."""
-        free = constraint.pattern.rows == 0
+        free = constraint.pattern.cut == Cut.ANYWHERE
         scores = problem.dense.square() if free else problem.curvature() * problem.dense.square()
         mask = constraint.project(scores)
         weights = problem.dense * mask

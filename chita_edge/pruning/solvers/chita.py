@@ -9,6 +9,7 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.linalg.back_solve import back_solve
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.search.block_search import LARGEST_HESSIAN, spliced
 from chita_edge.pruning.search.dual import minimum_on
 from chita_edge.pruning.search.swaps import local_search
@@ -88,7 +89,7 @@ class Chita:
             if reached < trace[-1] or len(trace) == 1:
                 weights, mask = candidate, support
                 trace.append(reached)
-        if problem.dense.numel() <= self.small and constraint.pattern.rows == 0:
+        if problem.dense.numel() <= self.small and constraint.pattern.cut == Cut.ANYWHERE:
             groups = None
             if not isinstance(constraint.keep, int):
                 lengths = torch.tensor([shape.numel() for shape in problem.shapes])

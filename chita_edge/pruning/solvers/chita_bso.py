@@ -10,6 +10,7 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import Work, each
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.quadratic import Quadratic
 from chita_edge.pruning.search.block_group import Blocks, search_blocks
 from chita_edge.pruning.search.block_search import LARGEST_HESSIAN, search_block
@@ -74,7 +75,7 @@ class ChitaBso:
         weights = dense * mask
         values = torch.zeros(2, dtype=torch.float64)
         moved = torch.zeros(problem.samples)
-        bounds = block_bounds(layer.weight.shape, self.block, constraint.pattern.rows)
+        bounds = block_bounds(layer.weight.shape, self.block, constraint.pattern.cut)
         # Blocks that lose nothing need no solution.
         kept = {(first, last): int(mask[first:last].sum()) for first, last in bounds}
         bounds = [(first, last) for first, last in bounds if kept[first, last] < last - first]
@@ -151,7 +152,7 @@ class _Group:
         offset = torch.full((columns.shape[1],), self.first_order)
         constant = -0.5 * len(offset) * self.first_order**2
         longest = max(last - first for first, last in self.bounds)
-        if self.parts[0].pattern.rows == 0 and longest <= LARGEST_HESSIAN:
+        if self.parts[0].pattern.cut == Cut.ANYWHERE and longest <= LARGEST_HESSIAN:
             blocks = Blocks(columns, self.dense, self.bounds, offset, self.damping, constant)
             return [((0, len(self.dense)), search_blocks(blocks, self.mask, self.rounds))]
         solved = []

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chita_edge.pruning import Problem, back_solve
+from chita_edge.pruning.patterns.cut import Cut
 from chita_edge.pruning.search.blocks import block_bounds, saliencies
 
 
@@ -24,18 +25,18 @@ def test_blocks_cover_a_layer_evenly(size: int, block: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "rows", "expected"),
+    ("shape", "cut", "expected"),
     [
-        ((10, 20), 1, [(0, 40), (40, 100), (100, 140), (140, 200)]),
-        ((10, 20), 4, [(0, 80), (80, 160), (160, 200)]),
-        ((10, 20), None, [(0, 200)]),
-        ((3, 8, 3, 3), 1, [(0, 72), (72, 144), (144, 216)]),
+        ((10, 20), Cut.rows(1), [(0, 40), (40, 100), (100, 140), (140, 200)]),
+        ((10, 20), Cut.rows(4), [(0, 80), (80, 160), (160, 200)]),
+        ((10, 20), Cut.NOWHERE, [(0, 200)]),
+        ((3, 8, 3, 3), Cut.rows(1), [(0, 72), (72, 144), (144, 216)]),
     ],
 )
 def test_blocks_are_cut_where_the_pattern_allows(
-    shape: tuple[int, ...], rows: int | None, expected: list[tuple[int, int]]
+    shape: tuple[int, ...], cut: Cut, expected: list[tuple[int, int]]
 ) -> None:
-    assert block_bounds(torch.Size(shape), 60, rows) == expected
+    assert block_bounds(torch.Size(shape), 60, cut) == expected
 
 
 def test_saliency_is_what_one_removal_costs(random_problem: Callable[..., Problem]) -> None:
