@@ -1,4 +1,4 @@
-"""What can go wrong when a model is run: each class is one cause, its message one sentence for the user."""
+"""Errors of running a model; each class is one cause, its message one sentence for the user."""
 
 from typing import ClassVar
 

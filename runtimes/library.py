@@ -1,4 +1,4 @@
-"""Where the kernel library is, and what it finds on this machine."""
+"""Location of the kernel library, and the instruction sets that it can use here."""
 
 import ctypes
 import functools

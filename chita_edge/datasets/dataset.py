@@ -29,7 +29,7 @@ class LabelledImages:
         return {"images": self.images} | ({} if self.labels is None else {"labels": self.labels})
 
     def float32(self) -> LabelledImages:
-        """The same with images of another precision turned to float32."""
+        """A copy whose images are float32."""
         images = self.images
         return replace(self, images=images.float()) if images.is_floating_point() else self
 

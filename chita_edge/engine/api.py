@@ -148,7 +148,7 @@ def _check(plan: PruningPlan, gradients: GradientMatrix | None, state_dir: Path 
 
 
 def _identity(model: nn.Module, calibration: LabelledImages, plan: PruningPlan) -> Fingerprint:
-    """What the result of a run depends on, known before any of it is done.
+    """Fingerprint of a run, known before its work begins.
 
     The memory budget is left to the parts that depend on it: it says how many images refit the layers.
     """

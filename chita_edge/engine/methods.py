@@ -117,7 +117,7 @@ def round_count(config: PruneConfig) -> int:
 
 
 def curvature_kind(config: PruneConfig) -> Curvature:
-    """What a run's gradients are of: "loss" or "logits".
+    """Function whose gradients a run takes: "loss" or "logits".
 
     Raises:
         UsageError: the first-order term is wanted of gradients that are not the loss's.

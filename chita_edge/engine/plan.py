@@ -65,7 +65,7 @@ class PruningPlan:
         return self.side is not None or (self.needs_gradients and self.curvature == "loss")
 
     def at(self, sparsity: float) -> PruningPlan:
-        """The same plan for another sparsity, as one step of gradual pruning, without distillation."""
+        """Plan of one step of gradual pruning: this plan at another sparsity, without distillation."""
         config = self.config.model_copy(update={"sparsity": sparsity, "distill_epochs": 0, "gradual_steps": 1})
         return replace(self, config=config, sparsities=_sparsities(config))
 

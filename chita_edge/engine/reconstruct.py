@@ -126,7 +126,7 @@ def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks)
 
 
 def _same_call(name: str, *stops: LayerStop | None) -> tuple[LayerStop, LayerStop]:
-    """The same call in both networks, of the weight that is due."""
+    """Corresponding call of the current weight in both networks."""
     pruned, dense = stops
     if pruned is None or dense is None or {pruned.name, dense.name} != {name}:
         raise CalibrationError(f"The network calls its layers in another order for other samples: {name} was due.")

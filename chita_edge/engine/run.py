@@ -106,7 +106,7 @@ class Run:
         return CANDIDATES[number]
 
     def _constraint(self, sparsity: float) -> Constraint:
-        """What a round may keep."""
+        """Constraint of a round."""
         pattern = self.plan.pattern
         assert pattern is not None  # noqa: S101 (whole channels are chosen elsewhere)
         shapes = tuple(self.pruned.get_parameter(name).shape for name in self.plan.names)

@@ -71,7 +71,7 @@ def output_tensors(outputs: Any, samples: int) -> tuple[torch.Tensor, ...]:
 
 
 def run_batch(model: nn.Module, batch: torch.Tensor) -> Any:
-    """What the network answers.
+    """Outputs of the network.
 
     Raises:
         CalibrationError: its forward fails on this batch; the message says with what.

@@ -123,7 +123,7 @@ class LayerCapture:
     def _read(
         self, images: torch.Tensor, labels: torch.Tensor | None, loss: Loss, axes: Sequence[SampleAxis] | None
     ) -> dict[str, list[CapturedCall]]:
-        """The same of samples that lie along these axes, or of one sample where they are None."""
+        """Calls read for samples along these axes, or for one sample where they are None."""
         self._guard.run(partial(self._differentiate, images, labels, loss))
         if axes is not None and len(self._records) != len(axes):
             raise CalibrationError("The network calls its layers in another order for other samples.")
@@ -196,7 +196,7 @@ def _captured(record: _Record, gradient: torch.Tensor, axis: SampleAxis | None) 
 
 
 def _joined(calls: Sequence[CapturedCall]) -> CapturedCall:
-    """The same call of several samples, one after another."""
+    """Calls of several samples joined into one, in their order."""
     inputs, gradients = (
         torch.cat(parts) for parts in zip(*((call.inputs, call.output_gradients) for call in calls), strict=True)
     )

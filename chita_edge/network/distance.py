@@ -32,7 +32,7 @@ class Answers:
 
     @classmethod
     def of(cls, network: nn.Module, images: torch.Tensor, objective: Objective | None = None) -> Answers:
-        """Those of a network in evaluation mode, whose objective is found on the images when None."""
+        """Outputs of a network in evaluation mode; its objective is found on the images when None."""
         objective = objective or find_objective(network, images)
         with torch.no_grad():
             batches = [output_tensors(run_batch(network, batch), len(batch)) for batch in torch.split(images, _BATCH)]

@@ -26,7 +26,7 @@ class InPlaceGuard:
         self._needed = False
 
     def run(self, differentiate: Callable[[], T]) -> T:
-        """What ``differentiate``, forward and backward pass and nothing that may not be done twice, returns."""
+        """Result of ``differentiate``, a forward and backward pass that may be run twice."""
         try:
             with allow_mutation_on_saved_tensors() if self._needed else nullcontext():
                 return differentiate()

@@ -73,7 +73,7 @@ class LayerwiseForward:
 
     @property
     def calls(self) -> LayerCalls:
-        """What the first pass has seen so far."""
+        """Calls that the first pass has seen so far."""
         return self._passes[0].calls
 
     def next(self) -> LayerStop | None:

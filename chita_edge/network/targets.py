@@ -72,7 +72,7 @@ def layer_weights(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _no_parameter(model: nn.Module, name: str) -> CalibrationError:
-    """What to say of a name that is no parameter's."""
+    """Sentence about a name that is no parameter's."""
     owner, _, last = name.rpartition(".")
     module = dict(model.named_modules()).get(owner)
     if module is not None and hasattr(module, "parametrizations") and last in module.parametrizations:

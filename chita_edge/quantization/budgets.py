@@ -30,7 +30,7 @@ _LEAST_ERROR = 1e-4
 
 @dataclass(frozen=True)
 class Curve:
-    """What a layer loses at each density.
+    """Loss of a layer at each density.
 
     Attributes:
         errors: squared error of the outputs at `DENSITIES`, each output channel weighted by its curvature, relative to

@@ -179,7 +179,7 @@ class Graph:
         return [step for step in self.steps if name in step.inputs]
 
     def with_layers(self, layers: Mapping[str, Layer]) -> Graph:
-        """The same network with other weights in the given layers."""
+        """Copy of the network with other weights in the given layers."""
         steps = tuple(replace(s, layer=layers[s.name]) if s.name in layers else s for s in self.steps)
         return Graph(steps, self.output)
 

@@ -1,4 +1,4 @@
-"""What a layer sees at some of its output positions, and its second moments."""
+"""Input patches of a layer at some of its output positions, and their second moments."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def position_count(layer: Layer, inputs: torch.Tensor) -> int:
 
 
 def position_rows(layer: Layer, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """What the weight rows multiply at some output positions of each input, (groups, n · positions, K)."""
+    """Input patches at some output positions of each input, (groups, n · positions, K)."""
     if not layer.is_convolution:
         return inputs.reshape(len(inputs), -1, inputs.shape[-1])[:, positions].reshape(1, -1, inputs.shape[-1])
     _, columns = _output_size(layer, inputs)

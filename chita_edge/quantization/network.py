@@ -97,7 +97,7 @@ class QuantisedNetwork:
 
 
 def output_factor(scale: torch.Tensor, grid: Grid, out: Grid | None) -> torch.Tensor:
-    """What an accumulator is multiplied by."""
+    """Factor of an accumulator."""
     return scale * grid.scale if out is None else multiplier(grid.scale, scale, out.scale)
 
 

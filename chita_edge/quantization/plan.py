@@ -1,4 +1,4 @@
-"""What compression knows before its first layer: the folded network, what may be pruned, and how much of each layer."""
+"""Plan of a compression: the folded network, the prunable layers, and the budget of each."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Finding(Protocol):
 
     @property
     def sentence(self) -> str:
-        """What was found, and what brings what is missing."""
+        """Sentence about the result, and how to get what is missing."""
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

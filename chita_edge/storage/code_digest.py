@@ -186,7 +186,7 @@ class CodeDigest:
                 self._global(value)
 
     def _global(self, value: object) -> None:
-        """What code names outside itself; of objects that change as a program runs only the type."""
+        """Digest of a global that code names; of objects that change as a program runs only the type."""
         if isinstance(value, (types.FunctionType, type, nn.Module, torch.Tensor, functools.partial)) or _is_plain(
             value
         ):

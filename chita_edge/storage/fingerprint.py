@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What the result of a run depends on, by name, each as a SHA-256 in hexadecimal.
+    """Fingerprint of a run: a SHA-256 in hexadecimal for each thing that its result depends on, by name.
 
     Two runs with equal fingerprints give the same bytes on the same processor. A processor of another kind adds in
     another order and is no part of it, so that work can be moved between machines.
@@ -37,7 +37,7 @@ class Fingerprint:
         return hashlib.sha256(json.dumps(dict(self.parts), sort_keys=True).encode()).hexdigest()
 
     def extended(self, options: Mapping[str, Any]) -> Fingerprint:
-        """The same with more that the result depends on: tensors, or values of any kind."""
+        """Fingerprint extended by further inputs of the result: tensors, or values of any kind."""
         return Fingerprint({**self.parts, **{name: _digest(value) for name, value in options.items()}})
 
     def differences(self, parts: Mapping[str, str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class FolderJournal:
     prefix: str = ""
 
     def under(self, prefix: str) -> FolderJournal:
-        """The same journal for a part with parts of its own."""
+        """Journal under a prefix, for a part with parts of its own."""
         return FolderJournal(self.folder, self.fingerprint, f"{self.prefix}{prefix}/")
 
     def remember(self, key: str, compute: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -29,7 +29,7 @@ class DivergedError(ChitaEdgeError):
 
 @dataclass(frozen=True)
 class Distilled:
-    """What `distill` returns: the tuned copy in evaluation mode, the epochs it took, the mean loss of the last one."""
+    """Result of `distill`: the tuned copy in evaluation mode, its epochs, the mean loss of the last one."""
 
     model: nn.Module
     epochs: int

@@ -25,7 +25,7 @@ class Availability:
 
 @dataclass(frozen=True)
 class KnownDevice:
-    """A row of the list of devices: a name, whether it can be used (None: it depends on the address), and why not."""
+    """Row of the list of devices: a name, whether it can be used (None: it depends on the address), and why not."""
 
     name: str
     reachable: bool | None
@@ -34,7 +34,7 @@ class KnownDevice:
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """What a module of this folder hands out: devices of one kind, by address.
+    """Devices of one kind, by address; each module of this folder hands out one.
 
     Attributes:
         name: before the colon of a device's name.

@@ -1,4 +1,4 @@
-"""Was the machine fit to be measured on? Looks for what makes a median mean something else, and names it."""
+"""Health of a measurement: drift, modes, spread and heat that make a median mean something else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Finding:
 
 
 def examine(benchmark: Benchmark, context: Context | None = None) -> tuple[Finding, ...]:
-    """What is wrong with the samples of one benchmark, process by process, worst first."""
+    """Problems of the samples of one benchmark, process by process, worst first."""
     runs = benchmark.runs
     if len(benchmark.samples) < FEWEST_FOR_SHAPE:
         sentence = (

@@ -116,7 +116,7 @@ def _autoregression(rng: np.random.Generator, memory: float, samples: int) -> ND
 
 @dataclass(frozen=True)
 class Record:
-    """What the gate said of ``trials`` comparisons under one kind of noise, as shares of them.
+    """Verdicts of the gate on ``trials`` comparisons under one kind of noise, as shares of them.
 
     Attributes:
         unchanged: outcomes where nothing changed.

@@ -123,7 +123,7 @@ Activation = Literal["clip", "hard_swish", "silu"]
 
 @dataclass(frozen=True)
 class ActivationText:
-    """What is added to an op's name, its attributes, and Y made of Z."""
+    """An activation's suffix of the op's name, its attributes, and the text that computes Y from Z."""
 
     suffix: str
     attributes: tuple[str, ...]

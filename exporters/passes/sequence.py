@@ -72,7 +72,7 @@ def _longest(nodes: list[ir.Node]) -> list[ir.Node]:
 
 
 def _read(node: ir.Node) -> list[ir.Value]:
-    """What a node of ours reads besides its constants: X and the residual."""
+    """Inputs of a node of our domain besides its constants: X and the residual."""
     names = STAGES[node.op_type].inputs
     return [cast("ir.Value", value) for key, value in zip(names, node.inputs, strict=True) if key in ("X", "residual")]
 

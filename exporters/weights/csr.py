@@ -94,7 +94,7 @@ def find_blocks(weight: Array) -> int:
 
 
 def in_half_precision(csr: Csr) -> Csr:
-    """The same matrix with values rounded to float16, to nearest."""
+    """A copy with values rounded to float16, to nearest."""
     return replace(csr, values=to_half(csr.values))
 
 

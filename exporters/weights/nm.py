@@ -99,7 +99,7 @@ def find_group(weight: Array, plain: Csr) -> int:
 
 
 def in_half_precision(nm: Nm) -> Nm:
-    """The same weight with values rounded to float16, to nearest."""
+    """A copy with values rounded to float16, to nearest."""
     return replace(nm, values=to_half(nm.values))
 
 

@@ -33,5 +33,5 @@ def global_budget(shapes: tuple[torch.Size, ...], sparsity: float) -> int:
 
 
 def uniform_budget(shapes: tuple[torch.Size, ...], sparsity: float) -> tuple[int, ...]:
-    """The same sparsity in every layer."""
+    """Uniform budget: the same sparsity in every layer."""
     return tuple(kept_of(shape.numel(), sparsity) for shape in shapes)

@@ -78,7 +78,7 @@ class Constraint:
         return torch.cat([mask.flatten() for mask in masks])
 
     def part(self, layer: int, start: int, stop: int, keep: int) -> Constraint:
-        """The same pattern with its own budget on flat indices ``start`` to ``stop`` of one layer.
+        """Constraint with a budget of its own on flat indices ``start`` to ``stop`` of one layer.
 
         The cut must be one that `Pattern.cut` allows.
         """
