@@ -81,17 +81,7 @@ static size_t plan_bytes(const void *desc_) {
          most_steps(desc) * CE_LANES * 6 + 64;
 }
 
-static void sort_by_falling_count(row_t *rows, int32_t n) {
-  int32_t gap = 1;
-  while (gap < n / 3) gap = gap * 3 + 1;
-  for (; gap > 0; gap /= 3)
-    for (int32_t i = gap; i < n; ++i) {
-      const row_t moving = rows[i];
-      int32_t j = i;
-      for (; j >= gap && rows[j - gap].count < moving.count; j -= gap) rows[j] = rows[j - gap];
-      rows[j] = moving;
-    }
-}
+#include "common/sort_rows.h"
 
 static void plan_init(void *plan_, const void *desc_) {
   plan_t *plan = plan_;

@@ -77,16 +77,6 @@ static inline int32_t k_tile_count(const ce_conv_geometry *g, int32_t group) {
   return (int32_t)ce_ceil_div(g->in_channels, channel_tile(g, group));
 }
 
-static void sort_by_falling_count(row_t *rows, int32_t n) {
-  int32_t gap = 1;
-  while (gap < n / 3) gap = gap * 3 + 1;
-  for (; gap > 0; gap /= 3)
-    for (int32_t i = gap; i < n; ++i) {
-      const row_t moving = rows[i];
-      int32_t j = i;
-      for (; j >= gap && rows[j - gap].count < moving.count; j -= gap) rows[j] = rows[j - gap];
-      rows[j] = moving;
-    }
-}
+#include "common/sort_rows.h"
 
 #endif
