@@ -26,7 +26,7 @@ def share(kind: str, slowdown: float, outcome: str, *, allowed: float, trials: i
 
 
 # What is no regression beyond the default of 2 % is none beyond more either.
-@pytest.mark.parametrize(("kind", "trials"), [(ALL, 300), *((kind, 40) for kind in QUICK)])
+@pytest.mark.parametrize(("kind", "trials"), [(ALL, 1000), *((kind, 100) for kind in QUICK)])
 def test_at_most_one_false_alarm_in_a_hundred(kind: str, trials: int) -> None:
     if kind == "processes differ by 1 %, one a side":
         assert share(kind, 0.0, "regression", allowed=0.05, trials=trials) <= 0.01
@@ -50,16 +50,16 @@ def test_noise_that_a_run_hardly_shows(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FIT)
 def test_a_slowdown_of_five_percent_is_found_by_default(kind: str) -> None:
-    assert share(kind, 0.05, "regression", allowed=DEFAULT_BAND, trials=200 if kind == ALL else 40) >= 0.95
+    assert share(kind, 0.05, "regression", allowed=DEFAULT_BAND, trials=300 if kind == ALL else 60) >= 0.95
 
 
 @pytest.mark.parametrize("kind", ["quiet", ALL])
 def test_a_slowdown_of_eight_percent_is_found_when_five_are_allowed(kind: str) -> None:
-    assert share(kind, 0.08, "regression", allowed=0.05, trials=60) >= 0.95
+    assert share(kind, 0.08, "regression", allowed=0.05, trials=100) >= 0.95
 
 
 def test_a_slowdown_of_just_what_is_allowed_is_no_regression() -> None:
-    assert share("quiet", 0.05, "regression", allowed=0.05, trials=100) <= 0.025
+    assert share("quiet", 0.05, "regression", allowed=0.05, trials=200) <= 0.025
 
 
 @pytest.mark.parametrize("samples", [9, 30, 200])
@@ -72,11 +72,10 @@ def test_the_smallest_slowdown_that_is_said_to_be_found_is_found(samples: int) -
         size = verdict.models[0].detectable
         assert size is not None
         sizes.append(size)
-    found = outcomes(Noise(), float(np.median(sizes)), max_regression=0.02, samples=samples, trials=60)
+    found = outcomes(Noise(), float(np.median(sizes)), max_regression=0.02, samples=samples, trials=200)
     assert found["regression"] >= 0.88
 
 
 def test_a_quiet_machine_gets_its_answer_and_an_unfit_one_none() -> None:
-    """A few quiet runs in a hundred look by chance as if they had slow noise, and get a wider interval for it."""
-    assert share("quiet", 0.0, "ok", allowed=0.02, trials=60) >= binom.ppf(0.001, 60, 0.98) / 60
-    assert share("two modes, far apart", 0.05, "inconclusive", allowed=0.02, trials=20) == 1.0
+    assert share("quiet", 0.0, "ok", allowed=0.02, trials=100) >= 0.99
+    assert share("two modes, far apart", 0.05, "inconclusive", allowed=0.02, trials=50) == 1.0
