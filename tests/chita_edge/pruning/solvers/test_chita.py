@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chita_edge.pruning import Constraint, Problem, back_solve
+from chita_edge.pruning import Constraint, Problem, Solver, back_solve
 from chita_edge.pruning.solvers.chita import Chita
+from chita_edge.pruning.solvers.chita_reference import ChitaReference
 from chita_edge.pruning.solvers.magnitude import Magnitude
 
 Make = Callable[..., Problem]
@@ -17,6 +18,7 @@ Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
 Best = Callable[[Problem, int], float]
 
 
+@pytest.mark.parametrize("solver", [Chita(), ChitaReference()], ids=lambda solver: solver.name)
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
@@ -26,6 +28,7 @@ Best = Callable[[Problem, int], float]
     first_order=st.sampled_from([0.0, 1.0]),
 )
 def test_between_brute_force_and_magnitude(
+    solver: Solver,
     seed: int,
     count: int,
     correlation: float,
@@ -36,7 +39,7 @@ def test_between_brute_force_and_magnitude(
     best_subset: Best,
 ) -> None:
     problem = random_problem(seed=seed, correlation=correlation, rank=rank, first_order=first_order)
-    solution = Chita().solve(problem, keep(problem, count))
+    solution = solver.solve(problem, keep(problem, count))
     rival = Magnitude(update=True).solve(problem, keep(problem, count)).objective
     slack = 1e-4 * (abs(rival) + 1e-3)
     assert best_subset(problem, count) - slack <= solution.objective <= rival + slack

@@ -14,7 +14,6 @@ from chita_edge.pruning import Constraint, Problem, Solver, get_pattern
 from chita_edge.pruning.solvers.chita import Chita
 from chita_edge.pruning.solvers.chita_bso import ChitaBso
 from chita_edge.pruning.solvers.chita_reference import ChitaReference
-from chita_edge.pruning.solvers.magnitude import Magnitude
 from chita_edge.pruning.solvers.registry import SOLVERS
 
 Make = Callable[..., Problem]
@@ -22,30 +21,13 @@ Keep = Callable[[Problem, int | tuple[int, ...]], Constraint]
 Best = Callable[[Problem, int], float]
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    seed=st.integers(0, 10**6),
-    count=st.integers(1, 13),
-    correlation=st.sampled_from([0.0, 3.0]),
-    rank=st.sampled_from([None, 2]),
-    first_order=st.sampled_from([0.0, 1.0]),
-)
-def test_between_brute_force_and_magnitude(
-    seed: int,
-    count: int,
-    correlation: float,
-    rank: int | None,
-    first_order: float,
-    random_problem: Make,
-    keep: Keep,
-    best_subset: Best,
-) -> None:
-    problem = random_problem(seed=seed, correlation=correlation, rank=rank, first_order=first_order)
-    solution = ChitaReference().solve(problem, keep(problem, count))
-    rival = Magnitude(update=True).solve(problem, keep(problem, count)).objective
-    slack = 1e-4 * (abs(rival) + 1e-3)
-    assert best_subset(problem, count) - slack <= solution.objective <= rival + slack
-    assert all(later <= earlier for earlier, later in pairwise(solution.trace))
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 13), first_order=st.sampled_from([0.0, 1.0]))
+def test_objective_never_rises(seed: int, count: int, first_order: float, random_problem: Make, keep: Keep) -> None:
+    """Between brute force and magnitude it is held beside the fast solver, in test_chita.py."""
+    problem = random_problem(seed=seed, first_order=first_order)
+    trace = ChitaReference().solve(problem, keep(problem, count)).trace
+    assert all(later <= earlier for earlier, later in pairwise(trace))
 
 
 @pytest.mark.parametrize("pattern", ["unstructured", "1x4", "2:4"])
