@@ -25,6 +25,7 @@ from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle, measure_pair
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
+from chita_edge.network.inputs import example_of, single
 from chita_edge.progress import Progress, silent
 from chita_edge.report.bundle_page import FirstRun
 from chita_edge.shrinking import shrink
@@ -63,20 +64,23 @@ def build(
     if inputs.labels is None or test is None:
         raise UsageError(f"A bundle says how accurate it is: {data} needs y_calib, x_val and y_val.")
 
+    example = example_of(test.images[:1])
+
     # 3. Calibrate, prune, tune.
     prunable = entry.prunable(model)
     pruned = prune(model, inputs.calibration, config.prune, prunable=prunable, state_dir=state_dir, progress=progress)
     # Whole filters and channels are removed for real; zeros of other structures stay in place.
-    network = shrink(pruned.model, test.images[:1]) if config.prune.structure in CHANNEL_STRUCTURES else pruned.model
+    smaller = config.prune.structure in CHANNEL_STRUCTURES
+    network = shrink(pruned.model, single(test.images[:1])) if smaller else pruned.model
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(config.prune.threads):
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
         dense, sparse, apart = (Path(scratch, name) for name in (_DENSE, _SPARSE, _APART))
         progress("export", 0, 2)
-        baseline = exporters.to_sparse(exporters.to_onnx(model, test.images[:1]), stay_dense)
+        baseline = exporters.to_sparse(exporters.to_onnx(model, example), stay_dense)
         exporters.save(baseline.model, dense)
         progress("export", 1, 2)
-        exported = export(network, config.export, example_input=test.images[:1], apart=True)
+        exported = export(network, config.export, example_input=example, apart=True)
         exporters.save(exported.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
         exporters.save(exported.apart or exported.model, apart)

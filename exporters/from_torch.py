@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import logging
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import onnx
 
@@ -23,13 +24,18 @@ INPUT = "input"
 OUTPUT = "logits"
 
 
-def to_onnx(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+Example: TypeAlias = "torch.Tensor | tuple[torch.Tensor, ...] | Mapping[str, torch.Tensor]"
+
+
+def to_onnx(model: nn.Module, example_input: Example) -> onnx.ModelProto:
     """The network in inference mode as a model of standard ONNX.
 
-    example_input: float32 (batch, channels, height, width); height and width become fixed, the batch size does not. A
-    network of several inputs takes a tuple, the batch first in each.
-    The model's input is called ``input`` (several: ``input_0``, ``input_1``, …), its output, or first one, ``logits``,
-    its initializers as the network's parameters. The same weights give the same bytes. ``model`` is left as it was.
+    example_input: such as float32 (batch, channels, height, width), or int64 (batch, tokens); all but the batch size
+    becomes fixed. A network of several inputs takes a tuple, or a mapping by the names of forward's parameters, the
+    batch first in each.
+    The model's input is called ``input`` (several: ``input_0``, ``input_1``, …, or by their names), its output, or
+    first one, ``logits``, its initializers as the network's parameters. The same weights give the same bytes.
+    ``model`` is left as it was.
 
     Raises UnsupportedModelError when torch cannot export the network.
     """
@@ -45,7 +51,7 @@ def to_onnx(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, 
     return to_proto(exported)
 
 
-def _export(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> ir.Model:
+def _export(model: nn.Module, example_input: Example) -> ir.Model:
     import torch
 
     from exporters.errors import UnsupportedModelError
@@ -62,20 +68,22 @@ def _export(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, 
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010 - nn.Module declares every attribute a Tensor or Module
     # Two images at least: torch.export takes a dimension of 1 for a constant.
-    given = (example_input,) if isinstance(example_input, torch.Tensor) else example_input
-    examples = tuple((one if len(one) > 1 else one.expand(2, *one.shape[1:])).contiguous() for one in given)
-    names = [INPUT] if len(examples) == 1 else [f"{INPUT}_{number}" for number in range(len(examples))]
+    named = isinstance(example_input, Mapping)
+    given = _by_name(network, example_input)
+    examples = {name: (x if len(x) > 1 else x.expand(2, *x.shape[1:])).contiguous() for name, x in given.items()}
     batch = torch.export.Dim("batch")
+    shapes = {name: {0: batch} for name in examples}
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
-                examples,
+                () if named else tuple(examples.values()),
+                kwargs=examples if named else None,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=names,
+                input_names=list(examples),
                 output_names=[OUTPUT],
-                dynamic_shapes=tuple({0: batch} for _ in examples),
+                dynamic_shapes=shapes if named else tuple(shapes.values()),
                 optimize=False,
                 verbose=False,
             )
@@ -83,11 +91,25 @@ def _export(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, 
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise UnsupportedModelError(
             f"torch cannot export {type(model).__name__} to ONNX ({reason}); it must be traceable for inputs of shape "
-            f"{', '.join(str(tuple(one.shape)) for one in given)} with any batch size."
+            f"{', '.join(str(tuple(one.shape)) for one in given.values())} with any batch size."
         ) from error
     if program is None:  # torch's type allows it, for the exporter without dynamo
         raise UnsupportedModelError(f"torch exported nothing for {type(model).__name__}; report this.")
     return program.model
+
+
+def _by_name(network: nn.Module, example_input: Example) -> dict[str, torch.Tensor]:
+    """Inputs by the names that they have in the file; those of a mapping in the order of forward's parameters."""
+    import torch
+
+    if isinstance(example_input, Mapping):
+        order = list(inspect.signature(network.forward).parameters)
+        places = {name: order.index(name) if name in order else len(order) for name in example_input}
+        return {name: example_input[name] for name in sorted(example_input, key=lambda name: places[name])}
+    if isinstance(example_input, torch.Tensor):
+        return {INPUT: example_input}
+    several = len(example_input) > 1
+    return {f"{INPUT}_{number}" if several else INPUT: one for number, one in enumerate(example_input)}
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from exporters.serialize import to_bytes
 TOLERANCE = 1e-4
 
 Array = npt.NDArray[Any]
+Feeds = Array | Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class Verification:
     reference: float
 
 
-def verify(path: str | Path, inputs: Array, expected: Array, tolerance: float = TOLERANCE) -> Verification:
+def verify(
+    path: str | Path, inputs: Feeds, expected: Array | Sequence[Array], tolerance: float = TOLERANCE
+) -> Verification:
     """Check the file at ``path`` and run it on ``inputs``, the network's own outputs for which are ``expected``.
 
-    inputs: float32 (batch, channels, height, width); expected: float32 (batch, classes). One or two images do, as
+    inputs: such as float32 (batch, channels, height, width), or of several by their names in the file; expected: such
+    as float32 (batch, classes), or one of each of several outputs, in the file's order. One or two samples do, as
     onnx.reference is slow. Raises LoadError, and VerificationError when the checker refuses or a difference exceeds
     ``tolerance``.
     """
@@ -59,8 +63,19 @@ def verify(path: str | Path, inputs: Array, expected: Array, tolerance: float = 
     return result
 
 
-def relative_difference(got: Array, expected: Array) -> float:
-    """Largest |got − expected| / max |expected|; NaN when either has one, infinity when the shapes differ."""
+def relative_difference(got: Array | Sequence[Array], expected: Array | Sequence[Array]) -> float:
+    """Largest |got − expected| / max |expected|, the largest of several outputs.
+
+    NaN when either has one, infinity when the shapes or the numbers of outputs differ.
+    """
+    found, wanted = (one if isinstance(one, list | tuple) else [one] for one in (got, expected))
+    if len(found) != len(wanted):
+        return float("inf")
+    # Written so that NaN stays.
+    return float(np.max([_relative_difference(*pair) for pair in zip(found, wanted, strict=True)]))
+
+
+def _relative_difference(got: Array, expected: Array) -> float:
     if got.shape != expected.shape:
         return float("inf")
     scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
@@ -68,9 +83,13 @@ def relative_difference(got: Array, expected: Array) -> float:
 
 
 def _ran(
-    path: str | Path, what: str, run: Callable[[onnx.ModelProto, Array], Array], model: onnx.ModelProto, inputs: Array
-) -> Array:
-    """The output; VerificationError whatever the runtime raises, since each has exceptions of its own."""
+    path: str | Path,
+    what: str,
+    run: Callable[[onnx.ModelProto, Feeds], list[Array]],
+    model: onnx.ModelProto,
+    inputs: Feeds,
+) -> list[Array]:
+    """The outputs; VerificationError whatever the runtime raises, since each has exceptions of its own."""
     try:
         return run(model, inputs)
     except Exception as error:
@@ -78,19 +97,19 @@ def _ran(
         raise VerificationError(f"{path}: {what} cannot run it ({first}); export it again and report this.") from error
 
 
-def _run_onnxruntime(model: onnx.ModelProto, inputs: Array) -> Array:
+def _run_onnxruntime(model: onnx.ModelProto, inputs: Feeds) -> list[Array]:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ORT is first imported
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {session.get_inputs()[0].name: inputs})
-    return np.asarray(output)
+    feeds = inputs if isinstance(inputs, Mapping) else {session.get_inputs()[0].name: inputs}
+    return [np.asarray(output) for output in session.run(None, dict(feeds))]
 
 
-def _run_reference(model: onnx.ModelProto, inputs: Array) -> Array:
+def _run_reference(model: onnx.ModelProto, inputs: Feeds) -> list[Array]:
     from onnx.reference import ReferenceEvaluator
 
-    (output,) = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: inputs})
-    return np.asarray(output)
+    feeds = inputs if isinstance(inputs, Mapping) else {model.graph.input[0].name: inputs}
+    return [np.asarray(output) for output in ReferenceEvaluator(model).run(None, dict(feeds))]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from chita_edge.calibration.gradient_matrix import GradientMatrix
     from chita_edge.network.capture import CapturedCall, Loss
+    from chita_edge.network.inputs import Batch
 
 
 __all__ = ["cross_entropy", "per_sample_gradients"]
@@ -28,7 +29,7 @@ __all__ = ["cross_entropy", "per_sample_gradients"]
 
 def per_sample_gradients(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     labels: torch.Tensor | None,
     names: Sequence[str],
     *,

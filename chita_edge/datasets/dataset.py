@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 import torch
 
 from chita_edge.errors import UsageError
+from chita_edge.network.inputs import Batch, SeveralInputs
 
 
 @dataclass(frozen=True)
 class LabelledImages:
     """Network inputs, float32 (n, …) such as (n, channels, height, width), and class numbers, int64 (n,).
 
+    Inputs may be whole numbers, such as token ids, and several tensors (`SeveralInputs`).
+
     Labels may be None where only methods are used that need none, int64 (n, height, width) for a class a pixel, or
     floating for targets of the network's output.
     """
 
-    images: torch.Tensor
+    images: Batch
     labels: torch.Tensor | None = None
 
     def __len__(self) -> int:
@@ -26,12 +29,18 @@ class LabelledImages:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Images and labels by these names."""
-        return {"images": self.images} | ({} if self.labels is None else {"labels": self.labels})
+        images = {"images": self.images} if isinstance(self.images, torch.Tensor) else _prefixed(self.images)
+        return images | ({} if self.labels is None else {"labels": self.labels})
 
     def float32(self) -> LabelledImages:
-        """A copy whose images are float32."""
-        images = self.images
-        return replace(self, images=images.float()) if images.is_floating_point() else self
+        """A copy whose floating images are float32."""
+        if isinstance(self.images, torch.Tensor) and not self.images.is_floating_point():
+            return self
+        return replace(self, images=self.images.float())
+
+
+def _prefixed(inputs: SeveralInputs) -> dict[str, torch.Tensor]:
+    return {f"images {name}": tensor for name, tensor in inputs.named().items()}
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
+import numpy as np
 from torch import nn
 
 import exporters
 import runtimes
+from chita_edge.deploy.feeds import answers, feeds
 from chita_edge.errors import ChitaEdgeError
+from chita_edge.network.inputs import Batch
 from exporters.layers import FloatDtype
 
 TOLERANCE = 1e-4
@@ -21,22 +23,18 @@ class DisagreementError(ChitaEdgeError):
     """A runtime computes something else from the exported file than torch from the network."""
 
 
-def check_agreement(
-    model: nn.Module, path: Path, images: torch.Tensor, values: FloatDtype = "float32"
-) -> dict[str, float]:
+def check_agreement(model: nn.Module, path: Path, images: Batch, values: FloatDtype = "float32") -> dict[str, float]:
     """Largest difference from `model` on `images`, relative to the largest logit, by runtime.
 
     The runtimes are stock ONNX Runtime, onnx.reference, and ONNX Runtime with the kernel library. The file also has to
     pass ONNX's checker. Raises exporters.VerificationError or DisagreementError where a difference exceeds 1e-4, or
     2e-2 where the file's ``values`` are float16.
     """
-    with torch.inference_mode():
-        expected = model.eval()(images).numpy()
-    inputs = images.numpy()
+    session = runtimes.session(path)
+    inputs, expected = feeds(session, images), answers(model, images)
     tolerance = TOLERANCE if values == "float32" else HALF_TOLERANCE
     stock = exporters.verify(path, inputs, expected, tolerance)
-    (output,) = runtimes.session(path).run(None, {"input": inputs})
-    with_kernels = exporters.relative_difference(output, expected)
+    with_kernels = exporters.relative_difference([np.asarray(one) for one in session.run(None, inputs)], expected)
     # Written so that NaN fails.
     if not with_kernels <= tolerance:
         raise DisagreementError(

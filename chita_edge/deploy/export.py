@@ -15,15 +15,16 @@ from chita_edge.errors import UsageError
 from chita_edge.storage.atomic_file import check_free, write_file
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
+
+    from exporters.from_torch import Example
 
 
 def export(
     model: nn.Module | onnx.ModelProto | str | Path,
     config: ExportConfig,
     *,
-    example_input: torch.Tensor | None = None,
+    example_input: Example | None = None,
     out: Path | None = None,
     force: bool = False,
     apart: bool = False,
@@ -35,7 +36,8 @@ def export(
     Args:
         model: a torch network; a dense ONNX model, or the path of one, from any exporter.
         config: the target, and how sparse weights are stored and multiplied.
-        example_input: float32 (batch, channels, height, width), for a torch network.
+        example_input: one batch, for a torch network: such as float32 (batch, channels, height, width), a tuple of
+            several inputs, or a mapping by the names of forward's parameters.
         out: the file to write, whole or not at all.
         force: replace ``out`` where it exists.
         apart: also give the model in which each small layer is a node of its own, for a profile.

@@ -12,6 +12,7 @@ from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
+from chita_edge.network.inputs import Batch, call
 
 _BATCH = 100
 
@@ -28,7 +29,7 @@ class Inputs:
     """
 
     model: nn.Module
-    images: torch.Tensor
+    images: Batch
     labels: torch.Tensor | None
     validation: LabelledImages | None
 
@@ -39,7 +40,7 @@ class Inputs:
             return LabelledImages(self.images, self.labels)
         with torch.inference_mode():
             starts = range(0, len(self.images), _BATCH)
-            predicted = torch.cat([self.model(self.images[start : start + _BATCH]).argmax(1) for start in starts])
+            predicted = torch.cat([call(self.model, self.images[start : start + _BATCH]).argmax(1) for start in starts])
         return LabelledImages(self.images, predicted.clone())
 
 

@@ -23,6 +23,7 @@ from chita_edge.engine.result import PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
+from chita_edge.network.inputs import call
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.atomic_file import check_free, write_file
 
@@ -132,7 +133,7 @@ def _accuracy(model: nn.Module, data: LabelledImages | None, stage: str, progres
     progress(stage, 0, len(data))
     with torch.inference_mode():
         for start in range(0, len(data), _BATCH):
-            predicted = model(data.images[start : start + _BATCH]).argmax(1)
+            predicted = call(model, data.images[start : start + _BATCH]).argmax(1)
             right += int((predicted == data.labels[start : start + _BATCH]).sum())
             progress(stage, min(start + _BATCH, len(data)), len(data))
     return right / len(data)

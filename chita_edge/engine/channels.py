@@ -14,6 +14,7 @@ from chita_edge.engine.reconstruct import reconstruct
 from chita_edge.engine.result import LayerFigures, PruneFigures, PruneResult
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import copy_network
+from chita_edge.network.inputs import single
 from chita_edge.network.objective import Objective
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Problem, PruningError
@@ -59,7 +60,7 @@ def prune_channels(
     config, method, names, side = plan.config, plan.method, plan.names, plan.side
     assert side is not None  # noqa: S101 (the plan is one for channels)
     dense, pruned = (copy_network(model).eval() for _ in range(2))
-    groups = channel_groups(pruned, calibration.images[:1])
+    groups = channel_groups(pruned, single(calibration.images[:1]))
     if not groups:
         raise PruningError("There is no layer to prune whose channels could go; choose another structure.")
     shapes = tuple(pruned.get_parameter(name).shape for name in names)
@@ -138,7 +139,7 @@ def _layers(
     return channel_layers(
         model,
         groups,
-        calibration.images[chosen],
+        single(calibration.images[chosen]),
         calibration.labels[chosen],
         side,
         batch_size=config.gradient_batch,

@@ -8,13 +8,13 @@ from chita_edge.network.macs import multiplications
 from chita_edge.pruning import LayerFacts
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from chita_edge.engine.plan import PruningPlan
+    from chita_edge.network.inputs import Batch
 
 
-def layer_facts(dense: nn.Module, pruned: nn.Module, plan: PruningPlan, image: torch.Tensor) -> LayerFacts:
+def layer_facts(dense: nn.Module, pruned: nn.Module, plan: PruningPlan, image: Batch) -> LayerFacts:
     """Facts about the layers, for the allocations.
 
     Args:

@@ -9,10 +9,11 @@ import torch
 from chita_edge.calibration import GradientMatrix, LogitCurvature, per_sample_gradients
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images
+from chita_edge.network.inputs import input_tensors
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.columns import squared_norms
 from chita_edge.tuning.training_augmentation import PLAIN
-from chita_edge.tuning.views import darkest
+from chita_edge.tuning.views import are_images, darkest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,17 +84,17 @@ def round_gradients(
     # A view where it can be: a thousand large images need not be in memory twice.
     chosen = slice(start, stop) if stop <= total else torch.arange(start, stop) % total
     images, labels = calibration.images[chosen], None if calibration.labels is None else calibration.labels[chosen]
-    augmented = config.augment and augmentation != PLAIN and len(images) > 0
+    augmented = config.augment and augmentation != PLAIN and len(images) > 0 and are_images(images)
     count = plan.gradient_views if augmented else 1
     seed = (config.seed * 1000 + number) * 1_000_003 + start * count
-    if augmented:
+    if augmented and isinstance(images, torch.Tensor):
         check_images(images, None)  # before a shift hides what is wrong
         dark = darkest(calibration.images)
         # Each view has a generator of its own: it does not depend on who takes which rows.
         views = images.new_empty(count * len(images), *images.shape[1:]).contiguous(memory_format=torch.channels_last)
         for view in range(len(views)):
             rng, place = torch.Generator().manual_seed(seed + view), view // count
-            views[view] = augmentation.views(images[place : place + 1], rng, dark)[0]
+            (views[view],) = input_tensors(augmentation.views(images[place : place + 1], rng, dark))[0]
         images, labels = views, None if labels is None else labels.repeat_interleave(count)
     loss: Loss = objective.loss
     if plan.curvature == "logits":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chita_edge.engine.plan import PruningPlan
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.objective import Objective
     from chita_edge.storage.fingerprint import Fingerprint
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def prune_and_distill(
     prune_once: Callable[[nn.Module, PruningPlan], PruneResult],
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     plan: PruningPlan,
     state_dir: Path | None = None,
     known_by: Fingerprint | None = None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from chita_edge.calibration.distributed.ranks import Ranks
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.layerwise import LayerStop
     from chita_edge.pruning import Constraint
 
@@ -33,7 +34,7 @@ _ACTIVATIONS = 4
 def reconstruct(
     pruned: nn.Module,
     dense: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     constraints: Mapping[str, Constraint],
     masks: Mapping[str, torch.Tensor],
     *,

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from chita_edge.network.errors import CalibrationError, NonFiniteCalibrationError
+from chita_edge.network.inputs import Batch, call, described, input_tensors
 
 if TYPE_CHECKING:
     from torch import nn
+
+_WHOLE = (torch.int32, torch.int64, torch.bool)
 
 
 def copy_network(model: nn.Module) -> nn.Module:
@@ -70,20 +73,25 @@ def output_tensors(outputs: Any, samples: int) -> tuple[torch.Tensor, ...]:
     return found
 
 
-def run_batch(model: nn.Module, batch: torch.Tensor) -> Any:
+def all_tensors(outputs: Any) -> tuple[torch.Tensor, ...]:
+    """All tensors that a network answered with, floating or not, in their order."""
+    return tuple(_tensors(outputs))
+
+
+def run_batch(model: nn.Module, batch: Batch) -> Any:
     """Outputs of the network.
 
     Raises:
         CalibrationError: its forward fails on this batch; the message says with what.
     """
     try:
-        return model(batch)
+        return call(model, batch)
     except (CalibrationError, MemoryError, Warning):
         raise
     except Exception as error:  # a user's forward raises what it likes
         raise CalibrationError(
-            f"The network {type(model).__name__} fails on {len(batch)} samples of shape {tuple(batch.shape[1:])} and "
-            f"type {batch.dtype}: {_first_line(error)}. Give it the samples that it was trained on."
+            f"The network {type(model).__name__} fails on {described(batch)}: {_first_line(error)}. Give it the "
+            "samples that it was trained on."
         ) from error
 
 
@@ -114,25 +122,19 @@ def check_weights(model: nn.Module) -> None:
             )
 
 
-def check_images(images: torch.Tensor, labels: torch.Tensor | None) -> None:
-    """Refuse images and labels that do not fit each other, none at all, and values that are NaN or infinite.
+def check_images(images: Batch, labels: torch.Tensor | None) -> None:
+    """Refuse samples and labels that do not fit each other, none at all, and values that are NaN or infinite.
+
+    Samples are floating tensors or whole numbers, such as token ids: int32, int64 or bool. Those of uint8 are pixels
+    that nobody has normalised, and refused.
 
     Raises:
         CalibrationError: wrong type or count.
         NonFiniteCalibrationError: the message names the sample.
 
     """
-    if images.device.type != "cpu":
-        raise CalibrationError(f"The calibration images are on the device {images.device}; call images.cpu().")
-    if not images.is_floating_point() or images.ndim < 2 or not len(images):
-        raise CalibrationError(
-            f"Calibration needs a float tensor with at least one image, not {images.dtype} of shape "
-            f"{tuple(images.shape)}."
-        )
-    if not bool(torch.isfinite(images.sum())):
-        bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero()
-        if len(bad):
-            raise NonFiniteCalibrationError(f"Calibration sample {int(bad[0])} holds values that are not finite.")
+    for tensor in input_tensors(images):
+        _check_input(tensor)
     if labels is None:
         return
     if not (labels.dtype == torch.int64 or labels.is_floating_point()) or labels.shape[:1] != (len(images),):
@@ -140,6 +142,21 @@ def check_images(images: torch.Tensor, labels: torch.Tensor | None) -> None:
             f"Calibration needs one int64 label an image, or float targets: {len(images)} images came with labels "
             f"{labels.dtype} of shape {tuple(labels.shape)}."
         )
+
+
+def _check_input(tensor: torch.Tensor) -> None:
+    if tensor.device.type != "cpu":
+        raise CalibrationError(f"The calibration images are on the device {tensor.device}; call images.cpu().")
+    known = tensor.is_floating_point() or tensor.dtype in _WHOLE
+    if not known or not tensor.ndim or not len(tensor):
+        raise CalibrationError(
+            "Calibration needs a float tensor with at least one image, or whole numbers of int32, int64 or bool, such "
+            f"as token ids, not {tensor.dtype} of shape {tuple(tensor.shape)}."
+        )
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor.sum())):
+        bad = (~torch.isfinite(tensor)).reshape(len(tensor), -1).any(1).nonzero()
+        if len(bad):
+            raise NonFiniteCalibrationError(f"Calibration sample {int(bad[0])} holds values that are not finite.")
 
 
 def _tensors(values: Any, *, activations: bool = False) -> Iterator[torch.Tensor]:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.layer import LayerForm
 
 
-def following_batch_norms(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> dict[str, _BatchNorm]:
+def following_batch_norms(model: nn.Module, names: Sequence[str], image: Batch) -> dict[str, _BatchNorm]:
     """For each chosen weight that is used once, and whose output goes straight into a batch norm, that batch norm.
 
     Found by running one image and seeing whose input is whose output, unchanged, so that no naming convention is

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
+
     Loss = Callable[[Any, Any], torch.Tensor]
 
 
@@ -101,7 +103,7 @@ class LayerCapture:
         """Number of weights, by name."""
         return {name: self.model.get_parameter(name).numel() for name in self.names}
 
-    def read(self, images: torch.Tensor, labels: torch.Tensor | None, loss: Loss) -> dict[str, list[CapturedCall]]:
+    def read(self, images: Batch, labels: torch.Tensor | None, loss: Loss) -> dict[str, list[CapturedCall]]:
         """For each chosen weight its calls on this batch; ``loss(outputs, labels)`` returns one value a sample.
 
         Raises:
@@ -121,7 +123,7 @@ class LayerCapture:
         }
 
     def _read(
-        self, images: torch.Tensor, labels: torch.Tensor | None, loss: Loss, axes: Sequence[SampleAxis] | None
+        self, images: Batch, labels: torch.Tensor | None, loss: Loss, axes: Sequence[SampleAxis] | None
     ) -> dict[str, list[CapturedCall]]:
         """Calls read for samples along these axes, or for one sample where they are None."""
         self._guard.run(partial(self._differentiate, images, labels, loss))
@@ -140,7 +142,7 @@ class LayerCapture:
         self._records, self._leaves = [], []
         return calls
 
-    def _differentiate(self, images: torch.Tensor, labels: torch.Tensor | None, loss: Loss) -> None:
+    def _differentiate(self, images: Batch, labels: torch.Tensor | None, loss: Loss) -> None:
         while True:
             self._records, self._leaves = [], []
             with torch.enable_grad():

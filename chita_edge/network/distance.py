@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.network.batch import output_tensors, run_batch
+from chita_edge.network.inputs import Batch
 from chita_edge.network.objective import Objective, find_objective
 
 if TYPE_CHECKING:
@@ -26,29 +27,29 @@ class Answers:
         objective: of the network.
     """
 
-    images: torch.Tensor
+    images: Batch
     batches: tuple[tuple[torch.Tensor, ...], ...]
     objective: Objective
 
     @classmethod
-    def of(cls, network: nn.Module, images: torch.Tensor, objective: Objective | None = None) -> Answers:
+    def of(cls, network: nn.Module, images: Batch, objective: Objective | None = None) -> Answers:
         """Outputs of a network in evaluation mode; its objective is found on the images when None."""
         objective = objective or find_objective(network, images)
         with torch.no_grad():
-            batches = [output_tensors(run_batch(network, batch), len(batch)) for batch in torch.split(images, _BATCH)]
+            batches = [output_tensors(run_batch(network, batch), len(batch)) for batch in images.split(_BATCH)]
         return cls(images, tuple(batches), objective)
 
     def divergence(self, model: nn.Module) -> float:
         """Mean distance of the model's outputs from these, see `Objective.distance`; in evaluation mode."""
         total = 0.0
         with torch.no_grad():
-            for batch, known in zip(torch.split(self.images, _BATCH), self.batches, strict=True):
+            for batch, known in zip(self.images.split(_BATCH), self.batches, strict=True):
                 found = output_tensors(run_batch(model, batch), len(batch))
                 total += float(self.objective.distance(found, known)) * len(batch)
         return total / len(self.images)
 
 
-def divergence(model: nn.Module, dense: nn.Module, images: torch.Tensor, objective: Objective | None = None) -> float:
+def divergence(model: nn.Module, dense: nn.Module, images: Batch, objective: Objective | None = None) -> float:
     """Mean distance of the model's outputs from the dense network's; both in evaluation mode.
 
     Args:

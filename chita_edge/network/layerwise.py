@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.layer import LayerForm
 
 
@@ -52,10 +53,8 @@ class LayerwiseForward:
         batch_size: images a pass; all in one when None.
     """
 
-    def __init__(
-        self, model: nn.Module, names: Sequence[str], images: torch.Tensor, batch_size: int | None = None
-    ) -> None:
-        batches = torch.split(images, batch_size or max(1, len(images)))
+    def __init__(self, model: nn.Module, names: Sequence[str], images: Batch, batch_size: int | None = None) -> None:
+        batches = images.split(batch_size or max(1, len(images)))
         self._passes = [_Pass(model, names, batch) for batch in batches]
         self._stack = ExitStack()
 
@@ -98,7 +97,7 @@ class _Abandoned(BaseException):
 class _Pass:
     """One forward pass over a batch, in a thread."""
 
-    def __init__(self, model: nn.Module, names: Sequence[str], images: torch.Tensor) -> None:
+    def __init__(self, model: nn.Module, names: Sequence[str], images: Batch) -> None:
         self._model, self._images = model, images
         self._at: LayerStop | None = None
         self._error: BaseException | None = None
@@ -154,7 +153,7 @@ class _Pass:
             self._paused.release()
 
 
-def call_order(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> list[str]:
+def call_order(model: nn.Module, names: Sequence[str], image: Batch) -> list[str]:
     """The chosen weights call by call, in the order in which the network makes the calls.
 
     Raises:
@@ -170,7 +169,7 @@ def call_order(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> l
     return order
 
 
-def largest_input(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> int:
+def largest_input(model: nn.Module, names: Sequence[str], image: Batch) -> int:
     """Bytes of the largest of the chosen calls' inputs for these images."""
     largest = 0
     with LayerwiseForward(model, names, image) as forward:

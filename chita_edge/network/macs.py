@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.layer import LayerForm
 
 
-def multiplications(model: nn.Module, names: Sequence[str], image: torch.Tensor) -> dict[str, int]:
+def multiplications(model: nn.Module, names: Sequence[str], image: Batch) -> dict[str, int]:
     """Multiplications of the dense layers that these weights belong to, for one input.
 
     Each weight is used once for every output position; weights that are used several times count each call.

@@ -14,6 +14,8 @@ from chita_edge.network.errors import CalibrationError
 if TYPE_CHECKING:
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
+
     Outputs = tuple[torch.Tensor, ...]
 
 _LOOKED_AT = 100
@@ -104,7 +106,7 @@ class Objective:
         return temperature**2 * self.distance(outputs, reference, temperature)
 
 
-def find_objective(model: nn.Module, images: torch.Tensor, labels: torch.Tensor | None = None) -> Objective:
+def find_objective(model: nn.Module, images: Batch, labels: torch.Tensor | None = None) -> Objective:
     """The objective of a trained network, from its outputs on some images and, where there are any, the labels.
 
     One tensor (n, classes, …) holds classes along its second dimension, or along its last one where whole-number labels

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
+
     Call = tuple[str, LayerForm, torch.Tensor]
     Run = tuple[list[Call], tuple[torch.Tensor, ...]]
 
@@ -41,7 +43,7 @@ class SampleAxis:
         return tensor.movedim(self.dimension, 0) if self.dimension else tensor
 
 
-def sample_axes(model: nn.Module, names: Sequence[str], images: torch.Tensor) -> tuple[SampleAxis, ...] | None:
+def sample_axes(model: nn.Module, names: Sequence[str], images: Batch) -> tuple[SampleAxis, ...] | None:
     """The sample axis of each call with the chosen weights, from one sample alone and with another one beside it.
 
     None where the samples of a batch cannot be told apart: a batch norm without running statistics lets them touch each
@@ -64,7 +66,7 @@ def sample_axes(model: nn.Module, names: Sequence[str], images: torch.Tensor) ->
             f"The network {type(model).__name__} answers the same sample differently each time: it draws random "
             "numbers in evaluation mode. Let its forward look at self.training, as nn.Dropout does."
         )
-    both = images[:2] if len(images) > 1 else images[:1].repeat(2, *[1] * (images.ndim - 1))
+    both = images[:2] if len(images) > 1 else images[torch.zeros(2, dtype=torch.int64)]
     try:
         beside, _ = _run(model, names, both)
     except CalibrationError:
@@ -76,7 +78,7 @@ def sample_axes(model: nn.Module, names: Sequence[str], images: torch.Tensor) ->
     return known if len(known) == len(axes) and _same(alone, beside, known) else None
 
 
-def _run(model: nn.Module, names: Sequence[str], batch: torch.Tensor) -> tuple[Run, LayerCalls]:
+def _run(model: nn.Module, names: Sequence[str], batch: Batch) -> tuple[Run, LayerCalls]:
     found: list[Call] = []
 
     def keep(name: str, form: LayerForm, inputs: torch.Tensor, compute: Callable[[], torch.Tensor]) -> torch.Tensor:

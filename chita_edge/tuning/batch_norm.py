@@ -15,6 +15,8 @@ from chita_edge.tuning.views import Augmentation, darkest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chita_edge.network.inputs import Batch
+
 
 def has_statistics(model: nn.Module) -> bool:
     """Whether there is anything to recalibrate."""
@@ -23,7 +25,7 @@ def has_statistics(model: nn.Module) -> bool:
 
 def recalibrate_batch_norm(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     *,
     views: int = 1,
     augmentation: Augmentation | None = None,
@@ -78,8 +80,8 @@ def _norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 def _batches(
-    images: torch.Tensor, views: int, augmentation: Augmentation | None, batch_size: int, rng: torch.Generator
-) -> Iterator[torch.Tensor]:
+    images: Batch, views: int, augmentation: Augmentation | None, batch_size: int, rng: torch.Generator
+) -> Iterator[Batch]:
     count = max(1, round(len(images) / batch_size))
     dark = darkest(images) if augmentation is not None and augmentation.dark else None
     for _ in range(views):

@@ -12,9 +12,9 @@ from chita_edge.tuning.batch_norm import recalibrate_batch_norm
 from chita_edge.tuning.training_augmentation import infer_training_augmentation
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.objective import Objective
     from chita_edge.tuning.views import Augmentation
 
@@ -30,7 +30,7 @@ class Recalibration:
 def recalibrate_bn_if_better(
     model: nn.Module,
     dense: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     *,
     views: int = 1,
     augmentation: Augmentation | None = None,
@@ -65,7 +65,7 @@ def recalibrate_bn_if_better(
 def best_recalibration(
     model: nn.Module,
     answers: Answers,
-    images: torch.Tensor,
+    images: Batch,
     *,
     views: int = 1,
     augmentation: Augmentation,

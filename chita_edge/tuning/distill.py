@@ -14,6 +14,7 @@ from chita_edge.errors import ChitaEdgeError
 from chita_edge.network.batch import copy_network, output_tensors, run_batch
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.in_place import InPlaceGuard
+from chita_edge.network.inputs import Batch, input_tensors
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.checkpoint import Checkpoint
@@ -39,7 +40,7 @@ class Distilled:
 def distill(
     student: nn.Module,
     teacher: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     masks: Mapping[str, torch.Tensor],
     recipe: Recipe,
     *,
@@ -90,7 +91,7 @@ class _Run:
         self,
         student: nn.Module,
         teacher: nn.Module,
-        images: torch.Tensor,
+        images: Batch,
         masks: Mapping[str, torch.Tensor],
         recipe: Recipe,
         objective: Objective | None,
@@ -156,16 +157,18 @@ class _Run:
         total = self.recipe.epochs * self.steps
         progress("distill", min(total, round(self.done(step) * total)), total)
 
-    def _batches(self) -> Iterator[torch.Tensor]:
+    def _batches(self) -> Iterator[Batch]:
         # Every epoch has a generator of its own, so that a resumed run draws what an uninterrupted one would.
         rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.epochs)
         order = torch.randperm(len(self.images), generator=rng)
         for start in range(0, len(order), self.recipe.batch_size):
             chosen = order[start : start + self.recipe.batch_size]
             views = self.augmentation.views(self.images[chosen], rng, self.darkest)
-            yield views.contiguous(memory_format=torch.channels_last) if views.ndim == IMAGE_DIMENSIONS else views
+            if isinstance(views, torch.Tensor) and views.ndim == IMAGE_DIMENSIONS:
+                views = views.contiguous(memory_format=torch.channels_last)
+            yield views
 
-    def _step(self, batch: torch.Tensor) -> float:
+    def _step(self, batch: Batch) -> float:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16), torch.no_grad():
             wanted = _answers(self.teacher, batch)
 
@@ -196,7 +199,8 @@ class _Run:
         """SHA-256 of all that the result depends on."""
         if inputs is None:
             teacher = fingerprint(self.teacher, {}).digest
-            inputs = fingerprint(self.given, {"teacher": teacher, "masks": self.masks, "images": self.images})
+            images = input_tensors(self.images)
+            inputs = fingerprint(self.given, {"teacher": teacher, "masks": self.masks, "images": images})
         return inputs.extended({"recipe": asdict(self.recipe), "bfloat16": self.bfloat16}).digest
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
@@ -232,7 +236,7 @@ class _Run:
         return Distilled(model, self.epochs, self.loss)
 
 
-def _answers(network: nn.Module, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _answers(network: nn.Module, batch: Batch) -> tuple[torch.Tensor, ...]:
     """The network's outputs in float32."""
     return tuple(tensor.float() for tensor in output_tensors(run_batch(network, batch), len(batch)))
 

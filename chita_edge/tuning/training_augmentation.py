@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.tuning.batch_norm import has_statistics, recalibrate_batch_norm
-from chita_edge.tuning.views import IMAGE_DIMENSIONS, Augmentation
+from chita_edge.tuning.views import Augmentation, are_images
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.network.objective import Objective
 
 PLAIN = Augmentation(max_shift=0.0, flip=False)
@@ -26,7 +26,7 @@ _IMAGES = 150
 
 
 def infer_training_augmentation(
-    dense: nn.Module, images: torch.Tensor, *, objective: Objective | None = None, seed: int = 0
+    dense: nn.Module, images: Batch, *, objective: Objective | None = None, seed: int = 0
 ) -> Augmentation:
     """The augmentation whose statistics change the trained network least.
 
@@ -43,7 +43,7 @@ def infer_training_augmentation(
         objective: of the dense network; found from its outputs when None.
         seed: of the views.
     """
-    if not has_statistics(dense) or images.ndim != IMAGE_DIMENSIONS:
+    if not has_statistics(dense) or not are_images(images):
         return PLAIN
     some = images[:_IMAGES]
     answers = Answers.of(dense, some, objective)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
+
+from chita_edge.network.inputs import Batch
 
 IMAGE_DIMENSIONS = 4  # (n, channels, height, width)
 
@@ -24,19 +27,24 @@ class Augmentation:
     dark: bool = False
     flip: bool = True
 
-    def views(self, images: torch.Tensor, rng: torch.Generator, darkest: torch.Tensor | None = None) -> torch.Tensor:
+    def views(self, images: Batch, rng: torch.Generator, darkest: torch.Tensor | None = None) -> Batch:
         """One view of each image; ``darkest`` (channels,) is needed where it is used.
 
         Inputs of another shape than (n, channels, height, width) are no images and stay as they are.
         """
-        if images.ndim != IMAGE_DIMENSIONS:
+        if not are_images(images):
             return images
         return shifted_and_flipped(images, rng, self.max_shift, self.flip, darkest if self.dark else None)
 
 
-def darkest(images: torch.Tensor) -> torch.Tensor | None:
+def are_images(inputs: Batch) -> TypeGuard[torch.Tensor]:
+    """Whether inputs are one floating tensor (n, channels, height, width)."""
+    return isinstance(inputs, torch.Tensor) and inputs.ndim == IMAGE_DIMENSIONS and inputs.is_floating_point()
+
+
+def darkest(images: Batch) -> torch.Tensor | None:
     """Least value of each channel, (channels,), of those that are finite; None of inputs that are no images."""
-    if images.ndim != IMAGE_DIMENSIONS:
+    if not are_images(images):
         return None
     least = images.amin((0, 2, 3))
     if bool(least.isfinite().all()):

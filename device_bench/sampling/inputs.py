@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_ELEMENTS = 1 << 28
-_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
+_TYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(bool)": np.bool_,
+}
 
 
 def input_shape(name: str, declared: Sequence[object], given: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
@@ -58,7 +67,7 @@ def check_names(given: Mapping[str, tuple[int, ...]], inputs: Iterable[str]) -> 
 
 
 def made_up(rng: np.random.Generator, shape: Sequence[int], kind: str) -> NDArray[np.generic]:
-    """Standard normal values (zeros for integers) of ONNX Runtime's type ``kind``.
+    """Standard normal values (zeros for integers, true for bools) of ONNX Runtime's type ``kind``.
 
     MeasurementError for a type that nothing can be made up for, or a shape beyond 2^28 elements.
     """
@@ -67,6 +76,8 @@ def made_up(rng: np.random.Generator, shape: Sequence[int], kind: str) -> NDArra
     if math.prod(shape) > _MAX_ELEMENTS:
         raise MeasurementError(f"its input of shape {list(shape)} is too large")
     dtype = _TYPES[kind]
+    if dtype is np.bool_:
+        return np.ones(shape, dtype)  # as of a mask that lets all through
     if np.issubdtype(dtype, np.integer):
         return np.zeros(shape, dtype)
     return rng.standard_normal(shape).astype(dtype)
