@@ -19,7 +19,7 @@ from chita_edge.quantization.grid import LEVELS, Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chita_edge.quantization.graph import Clip, Layer, Pool, Step
+    from chita_edge.quantization.graph import Clip, Layer, Pair, Pool, Step
 
 _EXACT_FLOAT32 = 1 << 24
 
@@ -94,15 +94,31 @@ def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def add_codes(step: Step, codes: Sequence[torch.Tensor], grids: Sequence[Grid], out: Grid) -> torch.Tensor:
-    """Sum of two tensors: rne((a · r_a + fix) + b · r_b), r = s / s_y, fix = z_y − (r_a z_a + r_b z_b), all float32."""
-    first, second = (np.float32(np.float32(grid.scale) / np.float32(out.scale)) for grid in grids)
+    """Sum of two tensors: rne(fma(a, r_a, fma(b, r_b, fix))), r = s / s_y, fix = z_y − fma(r_a, z_a, r_b z_b), float32.
+
+    The fused multiply-adds, each rounded once, are those of MLAS's `QLinearAdd` on processors with FMA. A product of
+    a code and a float32 number, and its sum with another, are exact in float64 unless their sizes are 2²⁰ apart.
+    """
+    ratios = [np.float32(grid.scale) / np.float32(out.scale) for grid in grids]
     zeros = [np.float32(grid.zero) for grid in grids]
-    fix = np.float32(np.float32(out.zero) - np.float32(np.float32(first * zeros[0]) + np.float32(second * zeros[1])))
-    values = (codes[0] * float(first) + float(fix)) + codes[1] * float(second)
+    other = np.float64(ratios[1] * zeros[1])
+    fix = np.float32(out.zero) - np.float32(np.float64(ratios[0]) * np.float64(zeros[0]) + other)
+    inner = (codes[1].double() * float(ratios[1]) + float(fix)).float()
+    values = (codes[0].double() * float(ratios[0]) + inner.double()).float()
     # The zero point is within `fix`, before the rounding.
     low, high = out.code_of(step.clip.low), out.code_of(step.clip.high)
     summed: torch.Tensor = _Requantise.apply(values, 0, low, high)  # type: ignore[no-untyped-call]
     return summed
+
+
+def multiply_codes(codes: Sequence[torch.Tensor], grids: Sequence[Grid], out: Grid) -> torch.Tensor:
+    """Product of two tensors: rne(fma((a − z_a)(b − z_b), (s_a s_b) / s_y, z_y)), float32."""
+    first, second = (np.float32(grid.scale) for grid in grids)
+    factor = np.float32(first * second) / np.float32(out.scale)
+    product = (codes[0] - grids[0].zero) * (codes[1] - grids[1].zero)
+    values = (product.double() * float(factor) + out.zero).float()
+    rounded: torch.Tensor = _Requantise.apply(values, 0, 0, LEVELS)  # type: ignore[no-untyped-call]
+    return rounded
 
 
 def concat_codes(codes: Sequence[torch.Tensor], grids: Sequence[Grid], out: Grid) -> torch.Tensor:
@@ -115,12 +131,22 @@ def concat_codes(codes: Sequence[torch.Tensor], grids: Sequence[Grid], out: Grid
 
 
 def average_codes(pool: Pool, codes: torch.Tensor, grid: Grid, out: Grid) -> torch.Tensor:
-    """Mean over windows: rne(Σ (q − z) · (s / (s_y n))) + z_y, n the values of a window."""
+    """Mean over windows, rne(Σ (q − z) · f) + z_y.
+
+    Of whole images, f = s / (s_y n), n the values of a window, as in `QLinearGlobalAveragePool`. A smaller window is a
+    depthwise convolution with weights of 1 and the scale 1 / n: f = (s · (1 / n)) / s_y.
+    """
     kernel, stride, _ = pool_window(pool, codes)
-    count = kernel[0] * kernel[1]
     sums = functional.avg_pool2d(codes - grid.zero, kernel, stride, divisor_override=1)
-    factor = np.float32(grid.scale) / np.float32(np.float32(out.scale) * np.float32(count))
-    return requantise(sums * float(factor), out)
+    return requantise(sums * float(average_factor(pool, kernel, grid, out)), out)
+
+
+def average_factor(pool: Pool, kernel: Pair, grid: Grid, out: Grid) -> np.float32:
+    """F of `average_codes`, a float32 number."""
+    count, scale = np.float32(kernel[0] * kernel[1]), np.float32(grid.scale)
+    if pool.kernel is None:
+        return np.float32(scale / (np.float32(out.scale) * count))
+    return np.float32((scale * (np.float32(1) / count)) / np.float32(out.scale))
 
 
 def max_codes(pool: Pool, codes: torch.Tensor) -> torch.Tensor:

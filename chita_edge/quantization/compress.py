@@ -217,7 +217,7 @@ class _Pass:
         new = replace(layer, weight=integers.real_weight, bias=(bias * unit).float())
         self.real[step.name] = new
         real = replace(step, layer=new)
-        if step.name == self.graph.output:
+        if step.name == self.graph.output and not layer.is_convolution:
             self._advance(step)
         else:
             self._finish(step, lambda batch: real(self._real(step.inputs[0], batch)))

@@ -12,7 +12,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Op = Literal["input", "layer", "add", "concat", "average_pool", "max_pool", "flatten", "table"]
+Op = Literal["input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table"]
 Pair = tuple[int, int]
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -129,6 +129,8 @@ class Step:
             return self.clip(self.weights(first))
         if self.op == "add":
             return self.clip(first + inputs[1])
+        if self.op == "multiply":
+            return first * inputs[1]
         if self.op == "concat":
             return torch.cat(inputs, 1)
         if self.op == "average_pool":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chita_edge.quantization.arithmetic import function_table
+from chita_edge.quantization.arithmetic import average_factor, function_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,16 +92,20 @@ def _other(step: Step, inputs: list[Codes], grids: Mapping[str, Grid]) -> Codes:
     out, known = grids[step.name], [grids[name] for name in step.inputs]
     first = inputs[0]
     if step.op == "add":
-        ratios = [_F(_F(grid.scale) / _F(out.scale)) for grid in known]
-        zeros = [_F(ratio * _F(grid.zero)) for ratio, grid in zip(ratios, known, strict=True)]
-        fix = _F(_F(out.zero) - _F(zeros[0] + zeros[1]))
-        left = first.astype(_F) * ratios[0] + fix
-        return _saturate(np.rint(left + inputs[1].astype(_F) * ratios[1]).astype(np.int64), *_bounds(step.clip, out))
+        ratios = [_F(grid.scale) / _F(out.scale) for grid in known]
+        zeros = [_F(grid.zero) for grid in known]
+        fix = _F(out.zero) - _fused(zeros[0], ratios[0], ratios[1] * zeros[1])
+        inner = _fused(inputs[1], ratios[1], fix)
+        return _saturate(np.rint(_fused(first, ratios[0], inner)).astype(np.int64), *_bounds(step.clip, out))
+    if step.op == "multiply":
+        factor = (_F(known[0].scale) * _F(known[1].scale)) / _F(out.scale)
+        product = (first.astype(np.int64) - known[0].zero) * (inputs[1].astype(np.int64) - known[1].zero)
+        return _saturate(np.rint(_fused(product, factor, _F(out.zero))).astype(np.int64))
     if step.op == "concat":
         return np.concatenate([_regrid(part, grid, out) for part, grid in zip(inputs, known, strict=True)], 1)
     if step.op == "average_pool":
         windows = _windows(step, first.astype(np.int64) - known[0].zero, 0)
-        factor = _F(known[0].scale) / _F(_F(out.scale) * _F(windows.shape[-1]))
+        factor = average_factor(step.window, (1, windows.shape[-1]), known[0], out)
         return _saturate(np.rint(windows.sum(-1).astype(_F) * factor).astype(np.int64) + out.zero)
     if step.op == "max_pool":
         return np.asarray(_windows(step, first.astype(np.int64), -1).max(-1), np.uint8)
@@ -109,6 +113,12 @@ def _other(step: Step, inputs: list[Codes], grids: Mapping[str, Grid]) -> Codes:
         assert step.function is not None  # noqa: S101 (by construction)
         return np.asarray(function_table(step.function, known[0], out).numpy()[first], np.uint8)
     return first.reshape(len(first), -1)
+
+
+def _fused(values: Any, factor: np.float32, addend: Any) -> Floats:
+    """Values · factor + addend, rounded once to float32."""
+    exact = np.asarray(values, np.float64) * np.float64(factor) + np.asarray(addend, np.float64)
+    return np.asarray(exact, _F)
 
 
 def _regrid(codes: Codes, grid: Grid, out: Grid) -> Codes:

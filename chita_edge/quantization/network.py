@@ -14,6 +14,7 @@ from chita_edge.quantization.arithmetic import (
     concat_codes,
     max_codes,
     multiplier,
+    multiply_codes,
     per_channel,
     requantise,
     table_codes,
@@ -57,7 +58,7 @@ class QuantisedNetwork:
     Attributes:
         graph: the steps; weights and biases there are the integers', in floating point.
         layers: by the name of their step.
-        grids: of each step's output. A layer that gives the network's output has none: its output stays floating point.
+        grids: of each step's output. A linear layer that gives the network's output has none and stays real.
     """
 
     graph: Graph
@@ -129,6 +130,8 @@ def step_codes(
         return out.quantise(inputs[0])
     if step.op == "add":
         return add_codes(step, inputs, known, out)
+    if step.op == "multiply":
+        return multiply_codes(inputs, known, out)
     if step.op == "concat":
         return concat_codes(inputs, known, out)
     if step.op == "average_pool":

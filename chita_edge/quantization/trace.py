@@ -11,7 +11,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from chita_edge.quantization.errors import UnsupportedNetworkError
-from chita_edge.quantization.graph import Clip, Graph, Layer, Pair, Pool, Step
+from chita_edge.quantization.graph import Clip, Graph, Layer, Op, Pair, Pool, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ _TABLES: dict[object, str] = {
 }  # fmt: skip
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
+_MULTIPLIES = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _CONCATS = (torch.cat, torch.concat, torch.concatenate)
 _RESHAPES = ("view", "reshape")
 _TABLE_OF_CLIP = {RELU: "relu", RELU6: "relu6"}
@@ -119,8 +120,9 @@ class _Builder:
 
     def _function(self, node: fx.Node, target: Any) -> None:
         arguments = node.args[1:]
-        if target in _ADDS and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
-            self._put(node, Step(node.name, "add", (self._source(node), self.stands[node.args[1]])))
+        if target in (*_ADDS, *_MULTIPLIES) and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
+            op: Op = "add" if target in _ADDS else "multiply"
+            self._put(node, Step(node.name, op, (self._source(node), self.stands[node.args[1]])))
         elif target in _CONCATS and (arguments or (node.kwargs.get("dim"),)) == (1,):
             parts = tuple(self.stands[part] for part in node.args[0])  # type: ignore[union-attr, index]
             self._put(node, Step(node.name, "concat", parts))

@@ -69,3 +69,21 @@ def pictures(count: int, seed: int = 0, side: int = 12) -> torch.Tensor:
     return functional.interpolate(coarse, size=(side, side), mode="bilinear") + 0.1 * torch.randn(
         count, 3, side, side, generator=rng
     )
+
+
+class SmallExcited(nn.Module):
+    """An inverted residual with a linear sum, squeeze and excite, and SiLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.SiLU())
+        self.expand = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.squeeze, self.excite = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
+        self.project = nn.Sequential(nn.Conv2d(16, 8, 1), nn.BatchNorm2d(8))
+        self.classifier = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = self.expand(x)
+        gate = functional.hardsigmoid(self.excite(functional.relu(self.squeeze(functional.adaptive_avg_pool2d(y, 1)))))
+        return self.classifier((x + self.project(gate * y)).mean((2, 3)))

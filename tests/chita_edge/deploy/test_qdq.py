@@ -1,0 +1,107 @@
+"""Stock ONNX Runtime computes the same codes from the same integers, written as quantise-dequantise ops."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from small_networks import SmallExcited, SmallMobile, SmallResidual, pictures, settled
+from torch import nn
+
+from chita_edge.deploy.int8_products import products_are_exact
+from chita_edge.deploy.qdq import QdqError, to_qdq
+from chita_edge.quantization import CompressionConfig, Grid, QuantisedNetwork, compress
+from chita_edge.quantization.integer_reference import integer_forward
+
+KINDS = (SmallResidual, SmallMobile, SmallExcited)
+
+
+def quantised(kind: type[nn.Module], bits: int) -> QuantisedNetwork:
+    config = CompressionConfig(
+        sparsity=0.5, rows=500, curvature_images=8, weight_bits=bits, weight_rounding="nearest", activation_rounds=1
+    )
+    network = compress(settled(kind), pictures(40, 5), config).network
+    assert network is not None
+    return network
+
+
+def outputs(model: onnx.ModelProto, images: torch.Tensor) -> dict[str, np.ndarray]:
+    """The network's output and the codes of every step, by stock ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"input": images.numpy()}), strict=True))
+
+
+def with_codes(model: onnx.ModelProto, network: QuantisedNetwork) -> onnx.ModelProto:
+    """The model with the codes of every step among its outputs."""
+    seen = onnx.ModelProto.FromString(model.SerializeToString())
+    seen.graph.output.extend(
+        onnx.helper.make_tensor_value_info(f"{name}/codes", onnx.TensorProto.UINT8, None) for name in network.grids
+    )
+    return seen
+
+
+def assert_same_codes(network: QuantisedNetwork, images: torch.Tensor) -> None:
+    wanted = integer_forward(network, images)
+    model = to_qdq(network, images)
+    onnx.checker.check_model(model, full_check=True)
+    # Alone, runtimes fuse more than when every step is an output.
+    assert (outputs(model, images)["logits"] == wanted[network.graph.output]).all()
+    found = outputs(with_codes(model, network), images)
+    for name in network.grids:
+        assert (found[f"{name}/codes"] == wanted[name]).all(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bits", [7, 8])
+def test_every_code_is_the_same(kind: type[nn.Module], bits: int) -> None:
+    """Weights of 7 bits: with more, ONNX Runtime's sums saturate on processors with AVX2 and without VNNI."""
+    if bits > 7 and not products_are_exact():
+        pytest.skip("ONNX Runtime's sums of 8-bit products saturate on this processor")
+    assert_same_codes(quantised(kind, bits), pictures(16, 9))
+
+
+def test_a_clip_that_the_grid_does_not_do_is_a_table() -> None:
+    network = quantised(SmallResidual, 7)
+    grids = {name: Grid(grid.scale, 0 if name == "x" else 60) for name, grid in network.grids.items()}
+    assert_same_codes(QuantisedNetwork(network.graph, network.layers, grids), pictures(8, 9))
+
+
+def test_without_fusion_the_answers_are_close() -> None:
+    network, images = quantised(SmallExcited, 8), pictures(4, 9)
+    (found,) = ReferenceEvaluator(to_qdq(network, images)).run(None, {"input": images.numpy()})
+    wanted = network(images).numpy()
+    assert np.abs(found - wanted).max() <= 0.05 * np.abs(wanted).max()
+
+
+def test_the_batch_is_open_and_layers_keep_their_names() -> None:
+    network = quantised(SmallMobile, 8)
+    model = to_qdq(network, pictures(1))
+    assert len(outputs(model, pictures(3, 9))["logits"]) == 3
+    assert {node.name for node in model.graph.node if node.op_type in ("Conv", "Gemm")} == set(network.layers)
+
+
+def test_a_convolution_may_give_the_output() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 5, 1)).eval()
+    config = CompressionConfig(sparsity=0.0, rows=500, curvature_images=8)
+    network = compress(model, pictures(20, 5), config).network
+    assert network is not None
+    found = outputs(to_qdq(network, pictures(1)), pictures(4, 9))["logits"]
+    if products_are_exact():
+        assert (found == network(pictures(4, 9)).numpy()).all()
+    assert found.shape == (4, 5, 12, 12)
+
+
+def test_rows_within_an_image_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    config = CompressionConfig(sparsity=0.0, rows=500, curvature_images=8)
+    rows = torch.randn(20, 3, 12, generator=torch.Generator().manual_seed(0))
+    network = compress(model, rows, config).network
+    assert network is not None
+    with pytest.raises(QdqError, match="--dtype float32"):
+        to_qdq(network, rows)
