@@ -104,7 +104,7 @@ def stages_op(
     for index, part in enumerate(parts):
         added = "residual" if part.residual is None else values[part.residual]
         outer = {"X": values[part.source], "Y": values[index + 1], "residual": added, "": ""}
-        body.node.extend(_renamed(node, outer, part.suffix) for node in part.op.function.node)
+        body.node.extend(renamed(node, outer, part.suffix) for node in part.op.function.node)
         body.attribute.extend(key + part.suffix for key in part.op.function.attribute)
         for default in part.op.function.attribute_proto:
             entry = body.attribute_proto.add()
@@ -113,7 +113,8 @@ def stages_op(
     return EdgeOp(name, activation, inputs, constants, body, tuple(parts))
 
 
-def _renamed(original: onnx.NodeProto, outer: Mapping[str, str], suffix: str) -> onnx.NodeProto:
+def renamed(original: onnx.NodeProto, outer: Mapping[str, str], suffix: str) -> onnx.NodeProto:
+    """A copy of a node of a stage: names that ``outer`` holds become those there, all others end in ``suffix``."""
     node = onnx.NodeProto()
     node.CopyFrom(original)
     node.input[:] = [outer.get(name, name + suffix) for name in original.input]
@@ -162,7 +163,7 @@ def nm_constants(nm: Nm) -> dict[str, Array]:
 
 def initializer(name: str, array: Array) -> ir.Value:
     """A constant of a graph, to be registered there."""
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a number a vector
     return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
