@@ -47,7 +47,7 @@ class UserData:
 
 def load_user_data(
     path: Path,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     classes: int,
     normalise: Callable[[torch.Tensor], torch.Tensor],
 ) -> UserData:
@@ -57,7 +57,7 @@ def load_user_data(
         path: npz with ``x_calib`` or ``x``, and perhaps ``y_calib`` or ``y``, ``x_val`` and ``y_val``. Images are
             uint8 (n, height, width, channels), and then normalised, or float32 (n, channels, height, width), and then
             taken as they are; labels are whole numbers (n,).
-        input_shape: (channels, height, width) that the network takes.
+        input_shape: (channels, height, width) that the network takes, or (channels, time).
         classes: number of them.
         normalise: from uint8 (n, channels, height, width) to network inputs.
 
@@ -82,7 +82,7 @@ def load_user_data(
 class _Reader:
     path: Path
     arrays: Mapping[str, NDArray[Any]]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     classes: int
     normalise: Callable[[torch.Tensor], torch.Tensor]
 
@@ -91,20 +91,20 @@ class _Reader:
 
     def images(self, name: str) -> torch.Tensor:
         array = self.arrays[name]
-        channels, height, width = self.input_shape
+        channels, *sides = self.input_shape
         if array.dtype == np.uint8:
-            if array.shape[1:] != (height, width, channels):
-                raise self._wrong(name, f"uint8 images of this network are (n, {height}, {width}, {channels})")
+            if array.shape[1:] != (*sides, channels):
+                raise self._wrong(name, f"uint8 images of this network are {_listed('n', *sides, channels)}")
         elif array.dtype == np.float32:
             if array.shape[1:] != self.input_shape:
-                raise self._wrong(name, f"float32 inputs of this network are (n, {channels}, {height}, {width})")
+                raise self._wrong(name, f"float32 inputs of this network are {_listed('n', *self.input_shape)}")
         else:
             raise self._wrong(name, "images are uint8 (n, height, width, channels) or float32 network inputs")
         if len(array) == 0:
             raise self._wrong(name, "there has to be at least one image")
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         if tensor.dtype == torch.uint8:
-            return self.normalise(tensor.permute(0, 3, 1, 2)).contiguous()
+            return self.normalise(tensor.movedim(-1, 1)).contiguous()
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):
             first = int(torch.nonzero(~finite)[0])
@@ -127,3 +127,7 @@ class _Reader:
     def _wrong(self, name: str, wanted: str) -> DataError:
         array = self.arrays[name]
         return DataError(f"In the data file {self.path}, {name} is {array.dtype} of shape {array.shape}; {wanted}.")
+
+
+def _listed(*sides: int | str) -> str:
+    return f"({', '.join(map(str, sides))})"

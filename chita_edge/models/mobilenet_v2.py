@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import nn
 
+from chita_edge.models.channels import round_channels
+
 # Expansion, output channels at width 1.0, number of blocks, stride of the first one.
 _STAGES = (
     (1, 16, 1, 1),
@@ -19,12 +21,6 @@ _STAGES = (
 )
 _STEM_CHANNELS = 32
 _LAST_CHANNELS = 1280
-
-
-def _round_channels(channels: float) -> int:
-    """To a multiple of 8, at least 8, never more than a tenth below ``channels``: the rule of the paper's authors."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _conv_bn_relu6(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -64,15 +60,15 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, width: float = 1.0, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> None:
         super().__init__()
-        channels = _round_channels(_STEM_CHANNELS * width)
+        channels = round_channels(_STEM_CHANNELS * width)
         features: list[nn.Module] = [_conv_bn_relu6(in_channels, channels, kernel=3, stride=2)]
         for expansion, full_channels, count, first_stride in _STAGES:
-            out_channels = _round_channels(full_channels * width)
+            out_channels = round_channels(full_channels * width)
             for index in range(count):
                 stride = first_stride if index == 0 else 1
                 features.append(InvertedResidual(channels, out_channels, stride, expansion))
                 channels = out_channels
-        last = _round_channels(_LAST_CHANNELS * max(1.0, width))
+        last = round_channels(_LAST_CHANNELS * max(1.0, width))
         features.append(_conv_bn_relu6(channels, last, kernel=1))
         self.features = nn.Sequential(*features)
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(last, num_classes))

