@@ -2,6 +2,8 @@
 
 #include "validate_nm.h"
 
+#define CE_ONLY_FLOATS
+
 static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
   window w;
   if (!node_window(n, &w)) return 0;
@@ -240,13 +242,13 @@ int read_global_average_pool(node* n, layer_source* source) {
 }
 
 #define PLAN_FUNCTIONS(op)                                                                                              \
-  static size_t op##_plan_bytes(const op_source* source) {                                                              \
+  __attribute__((unused)) static size_t op##_plan_bytes(const op_source* source) {                                                              \
     return ce_##op##_plan_bytes(source->desc, source->isa);                                                              \
   }                                                                                                                     \
-  static void op##_plan_init(void* plan, const op_source* source) {                                                     \
+  __attribute__((unused)) static void op##_plan_init(void* plan, const op_source* source) {                                                     \
     ce_##op##_plan_init(plan, source->desc, source->isa);                                                               \
   }
-#define CE_OP(op) PLAN_FUNCTIONS(op)
+#define CE_OP(op, dtype) PLAN_FUNCTIONS(op)
 #include "../ops.inc"
 #undef CE_OP
 

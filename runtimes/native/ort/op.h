@@ -11,7 +11,7 @@ enum { OP_COUNT = 55 };
  * for `columns`, which are allocated here and freed by op_source_free. */
 typedef struct layer_source {
   union {
-#define CE_OP(op) ce_##op##_desc op;
+#define CE_OP(op, dtype) ce_##op##_desc op;
 #include "../ops.inc"
 #undef CE_OP
   } desc;

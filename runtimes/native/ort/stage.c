@@ -55,7 +55,7 @@ static OrtStatus* pooled_dims(const label* who, const int64_t in[4], ce_shape* s
       return refuse(who, "its input has more than %d elements", (int64_t)MAX_ELEMENTS);
     out[i] = i < 2 ? in[i] : 1;
   }
-  *shape = (ce_shape){in[0] * in[1], in[2], in[3]};
+  *shape = (ce_shape){.n = in[0] * in[1], .h = in[2], .w = in[3]};
   return NULL;
 }
 
@@ -65,7 +65,7 @@ static OrtStatus* layer_dims(const label* who, const ce_conv_geometry* g, int ra
   if (in[1] != g->in_channels)
     return refuse(who, "its input has %d channels, its weight has %d", in[1], (int64_t)g->in_channels);
   int64_t in_elements = in[1], out_elements = g->out_channels;
-  *shape = (ce_shape){in[0], 1, 1};
+  *shape = (ce_shape){.n = in[0], .h = 1, .w = 1};
   out[0] = in[0];
   out[1] = g->out_channels;
   if (rank == 4) {
