@@ -33,7 +33,7 @@ class PruneConfig(BaseModel):
         first_order: keep the first-order term of the quadratic.
         curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the "logits" (the
             Gauss-Newton matrix of the network's answers, which needs no labels and has no first-order term, see
-            `chita_edge.calibration.LogitCurvature`); what the method prefers when None. Channels go by the loss.
+            `chita_edge.calibration.OutputCurvature`); what the method prefers when None. Channels go by the loss.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
         fit_images: at most so many calibration images refit the layers; as many as fit into memory when None.
         gradient_samples: images whose gradients are taken in a round; None for all calibration images.
@@ -72,7 +72,7 @@ class PruneConfig(BaseModel):
     schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
-    curvature: Literal["loss", "logits"] | None = None
+    curvature: Literal["loss", "logits", "outputs"] | None = None
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     fit_images: Annotated[int, Field(ge=1)] | None = None
     gradient_samples: Annotated[int, Field(ge=1)] | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chita_edge.engine.config import PruneConfig
 
-Curvature = Literal["loss", "logits"]
+Curvature = Literal["loss", "logits", "outputs"]
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class PruningPlan:
     allocation: Allocation
     sparsities: tuple[float, ...]
     ridges: tuple[float, ...]
-    curvature: Literal["loss", "logits"]
+    curvature: Literal["loss", "logits", "outputs"]
     gradient_views: int
 
     @property
