@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from chita_edge.errors import ChitaEdgeError
+from chita_edge.datasets.errors import DataError
 
 # Images compress well, but not without end: an archive that claims to unpack to more is a bomb.
 _MAX_UNPACK_RATIO = 200
@@ -21,10 +21,6 @@ _SLACK_BYTES = 1 << 26
 _MAX_BYTES = 16 << 30
 _MAX_MEMBERS = 1000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-class DataError(ChitaEdgeError):
-    """A data file cannot be read or does not fit the network."""
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:

@@ -12,9 +12,7 @@ from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
-from chita_edge.network.inputs import Batch, call
-
-_BATCH = 100
+from chita_edge.network.inputs import Batch
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,8 @@ class Inputs:
 
     @property
     def calibration(self) -> LabelledImages:
-        """The images with their labels, or with the classes that the network itself predicts where there are none."""
-        if self.labels is not None:
-            return LabelledImages(self.images, self.labels)
-        with torch.inference_mode():
-            starts = range(0, len(self.images), _BATCH)
-            predicted = torch.cat([call(self.model, self.images[start : start + _BATCH]).argmax(1) for start in starts])
-        return LabelledImages(self.images, predicted.clone())
+        """The images with their labels, where they have any."""
+        return LabelledImages(self.images, self.labels)
 
 
 def load_inputs(

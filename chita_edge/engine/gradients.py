@@ -103,8 +103,8 @@ def round_gradients(
         loss, labels = OutputCurvature(seed + 500_000, objective.outputs, softmax), torch.arange(len(images))
     if labels is None:
         raise UsageError(
-            f"The method {config.method!r} takes gradients of the loss, so it needs labels. Give labels, set "
-            'curvature = "logits", or take a method that needs none: chita_bso, chita_pp, magnitude, reconstruct.'
+            f"The method {config.method!r} is to go by the loss, so it needs labels. Give labels, or leave the "
+            "curvature to the outputs, which need none."
         )
     return per_sample_gradients(
         model,

@@ -52,12 +52,12 @@ class Answers:
         with torch.no_grad():
             for batch, wanted in zip(self.images.split(_BATCH), self.batches, strict=True):
                 found = output_tensors(run_batch(model, batch), len(batch))
-                for number, (kind, *pair) in enumerate(zip(kinds, found, wanted, strict=True)):
+                for number, (kind, given, reference) in enumerate(zip(kinds, found, wanted, strict=True)):
                     if kind.kind == "values":
-                        errors[number] += float(kind.distance(*pair)) * len(batch)
+                        errors[number] += float(kind.distance(given, reference)) * len(batch)
                     else:
-                        rows[number].append(kind.rows(pair[0]))
-                        known[number].append(kind.rows(pair[1]))
+                        rows[number].append(kind.rows(given))
+                        known[number].append(kind.rows(reference))
         parts = [
             kind.judged(torch.cat(rows[number]), torch.cat(known[number])) if rows[number] else error / len(self.images)
             for number, (kind, error) in enumerate(zip(kinds, errors, strict=True))

@@ -146,7 +146,7 @@ def find_objective(
             raise CalibrationError(
                 f"The network has {len(found)} outputs, {len(given)} distances are given; give one, or one each."
             )
-        found = [_of_kind(kind, *pair) for kind, *pair in zip(given, found, tensors, strict=True)]
+        found = [_of_kind(*triple) for triple in zip(given, found, tensors, strict=True)]
     return Objective(tuple(found), own_loss)
 
 
