@@ -44,7 +44,7 @@ def load_inputs(
 
     Args:
         entry: the network.
-        weights: state dict; the embedded one when None.
+        weights: state dict, or the name of published ones; the embedded one when None.
         data: npz file, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
         calibration_images: drawn by `seed`; 1,000, or all there are of fewer, when None.
         seed: of the draw.
@@ -53,7 +53,7 @@ def load_inputs(
         UsageError: there are no embedded weights or images, or not so many images.
         WeightsError, DataError: a file cannot be read or does not fit.
     """
-    source = weights or entry.embedded_weights
+    source = entry.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")
     if data is None and entry.dataset is None:
