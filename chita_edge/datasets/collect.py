@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 
 from chita_edge.datasets.dataset import LabelledImages
-from chita_edge.datasets.errors import DataError
+from chita_edge.datasets.errors import DamagedImageError, DataError
+from chita_edge.datasets.image_folder import ImageFolder
 from chita_edge.datasets.items import Item, Signature, read_item
 from chita_edge.network.batch import run_batch
 from chita_edge.network.errors import CalibrationError
@@ -19,6 +20,7 @@ from chita_edge.network.inputs import Batch, SeveralInputs
 
 MOST = 1000
 """Samples that are taken of a data set where nobody says how many."""
+_MOST_DAMAGED = 10
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,18 @@ class Collected:
     Attributes:
         calibration: what a network is pruned on.
         rest: samples that were not drawn, to judge on; None where there are none or nobody asked.
+        places: names of the calibration samples, where each was an item of its own.
+        skipped: sentences about images that could not be read and were left out.
     """
 
     calibration: LabelledImages
     rest: LabelledImages | None = None
+    places: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def place(self, sample: int) -> str:
+        """Where a calibration sample came from, for messages."""
+        return self.places[sample] if sample < len(self.places) else f"sample {sample}"
 
 
 def collect(data: Any, model: nn.Module, *, count: int | None = None, seed: int = 0, judge: int = 0) -> Collected:
@@ -83,10 +93,27 @@ def _of_data_set(data: Any, signature: Signature, count: int | None, seed: int, 
     available = len(data)
     wanted = min(MOST, available) if count is None else count
     _check_count(wanted, available)
-    order = torch.randperm(available, generator=torch.Generator().manual_seed(seed))[: wanted + judge].tolist()
-    items = [read_item(_got(data, index), signature, f"sample {index}") for index in order]
-    whole = _joined(items, [f"sample {index}" for index in order], torch.stack)
-    return Collected(whole[:wanted], whole[wanted:] if len(whole) > wanted else None)
+    items, places, skipped = list[Item](), list[str](), list[str]()
+    for index in torch.randperm(available, generator=torch.Generator().manual_seed(seed)).tolist():
+        place = data.place(index) if isinstance(data, ImageFolder) else f"sample {index}"
+        try:
+            items.append(read_item(_got(data, index), signature, place))
+        except DamagedImageError as error:
+            skipped.append(str(error))
+            if len(skipped) > max(_MOST_DAMAGED, len(items) // _MOST_DAMAGED):
+                raise DataError(f"{len(skipped)} images cannot be read, the last: {error}") from None
+            continue
+        places.append(place)
+        if len(items) == wanted + judge:
+            break
+    if not items or (count is not None and len(items) < count):
+        raise DataError(
+            f"{len(items)} samples can be read of the {wanted} that are asked for; {skipped[0] if skipped else ''}"
+        )
+    wanted = min(wanted, len(items))
+    whole = _joined(items, places, torch.stack)
+    rest = whole[wanted:] if len(whole) > wanted else None
+    return Collected(whole[:wanted], rest, tuple(places[:wanted]), tuple(skipped))
 
 
 def _of_iterable(data: Any, signature: Signature, model: nn.Module, count: int | None, judge: int) -> Collected:
@@ -124,6 +151,8 @@ def _each(data: Any) -> Iterator[Any]:
 def _got(data: Any, index: int) -> Any:
     try:
         return data[index]
+    except DataError:
+        raise
     except Exception as error:  # a user's code raises what it likes
         raise DataError(f"The data's sample {index} cannot be read: {_told(error)}.") from error
 

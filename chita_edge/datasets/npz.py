@@ -46,6 +46,20 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.gene
         raise DataError(f"The data file {path} is damaged or not an npz file: {reason}.") from None
 
 
+def array_names(path: Path) -> tuple[str, ...]:
+    """Names of the arrays of `path`; raises DataError when it is missing, damaged or no npz."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in _entries(archive, path) if name.endswith(".npy"))
+    except OSError as error:
+        raise DataError(f"The data file {path} cannot be read: {error.strerror or error}.") from None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile raises whatever it meets in a damaged file
+        reason = next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+        raise DataError(f"The data file {path} is damaged or not an npz file: {reason}.") from None
+
+
 def _entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     listed = archive.infolist()
     if len(listed) > _MAX_MEMBERS:
