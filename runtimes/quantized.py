@@ -142,7 +142,7 @@ class QPlan:
         floats = self._op == "q_dequantize" or len(shape) == 2
         given = x if self._op == "q_quantize" else pack(x, allocate(packed_bytes(x.shape)))
         added = None if second is None else pack(second, allocate(packed_bytes(second.shape)))
-        y = np.full(shape, np.nan, np.float32) if floats else allocate(packed_bytes(shape))
+        y: Any = np.full(shape, np.nan, np.float32) if floats else allocate(packed_bytes(shape))
         self.bind(given, y, x.shape, added, threads, backwards)()
         return y if floats else unpack(y, shape)
 

@@ -38,9 +38,9 @@ static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
   return (void)plan, (void)shape, (void)threads, 0;
 }
 
-/* One task four output channels, of all images. */
+/* Groups of output channels, of all images. */
 static int tasks(const void *plan, ce_shape shape, int threads) {
-  return (void)shape, (void)threads, (int)ce_q_groups(((const plan_t *)plan)->geometry.out_channels);
+  return (void)shape, (int)ce_min(threads, ce_q_groups(((const plan_t *)plan)->geometry.out_channels));
 }
 
 typedef struct window {
@@ -88,9 +88,10 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_conv_geometry *g = &plan->geometry;
   const ce_shape in = run->shape;
   const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in), plane = ce_q_plane(out_h, out_w);
-  const int64_t groups = ce_q_groups(g->out_channels), end = ce_min(g->out_channels, (task + 1) * CE_Q_GROUP);
+  const int64_t groups = ce_q_groups(g->out_channels), all = tasks(plan, in, run->threads);
+  const int64_t end = ce_min(g->out_channels, groups * (task + 1) / all * CE_Q_GROUP);
   for (int64_t n = 0; n < in.n; ++n)
-    for (int64_t row = task * CE_Q_GROUP; row < end; ++row)
+    for (int64_t row = groups * task / all * CE_Q_GROUP; row < end; ++row)
       for (int64_t pixel = 0; pixel < out_h * out_w; ++pixel) {
         const window at = {plan, in, (const uint8_t *)run->x + n * ce_q_bytes(1, g->in_channels, in.h, in.w),
                            pixel / out_w * g->stride_h - g->pad_top, pixel % out_w * g->stride_w - g->pad_left};

@@ -39,9 +39,9 @@ static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
   return (void)plan, (void)shape, (void)threads, 0;
 }
 
-/* One task four channels, of all images. */
+/* Groups of channels, of all images. */
 static int tasks(const void *plan, ce_shape shape, int threads) {
-  return (void)shape, (void)threads, (int)ce_q_groups(((const plan_t *)plan)->geometry.out_channels);
+  return (void)shape, (int)ce_min(threads, ce_q_groups(((const plan_t *)plan)->geometry.out_channels));
 }
 
 static int32_t window_sum(const plan_t *plan, ce_shape in, const uint8_t *x, int64_t channel, int64_t oh, int64_t ow) {
@@ -63,9 +63,10 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const ce_conv_geometry *g = &plan->geometry;
   const ce_shape in = run->shape;
   const int64_t out_h = ce_out_h(g, in), out_w = ce_out_w(g, in), groups = ce_q_groups(g->out_channels);
-  const int64_t end = ce_min(g->out_channels, (task + 1) * CE_Q_GROUP);
+  const int64_t all = tasks(plan, in, run->threads);
+  const int64_t end = ce_min(g->out_channels, groups * (task + 1) / all * CE_Q_GROUP);
   for (int64_t n = 0; n < in.n; ++n)
-    for (int64_t channel = task * CE_Q_GROUP; channel < end; ++channel) {
+    for (int64_t channel = groups * task / all * CE_Q_GROUP; channel < end; ++channel) {
       const uint8_t *x = (const uint8_t *)run->x + ce_q_at(groups, ce_q_plane(in.h, in.w), n, channel, 0);
       for (int64_t pixel = 0; pixel < out_h * out_w; ++pixel) {
         const int64_t place = ce_q_at(groups, ce_q_plane(out_h, out_w), n, channel, pixel);
