@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _STANDARD = ("", "ai.onnx")
+_IR_VERSION = 4
 
 
 def to_graph(dense: onnx.ModelProto) -> ir.Model:
@@ -43,8 +44,12 @@ def _with_new_opset(dense: onnx.ModelProto) -> onnx.ModelProto:
     opset = opset_of(dense)
     if opset is None or opset >= OPSET:
         return dense
+    given = onnx.ModelProto()
+    given.CopyFrom(dense)
+    # Before version 4 of the file format weights had to be inputs too; the converter insists on it, exporters did not.
+    given.ir_version = max(given.ir_version, _IR_VERSION)
     try:
-        return onnx.version_converter.convert_version(dense, OPSET)
+        return onnx.version_converter.convert_version(given, OPSET)
     except Exception as error:  # its C++ raises RuntimeError, ConvertError, IndexError and others
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise UnsupportedModelError(
