@@ -6,6 +6,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
+import torch
+
 import device_bench
 import exporters
 import runtimes
@@ -14,23 +17,25 @@ from chita_edge.config import BuildConfig
 from chita_edge.deploy.agreement import check_agreement
 from chita_edge.deploy.decide import stay_dense
 from chita_edge.deploy.export import export
+from chita_edge.deploy.int8_baseline import BaselineError, int8_baseline
 from chita_edge.deploy.judge import accuracy
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
-from chita_edge.deploy.result import BuildResult, BuiltLayer, DenseSparse, Latency
+from chita_edge.deploy.result import BuildResult, BuiltLayer, Compared, Latency
 from chita_edge.engine.api import prune
 from chita_edge.engine.plan import CHANNEL_STRUCTURES
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
-from chita_edge.latency.measure import measure_bundle, measure_pair
+from chita_edge.latency.measure import measure_bundle, measure_models
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
-from chita_edge.network.inputs import example_of, single
+from chita_edge.network.inputs import SeveralInputs, example_of, single
 from chita_edge.progress import Progress, silent
 from chita_edge.report.bundle_page import FirstRun
 from chita_edge.shrinking import shrink
+from device_bench.bundle_models import DENSE_FILE, INT8_FILE, SPARSE_FILE, models_in
 
-_SPARSE, _DENSE, _APART = "model.onnx", "model.dense.onnx", "model.apart.onnx"
+_APART = "model.apart.onnx"
 
 
 def build(
@@ -75,29 +80,39 @@ def build(
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(config.prune.threads):
         # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
-        dense, sparse, apart = (Path(scratch, name) for name in (_DENSE, _SPARSE, _APART))
-        progress("export", 0, 2)
+        dense, int8, sparse, apart = (Path(scratch, name) for name in (DENSE_FILE, INT8_FILE, SPARSE_FILE, _APART))
+        progress("export", 0, 3)
         baseline = exporters.to_sparse(exporters.to_onnx(model, example), stay_dense)
         exporters.save(baseline.model, dense)
-        progress("export", 1, 2)
+        progress("export", 1, 3)
+        unmade = _write_int8(baseline.model, inputs.images, int8)
+        progress("export", 2, 3)
         exported = export(network, config.export, example_input=example, apart=True)
         exporters.save(exported.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
         exporters.save(exported.apart or exported.model, apart)
-        progress("export", 2, 2)
+        progress("export", 3, 3)
 
         # 5. Check: four ways to run the file have to agree with torch.
         agreement = check_agreement(pruned.model, sparse, test.images[:2], config.export.values)
 
-        # 6. Judge both files on images that no step above has seen, in the runtimes that will run them.
-        judged = DenseSparse(
-            accuracy(runtimes.dense_session(dense, threads=2, trusted=True), test, "accuracy of dense", progress),
-            accuracy(runtimes.session(sparse, threads=2, trusted=True), test, "accuracy of sparse", progress),
-        )
+        # 6. Judge all files on images that no step above has seen, in the runtimes that will run them.
+        models = models_in(Path(scratch))
+        models["sparse"] = replace(models["sparse"], profiled=apart)
+        right = {
+            name: accuracy(
+                (runtimes.session if model.sparse else runtimes.dense_session)(model.path, threads=2, trusted=True),
+                test,
+                f"accuracy of {name}",
+                progress,
+            )
+            for name, model in models.items()
+        }
+        sizes = {name: model.path.stat().st_size for name, model in models.items()}
 
-        # 7. Measure both on this machine, in turns.
+        # 7. Measure all on this machine, in turns.
         plan = device_bench.BenchPlan(**config.bench.model_dump(), profile=True)
-        measurement = measure_pair(dense, sparse, plan, "local", progress, profiled=apart)
+        measurement = measure_models(models, plan, "local", progress)
 
         # 8. Bundle.
         result = BuildResult(
@@ -107,18 +122,28 @@ def build(
             method=config.prune.method,
             structure=config.prune.structure,
             sparsity=pruned.figures.sparsity,
-            accuracy=judged,
-            size_bytes=DenseSparse(dense.stat().st_size, sparse.stat().st_size),
+            accuracy=Compared(**right),
+            size_bytes=Compared(**sizes),
             layers=tuple(BuiltLayer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
             agreement=agreement,
             latency=summarise(measurement),
-            not_measured=not_measured(target),
+            not_measured=(*not_measured(target), *unmade),
         )
         content = manifest_content(config, result)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}
         run = FirstRun(content, dense, measurement.results)
-        write_bundle(folder, {_DENSE: dense, _SPARSE: sparse, **libraries}, content, measurements=run, force=force)
+        files = {model.path.name: model.path for model in models.values()}
+        write_bundle(folder, {**files, **libraries}, content, measurements=run, force=force)
     return replace(result, dropped_runs=run.dropped)
+
+
+def _write_int8(dense: onnx.ModelProto, samples: torch.Tensor | SeveralInputs, path: Path) -> tuple[str, ...]:
+    """Write ONNX Runtime's int8 of the dense network; a sentence where it cannot be made."""
+    try:
+        exporters.save(int8_baseline(dense, samples), path)
+    except BaselineError as error:
+        return (f"ONNX Runtime's int8: {error}",)
+    return ()
 
 
 def bench(
@@ -129,7 +154,7 @@ def bench(
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Latency:
-    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
+    """Measure the models of a verified bundle on `device`; with `out`, keep the raw samples there.
 
     What was measured before a device failed is kept as well. Raises BundleTamperedError and what device_bench raises.
     """

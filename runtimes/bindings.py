@@ -18,6 +18,7 @@ import numpy.typing as npt
 from runtimes.errors import LibraryMissingError
 from runtimes.packed_weights import Array, Csr, NmWeight
 from runtimes.platforms import BEST_ISA, isas
+from runtimes.q_structures import Q_DESCS
 from runtimes.structures import (
     CHAIN_OPS,
     DESCS,
@@ -94,12 +95,12 @@ class Plan:
         out_shape: Callable[..., Any],
         allocate: Allocator = aligned,
     ) -> None:
-        self._library, self._op, self._out_shape, self._allocate = library, op, out_shape, allocate
+        self._library, self._op, self._out_shape, self.allocate = library, op, out_shape, allocate
         self.bytes = self._call("plan_bytes", ctypes.byref(desc), isa)
         self._memory = allocate(self.bytes)
-        self._plan = ctypes.c_void_p(self._memory.ctypes.data)
-        self._call("plan_init", self._plan, ctypes.byref(desc), isa)
-        self.isa = next(name for name, value in ISAS.items() if value == self._call("plan_isa", self._plan))
+        self.pointer = ctypes.c_void_p(self._memory.ctypes.data)
+        self._call("plan_init", self.pointer, ctypes.byref(desc), isa)
+        self.isa = next(name for name, value in ISAS.items() if value == self._call("plan_isa", self.pointer))
 
     def _call(self, name: str, *arguments: Any) -> int:
         return int(getattr(self._library, f"ce_{self._op}_{name}")(*arguments) or 0)
@@ -110,15 +111,15 @@ class Plan:
 
     def scratch_bytes(self, x_shape: tuple[int, ...], threads: int = 1) -> int:
         """Bytes of scratch that ``threads`` threads need."""
-        return self._call("scratch_bytes", self._plan, shape_of(x_shape), threads)
+        return self._call("scratch_bytes", self.pointer, shape_of(x_shape), threads)
 
     def bind(self, x: Array, y: Array, residual: Array | None = None, threads: int = 1) -> Callable[[], None]:
         """A call without arguments that runs all tasks on ``x`` and fills ``y``."""
         shape = shape_of(x.shape)
-        scratch = self._allocate(self.scratch_bytes(x.shape, threads))
+        scratch = self.allocate(self.scratch_bytes(x.shape, threads))
         added = None if residual is None else residual.ctypes.data
         run = Run(shape, x.ctypes.data, added, y.ctypes.data, scratch.ctypes.data, threads)
-        function, argument, plan = getattr(self._library, f"ce_{self._op}_run"), ctypes.byref(run), self._plan
+        function, argument, plan = getattr(self._library, f"ce_{self._op}_run"), ctypes.byref(run), self.pointer
         tasks = range(self._call("tasks", plan, shape, threads))
 
         def call(_keep: Any = (x, y, residual, scratch, self)) -> None:
@@ -142,19 +143,19 @@ class Kernels:
 
     def __init__(self, path: Path, isa: str = "best", allocate: Allocator = aligned) -> None:
         try:
-            self._library = ctypes.CDLL(str(path))
+            self.library = ctypes.CDLL(str(path))
         except OSError as error:
             raise LibraryMissingError(f"the kernel library {path} cannot be loaded: {error}") from error
         self._isa, self._allocate = ISAS[isa], allocate
-        for op, kind in DESCS.items():
-            functions = {name: getattr(self._library, f"ce_{op}_{name}") for name in FUNCTIONS}
+        for op, kind in (DESCS | Q_DESCS).items():
+            functions = {name: getattr(self.library, f"ce_{op}_{name}") for name in FUNCTIONS}
             for name, (result, arguments) in FUNCTIONS.items():
                 functions[name].restype = result
                 functions[name].argtypes = [ctypes.POINTER(kind) if a is None else a for a in arguments]
 
     def available(self) -> str:
         """The ISA that plans made through this object use at most."""
-        usable = self._library.ce_usable_isas()
+        usable = self.library.ce_usable_isas()
         return [name for name, value in ISAS.items() if value <= self._isa and usable >> value & 1][-1]
 
     def csr_conv(
@@ -162,7 +163,7 @@ class Kernels:
     ) -> Plan:
         """A plan of ``CsrConv``; the rows of ``weights`` are output channels, its columns (in_channel, kh, kw)."""
         stage = csr_stage(weights, bias, window, clip)
-        return self._plan(stage.op, stage.desc, self._conv_shape(window))
+        return self.plan(stage.op, stage.desc, self.conv_shape(window))
 
     def block_csr_conv(
         self, weights: Csr, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
@@ -171,35 +172,35 @@ class Kernels:
         desc = BlockCsrConvDesc(
             CsrConvDesc(Dtypes(), window, *clip, *csr_pointers(weights, bias)), weights.values.shape[1]
         )
-        return self._plan("block_csr_conv", desc, self._conv_shape(window))
+        return self.plan("block_csr_conv", desc, self.conv_shape(window))
 
     def nm_conv(
         self, weights: NmWeight, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``NmConv``."""
         desc = NmConvDesc(Dtypes(), window, *clip, nm_pointers(weights), pointer(bias, FLOATS))
-        return self._plan("nm_conv", desc, self._conv_shape(window))
+        return self.plan("nm_conv", desc, self.conv_shape(window))
 
     def nm_gemm(
         self, weights: NmWeight, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``NmGemm``."""
         desc = NmGemmDesc(Dtypes(), len(bias), in_features, *clip, nm_pointers(weights), pointer(bias, FLOATS))
-        return self._plan("nm_gemm", desc, lambda shape: (shape[0], len(bias)))
+        return self.plan("nm_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def csr_gemm(
         self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``CsrGemm``."""
         desc = CsrGemmDesc(Dtypes(), len(bias), in_features, *clip, *csr_pointers(weights, bias))
-        return self._plan("csr_gemm", desc, lambda shape: (shape[0], len(bias)))
+        return self.plan("csr_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def dense(
         self, op: str, weights: Array, bias: Array, window: Geometry, clip: tuple[float, float] = (-np.inf, np.inf)
     ) -> Plan:
         """A plan of ``depthwise_conv`` (weights [C, 1, kh, kw]) or ``dense_conv`` (weights [M, C, kh, kw])."""
         stage = dense_stage(op, weights, bias, window, clip)
-        return self._plan(op, stage.desc, self._conv_shape(window))
+        return self.plan(op, stage.desc, self.conv_shape(window))
 
     def conv_chain(self, stages: Sequence[Stage]) -> Plan:
         """A plan of a chain of convolutions, each reading the output of the one before."""
@@ -208,23 +209,26 @@ class Kernels:
 
         def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
             for stage in stages:
-                x_shape = self._conv_shape(stage.window)(x_shape)
+                x_shape = self.conv_shape(stage.window)(x_shape)
             return x_shape
 
-        return self._plan("conv_chain", desc, out_shape)
+        return self.plan("conv_chain", desc, out_shape)
 
     def global_average_pool(self) -> Plan:
         """A plan of ``GlobalAveragePool`` for planes [n, 1, h, w]."""
-        return self._plan("global_average_pool", PoolDesc(), lambda shape: (shape[0], 1, 1, 1))
+        return self.plan("global_average_pool", PoolDesc(), lambda shape: (shape[0], 1, 1, 1))
 
-    def _plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
-        return Plan(self._library, op, desc, self._isa, out_shape, self._allocate)
+    def plan(self, op: str, desc: ctypes.Structure, out_shape: Callable[..., Any]) -> Plan:
+        """A plan of any op; ``out_shape`` says y's shape for one of x."""
+        return Plan(self.library, op, desc, self._isa, out_shape, self._allocate)
 
-    def _conv_shape(self, window: Geometry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    def conv_shape(self, window: Geometry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+        """From the shape of a window's input to that of its output."""
+
         def out_shape(x_shape: tuple[int, ...]) -> tuple[int, ...]:
             height, width = ctypes.c_int64(), ctypes.c_int64()
             arguments = (ctypes.byref(window), shape_of(x_shape), ctypes.byref(height), ctypes.byref(width))
-            self._library.ce_conv_output(*arguments)
+            self.library.ce_conv_output(*arguments)
             return (x_shape[0], window.out_channels, height.value, width.value)
 
         return out_shape

@@ -53,6 +53,8 @@ _ARM64 = {
     "neon": ("-mcpu=generic",),
     "neon_inorder": ("-mcpu=generic", "-mllvm", "-aarch64-enable-ldst-opt=false"),
     "neon_fp16": ("-mcpu=generic+fullfp16",),
+    "neon_dot": ("-mcpu=generic+dotprod",),
+    "neon_dot_inorder": ("-mcpu=generic+dotprod", "-mllvm", "-aarch64-enable-ldst-opt=false"),
 }
 _ALL = (
     Platform(
@@ -62,7 +64,9 @@ _ALL = (
         {
             "sse2": ("-mcpu=x86_64",),
             "avx2": ("-mcpu=x86_64_v3",),
+            "avx_vnni": ("-mcpu=x86_64_v3+avxvnni",),
             "avx512": ("-mcpu=x86_64_v4-prefer_256_bit",),
+            "avx512_vnni": ("-mcpu=x86_64_v4-prefer_256_bit+avx512vnni",),
         },
         machines=("x86_64", "amd64"),
         elf_machine=62,
@@ -131,9 +135,9 @@ def isas(native: Path = NATIVE) -> dict[str, int]:
     return {name: int(number) for name, number in _lines(native / "isas.inc", r"^CE_LISTED_ISA\((\w+), (\d+)\)")}
 
 
-def ops(native: Path = NATIVE) -> list[str]:
-    """The ops that have kernels."""
-    return [op for (op,) in _lines(native / "ops.inc", r"^CE_OP\((\w+)\)")]
+def ops(native: Path = NATIVE) -> dict[str, str]:
+    """The data type, in which its reference is, of each op that has kernels."""
+    return {op: own for op, own, *_ in _lines(native / "ops.inc", r"^CE_OP\((\w+), (\w+)\)")}
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,11 @@ def kernels(native: Path = NATIVE) -> list[Kernel]:
     """Every kernel."""
     found = []
     for op, dtype, isa in _lines(native / "kernels.inc", r"CE_KERNEL\((\w+), (\w+), (\w+)\)"):
-        found += [Kernel(one, dtype, isa) for one in (ops(native) if op == "op" else [op])]
+        if op == "op":
+            own = ops(native).items()
+            found += [Kernel(one, its, isa) for one, its in own if dtype in ("dtype", its)]
+        else:
+            found.append(Kernel(op, dtype, isa))
     return found
 
 

@@ -27,9 +27,9 @@ class Geometry(ctypes.Structure):
 
 
 class Shape(ctypes.Structure):
-    """``ce_shape``: batch, height and width of an input."""
+    """``ce_shape``: batch, height, width and channels of an input."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in "nhw"]
+    _fields_ = [(name, ctypes.c_int64) for name in "nhwc"]
 
 
 class Run(ctypes.Structure):
@@ -173,7 +173,7 @@ def nm_pointers(weights: NmWeight) -> PackedNm:
 
 def shape_of(x_shape: tuple[int, ...]) -> Shape:
     """The shape of a run on x: [N, C, H, W], or [N, K]."""
-    return Shape(x_shape[0], x_shape[2], x_shape[3]) if len(x_shape) == 4 else Shape(x_shape[0], 1, 1)
+    return Shape(x_shape[0], *(x_shape[2:] if len(x_shape) == 4 else (1, 1)), x_shape[1])
 
 
 # name: (result, arguments), None standing for a pointer to the op's desc.

@@ -4,14 +4,14 @@ from chita_edge.calibration.distributed import ALONE, RankError, Ranks, ranks_fr
 from chita_edge.calibration.errors import CalibrationError, NonFiniteCalibrationError, ScratchSpaceError, StateError
 from chita_edge.calibration.gradient_matrix import GradientMatrix
 from chita_edge.calibration.per_sample import cross_entropy, per_sample_gradients
-from chita_edge.network.logit_curvature import LogitCurvature
+from chita_edge.network.output_curvature import OutputCurvature
 
 __all__ = [
     "ALONE",
     "CalibrationError",
     "GradientMatrix",
-    "LogitCurvature",
     "NonFiniteCalibrationError",
+    "OutputCurvature",
     "RankError",
     "Ranks",
     "ScratchSpaceError",

@@ -34,7 +34,9 @@ def prune_options(command: Command) -> Command:
     """The options of pruning; defaults stand in the configuration, so that there is one of each."""
     for option in reversed(
         (
-            click.option("--weights", type=click.Path(path_type=Path), help="State dict of the trained network."),
+            click.option(
+                "--weights", type=click.Path(path_type=Path), help="State dict of the trained network, or imagenet."
+            ),
             click.option(
                 "--data", type=click.Path(path_type=Path), help="npz of x_calib, y_calib, x_val, y_val, or x, y."
             ),

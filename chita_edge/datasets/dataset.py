@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -17,19 +18,24 @@ class LabelledImages:
 
     Inputs may be whole numbers, such as token ids, and several tensors (`SeveralInputs`).
 
-    Labels may be None where only methods are used that need none, int64 (n, height, width) for a class a pixel, or
-    floating for targets of the network's output.
+    Labels may be None where nothing compares with them, int64 (n, height, width) for a class a pixel, floating for
+    targets of the network's output, or several tensors for a loss of the user's own.
     """
 
     images: Batch
-    labels: torch.Tensor | None = None
+    labels: Any = None
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def __getitem__(self, chosen: slice | torch.Tensor) -> LabelledImages:
+        return LabelledImages(self.images[chosen], None if self.labels is None else self.labels[chosen])
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Images and labels by these names."""
         images = {"images": self.images} if isinstance(self.images, torch.Tensor) else _prefixed(self.images)
+        if isinstance(self.labels, SeveralInputs):
+            return images | {f"labels {name}": tensor for name, tensor in self.labels.named().items()}
         return images | ({} if self.labels is None else {"labels": self.labels})
 
     def float32(self) -> LabelledImages:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from chita_edge.errors import ChitaEdgeError
+from chita_edge.datasets.errors import DataError
 
 # Images compress well, but not without end: an archive that claims to unpack to more is a bomb.
 _MAX_UNPACK_RATIO = 200
@@ -21,10 +21,6 @@ _SLACK_BYTES = 1 << 26
 _MAX_BYTES = 16 << 30
 _MAX_MEMBERS = 1000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-class DataError(ChitaEdgeError):
-    """A data file cannot be read or does not fit the network."""
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
@@ -46,6 +42,20 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[np.gene
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever they meet in a damaged file
+        reason = next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+        raise DataError(f"The data file {path} is damaged or not an npz file: {reason}.") from None
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """Names of the arrays of `path`; raises DataError when it is missing, damaged or no npz."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in _entries(archive, path) if name.endswith(".npy"))
+    except OSError as error:
+        raise DataError(f"The data file {path} cannot be read: {error.strerror or error}.") from None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile raises whatever it meets in a damaged file
         reason = next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
         raise DataError(f"The data file {path} is damaged or not an npz file: {reason}.") from None
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from chita_edge.datasets.dataset import Dataset
 from chita_edge.datasets.fashion_mnist import load_fashion_mnist
+from chita_edge.datasets.watch_activity import load_watch_activity
 from chita_edge.errors import UsageError
 
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "fashion_mnist": load_fashion_mnist,
+    "watch_activity": load_watch_activity,
 }
 
 

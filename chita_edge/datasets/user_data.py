@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from chita_edge.datasets.dataset import LabelledImages
-from chita_edge.datasets.npz import DataError, read_arrays
+from chita_edge.datasets.errors import DataError
+from chita_edge.datasets.npz import read_arrays
 from chita_edge.errors import UsageError
 
 _NAMES = ("x_calib", "y_calib", "x_val", "y_val", "x", "y")

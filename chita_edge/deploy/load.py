@@ -12,9 +12,7 @@ from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
-from chita_edge.network.inputs import Batch, call
-
-_BATCH = 100
+from chita_edge.network.inputs import Batch
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,8 @@ class Inputs:
 
     @property
     def calibration(self) -> LabelledImages:
-        """The images with their labels, or with the classes that the network itself predicts where there are none."""
-        if self.labels is not None:
-            return LabelledImages(self.images, self.labels)
-        with torch.inference_mode():
-            starts = range(0, len(self.images), _BATCH)
-            predicted = torch.cat([call(self.model, self.images[start : start + _BATCH]).argmax(1) for start in starts])
-        return LabelledImages(self.images, predicted.clone())
+        """The images with their labels, where they have any."""
+        return LabelledImages(self.images, self.labels)
 
 
 def load_inputs(
@@ -51,7 +44,7 @@ def load_inputs(
 
     Args:
         entry: the network.
-        weights: state dict; the embedded one when None.
+        weights: state dict, or the name of published ones; the embedded one when None.
         data: npz file, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
         calibration_images: drawn by `seed`; 1,000, or all there are of fewer, when None.
         seed: of the draw.
@@ -60,7 +53,7 @@ def load_inputs(
         UsageError: there are no embedded weights or images, or not so many images.
         WeightsError, DataError: a file cannot be read or does not fit.
     """
-    source = weights or entry.embedded_weights
+    source = entry.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")
     if data is None and entry.dataset is None:

@@ -21,6 +21,23 @@ class DenseSparse(Generic[Number]):
 
 
 @dataclass(frozen=True)
+class Compared(Generic[Number]):
+    """A figure of the dense float32 network, of ONNX Runtime's int8 of it, and of ours.
+
+    `int8` is None where a bundle of an older version holds no such network, or where ONNX Runtime cannot make it.
+    """
+
+    dense: Number
+    sparse: Number
+    int8: Number | None = None
+
+    def to_json(self) -> dict[str, Number]:
+        """The figures that there are, by name, from the dense network's to ours."""
+        figures = {"dense": self.dense, "int8": self.int8, "sparse": self.sparse}
+        return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+@dataclass(frozen=True)
 class BuiltLayer:
     """A layer, dense and as it was exported; `bytes` of its weights and bias in the file, `macs` for one image.
 
@@ -62,33 +79,42 @@ class BuiltLayer:
 
 @dataclass(frozen=True)
 class Latency:
-    """Latency of both models, measured interleaved on `device`, in milliseconds, or counted in `unit`.
+    """Latency of a bundle's models, measured interleaved on `device`, in milliseconds, or counted in `unit`.
 
     `speedup` is the median of the dense over the median of the sparse samples, `speedup_interval` its 95 % bootstrap
-    interval; `warnings` say what made the machine unfit to measure on, if anything did.
+    interval; `over_int8` the same of ONNX Runtime's int8: estimate, low, high. `warnings` say what made the machine
+    unfit to measure on, if anything did.
     """
 
     device: str
     description: str
     threads: int
     samples: int
-    p50: DenseSparse[float]
-    p90: DenseSparse[float]
-    min: DenseSparse[float]
+    p50: Compared[float]
+    p90: Compared[float]
+    min: Compared[float]
     speedup: float
     speedup_interval: tuple[float, float]
     warnings: tuple[str, ...]
     unit: str = "ms"
+    over_int8: tuple[float, float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The keys `latency_ms` (`instructions` where they were counted), `speedup`, `device`, and the spread."""
         what = "latency_ms" if self.unit == "ms" else self.unit
+        over_int8: dict[str, Any] = {}
+        if self.over_int8 is not None:
+            over_int8 = {
+                "speedup_over_int8": self.over_int8[0],
+                "speedup_over_int8_interval": list(self.over_int8[1:]),
+            }
         return {
-            what: asdict(self.p50),
-            f"{what}_p90": asdict(self.p90),
-            f"{what}_min": asdict(self.min),
+            what: self.p50.to_json(),
+            f"{what}_p90": self.p90.to_json(),
+            f"{what}_min": self.min.to_json(),
             "speedup": self.speedup,
             "speedup_interval": list(self.speedup_interval),
+            **over_int8,
             "device": self.device,
             "device_description": self.description,
             "threads": self.threads,
@@ -113,8 +139,8 @@ class BuildResult:
     method: str
     structure: str
     sparsity: float
-    accuracy: DenseSparse[float]
-    size_bytes: DenseSparse[int]
+    accuracy: Compared[float]
+    size_bytes: Compared[int]
     layers: tuple[BuiltLayer, ...]
     agreement: dict[str, float]
     latency: Latency
@@ -130,8 +156,8 @@ class BuildResult:
             "method": self.method,
             "structure": self.structure,
             "sparsity": self.sparsity,
-            "accuracy": asdict(self.accuracy),
-            "size_bytes": asdict(self.size_bytes),
+            "accuracy": self.accuracy.to_json(),
+            "size_bytes": self.size_bytes.to_json(),
             **self.latency.to_json(),
             "agreement": self.agreement,
             "layers": [asdict(layer) for layer in self.layers],

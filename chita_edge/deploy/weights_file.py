@@ -102,10 +102,9 @@ def prune_to_file(
     with torch_threads(config.threads):
         inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
         prunable = entry.prunable(inputs.model)
-        if inputs.labels is None and resolve(config, inputs.model, prunable).needs_labels:
+        if inputs.labels is None and resolve(config, inputs.model, prunable, labelled=False).needs_labels:
             raise UsageError(
-                f"The method {config.method!r} takes gradients of the loss, so it needs labels: add y_calib to {data}, "
-                "or use --method chita_bso, chita_pp or reconstruct, which need none."
+                f"Gradients of the loss need labels: add y_calib to {data}, or leave out the loss; outputs need none."
             )
         judging = inputs.validation if ranks.leads else None
         before = _accuracy(inputs.model, judging, "accuracy before", progress)

@@ -6,20 +6,21 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chita_edge.calibration.distributed.ranks import ALONE
+from chita_edge.datasets.collect import collect
 from chita_edge.engine.channels import prune_channels
 from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.gradients import round_gradients
 from chita_edge.engine.gradual import prune_and_distill
+from chita_edge.engine.objective import run_objective
 from chita_edge.engine.plan import PruningPlan, resolve
 from chita_edge.engine.result import PruneResult
 from chita_edge.engine.run import Run, share
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
-from chita_edge.network.objective import find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import torch
     from torch import nn
 
     from chita_edge.calibration import GradientMatrix
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
 
 def prune(
     model: nn.Module,
-    calibration: LabelledImages,
+    data: Any,
     config: PruneConfig | None = None,
     *,
     prunable: Sequence[str] | None = None,
+    loss: Callable[[Any, Any], torch.Tensor] | None = None,
     gradients: GradientMatrix | None = None,
     state_dir: Path | None = None,
     ranks: Ranks = ALONE,
@@ -54,10 +57,14 @@ def prune(
 
     Args:
         model: trained network; one of another precision than float32 is pruned, and returned, in float32.
-        calibration: images as the network takes them, with labels.
+        data: calibration samples as the network takes them: a tensor, a `torch.utils.data.Dataset`, a `DataLoader`, or
+            any iterable of tensors, tuples or dicts; with labels where a loss compares with them. See
+            `chita_edge.datasets.collect`.
         config: how; the defaults when None.
         prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None. Any
             parameter can that the network uses in linear layers and convolutions, and nowhere else.
+        loss: of (outputs, labels), one value a sample or their mean, for the gradients; no labels are needed without
+            one.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
         state_dir: a folder in which finished batches of gradients, finished layers and the last state of the
             distillation are kept, so that the same call goes on from there after a kill, to the same result. The
@@ -75,15 +82,18 @@ def prune(
             state folder that is damaged or another run's; another process that failed.
     """
     config = config or PruneConfig()
-    model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
-    plan = resolve(config, model, prunable)
+    if loss is not None and config.loss is None:  # for the record
+        config = config.model_copy(update={"loss": f"{loss.__module__}:{getattr(loss, '__qualname__', 'loss')}"})
+    model = copy_network(float32_network(model)).eval()
+    calibration = collect(data, model, seed=config.seed).calibration.float32()
+    plan = resolve(config, model, prunable, calibration.labels is not None)
     _check(plan, gradients, state_dir, ranks)
     if state_dir is not None and ranks.size > 1:
         state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     with torch_threads(config.threads), ranks.guarded():
         check_weights(model)
         check_images(calibration.images, calibration.labels)
-        objective = find_objective(model, calibration.images, calibration.labels)
+        objective = run_objective(model, calibration, config, loss)
         known_by = None
         if state_dir is not None or ranks.size > 1:
             known_by = _identity(model, calibration, plan)
@@ -123,9 +133,9 @@ def calibration_gradients(
 ) -> GradientMatrix:
     """The gradients of one round of `prune`: each round takes the next images, round and round."""
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
-    plan = resolve(config, model, names)
+    plan = resolve(config, model, names, calibration.labels is not None)
     with torch_threads(config.threads):
-        objective = find_objective(model, calibration.images, calibration.labels)
+        objective = run_objective(model, calibration, config)
         known = PLAIN
         if config.augment:
             known = infer_training_augmentation(model, calibration.images, objective=objective, seed=config.seed)

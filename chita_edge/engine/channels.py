@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from chita_edge.errors import UsageError
 from chita_edge.network.batch import copy_network
 from chita_edge.network.inputs import single
 from chita_edge.network.objective import Objective
+from chita_edge.network.output_curvature import OutputCurvature
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Problem, PruningError
 from chita_edge.shrinking import (
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chita_edge.datasets import LabelledImages
-    from chita_edge.engine.config import PruneConfig
     from chita_edge.engine.plan import PruningPlan
+    from chita_edge.network.capture import Loss
     from chita_edge.pruning import Layer
     from chita_edge.shrinking import ChannelGroup
 
@@ -70,7 +71,7 @@ def prune_channels(
     clock = _Clock(seconds)
 
     for number, sparsity in enumerate(plan.sparsities):
-        layers = _layers(pruned, calibration, groups, side, config, number, objective, progress)
+        layers = _layers(pruned, calibration, groups, side, plan, number, objective, progress)
         clock.spent("gradients")
         problem = Problem(layers, config.ridge * mean_curvature(layers), float(config.first_order))
         choice = choose_channels(problem, plan.solver, plan.allocation, sparsity, weights_left, shapes, facts, progress)
@@ -126,25 +127,31 @@ def _layers(
     calibration: LabelledImages,
     groups: Sequence[ChannelGroup],
     side: Side,
-    config: PruneConfig,
+    plan: PruningPlan,
     number: int,
     objective: Objective,
     progress: Progress,
 ) -> tuple[Layer, ...]:
     """The problem's layers; each round takes the next images, round and round."""
-    if calibration.labels is None:
-        raise UsageError(f"The structure {config.structure!r} takes gradients of the loss, so it needs labels.")
+    config = plan.config
     total, count = len(calibration.images), round_images(calibration, config)
     chosen = torch.arange(number * count, (number + 1) * count) % total
+    labels: Any = None if calibration.labels is None else calibration.labels[chosen]
+    loss: Loss = objective.loss
+    if plan.curvature != "loss":
+        seed = (config.seed * 1000 + number) * 1_000_003 + 500_000
+        loss, labels = OutputCurvature(seed, objective.outputs, plan.curvature == "outputs"), torch.arange(count)
+    elif labels is None:
+        raise UsageError(f"The structure {config.structure!r} is to go by the loss, so it needs labels.")
     return channel_layers(
         model,
         groups,
         single(calibration.images[chosen]),
-        calibration.labels[chosen],
+        labels,
         side,
         batch_size=config.gradient_batch,
         samples_per_row=config.samples_per_row,
-        loss=objective.loss,
+        loss=loss,
         progress=progress,
     )
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+Kind = Literal["classes", "binary", "values"]
+
 
 def _tuples(value: Any) -> Any:
     """A file has lists where the configuration has tuples."""
@@ -31,9 +33,15 @@ class PruneConfig(BaseModel):
         schedule: a name of `chita_edge.pruning.schedules.SCHEDULES`: how sparsity rises over the rounds.
         ridge: λ, in units of the mean diagonal of the empirical Fisher; some methods try several multiples of it.
         first_order: keep the first-order term of the quadratic.
-        curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the "logits" (the
-            Gauss-Newton matrix of the network's answers, which needs no labels and has no first-order term, see
-            `chita_edge.calibration.LogitCurvature`); what the method prefers when None. Channels go by the loss.
+        curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the network's outputs (the
+            Gauss-Newton matrix of its answers, which needs no labels and has no first-order term, see
+            `chita_edge.calibration.OutputCurvature`): "logits" for equal weight of every number, "outputs" for class
+            logits measured by KL. When None the loss where one is given, else what the method prefers, and the outputs
+            where there are no labels.
+        loss: "cross_entropy", "bce" or "mse" of outputs and labels, or a function of one's own as
+            ``package.module:function``: of (outputs, labels), one value a sample or their mean. None: no labels needed.
+        distance: "classes" (KL along the class axis), "binary" (Bernoulli KL) or "values" (relative squared error): how
+            the outputs of two networks are compared, one for all outputs or one each; found from the outputs when None.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.
         fit_images: at most so many calibration images refit the layers; as many as fit into memory when None.
         gradient_samples: images whose gradients are taken in a round; None for all calibration images.
@@ -72,7 +80,9 @@ class PruneConfig(BaseModel):
     schedule: str = "exponential"
     ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     first_order: bool = False
-    curvature: Literal["loss", "logits"] | None = None
+    curvature: Literal["loss", "logits", "outputs"] | None = None
+    loss: str | None = None
+    distance: Annotated[Kind | tuple[Kind, ...] | None, BeforeValidator(_tuples)] = None
     fit_ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     fit_images: Annotated[int, Field(ge=1)] | None = None
     gradient_samples: Annotated[int, Field(ge=1)] | None = None

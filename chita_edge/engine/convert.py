@@ -9,13 +9,13 @@ import torch
 
 from chita_edge.engine.channels import prune_channels
 from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.objective import run_objective
 from chita_edge.engine.plan import resolve
 from chita_edge.engine.result import PruneResult
 from chita_edge.engine.run import Run
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, copy_network, float32_network
-from chita_edge.network.objective import find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, Problem, Solution
 from chita_edge.pruning.conversion import convert as convert_weights
@@ -63,9 +63,9 @@ def convert(
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
-    plan = resolve(config, model, prunable)
+    plan = resolve(config, model, prunable, calibration.labels is not None)
     with torch_threads(config.threads):
-        objective = find_objective(model, calibration.images, calibration.labels)
+        objective = run_objective(model, calibration, config)
         if plan.side is not None:
             return prune_channels(pruned, calibration, plan, objective=objective, progress=progress)
         weights, given = dict(model.named_parameters()), dict(pruned.named_parameters())

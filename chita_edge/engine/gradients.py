@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.calibration import GradientMatrix, LogitCurvature, per_sample_gradients
+from chita_edge.calibration import GradientMatrix, OutputCurvature, per_sample_gradients
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images
 from chita_edge.network.inputs import input_tensors
@@ -97,13 +97,14 @@ def round_gradients(
             (views[view],) = input_tensors(augmentation.views(images[place : place + 1], rng, dark))[0]
         images, labels = views, None if labels is None else labels.repeat_interleave(count)
     loss: Loss = objective.loss
-    if plan.curvature == "logits":
+    if plan.curvature != "loss":
         # Far from the seeds of the views, so that directions and views are independent.
-        loss, labels = LogitCurvature(seed + 500_000, objective.scales), torch.arange(len(images))
+        softmax = plan.curvature == "outputs"
+        loss, labels = OutputCurvature(seed + 500_000, objective.outputs, softmax), torch.arange(len(images))
     if labels is None:
         raise UsageError(
-            f"The method {config.method!r} takes gradients of the loss, so it needs labels. Give labels, set "
-            'curvature = "logits", or take a method that needs none: chita_bso, chita_pp, magnitude, reconstruct.'
+            f"The method {config.method!r} is to go by the loss, so it needs labels. Give labels, or leave the "
+            "curvature to the outputs, which need none."
         )
     return per_sample_gradients(
         model,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chita_edge.engine.config import PruneConfig
 
-Curvature = Literal["loss", "logits"]
+Curvature = Literal["loss", "logits", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,18 @@ def round_count(config: PruneConfig) -> int:
     return config.rounds or min(get_method(config.method).rounds, max(1, math.ceil(halvings - 1e-9)))
 
 
-def curvature_kind(config: PruneConfig) -> Curvature:
-    """Function whose gradients a run takes: "loss" or "logits".
+def curvature_kind(config: PruneConfig, labelled: bool = True) -> Curvature:
+    """Function whose gradients a run takes: the loss, or the outputs where there are no labels.
 
     Raises:
         UsageError: the first-order term is wanted of gradients that are not the loss's.
     """
     if not config.first_order:
-        return config.curvature or get_method(config.method).curvature
-    if config.curvature == "logits":
+        if config.curvature is not None or config.loss is not None:
+            return config.curvature or "loss"
+        preferred = get_method(config.method).curvature
+        return preferred if labelled or preferred != "loss" else "outputs"
+    if config.curvature not in (None, "loss"):
         raise UsageError('The first-order term is that of the loss; leave it out, or take curvature = "loss".')
     return "loss"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from chita_edge.engine.config import PruneConfig
-from chita_edge.engine.methods import Method, curvature_kind, get_method, gradient_views, round_count
+from chita_edge.engine.methods import Curvature, Method, curvature_kind, get_method, gradient_views, round_count
 from chita_edge.errors import UsageError
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
@@ -51,7 +51,7 @@ class PruningPlan:
     allocation: Allocation
     sparsities: tuple[float, ...]
     ridges: tuple[float, ...]
-    curvature: Literal["loss", "logits"]
+    curvature: Curvature
     gradient_views: int
 
     @property
@@ -62,7 +62,7 @@ class PruningPlan:
     @property
     def needs_labels(self) -> bool:
         """Whether the gradients are those of a loss."""
-        return self.side is not None or (self.needs_gradients and self.curvature == "loss")
+        return self.needs_gradients and self.curvature == "loss"
 
     def at(self, sparsity: float) -> PruningPlan:
         """Plan of one step of gradual pruning: this plan at another sparsity, without distillation."""
@@ -70,13 +70,16 @@ class PruningPlan:
         return replace(self, config=config, sparsities=_sparsities(config))
 
 
-def resolve(config: PruneConfig, model: nn.Module, prunable: Sequence[str] | None = None) -> PruningPlan:
+def resolve(
+    config: PruneConfig, model: nn.Module, prunable: Sequence[str] | None = None, labelled: bool = True
+) -> PruningPlan:
     """Decide everything about a run before any of it is done.
 
     Args:
         config: what is asked for.
         model: the network.
         prunable: names of the weights that may become zero; those of 1×1 convolutions and linear layers when None.
+        labelled: whether the samples have labels.
 
     Raises:
         ChitaEdgeError: an unknown name, options that exclude each other, or no weight to prune.
@@ -97,9 +100,14 @@ def resolve(config: PruneConfig, model: nn.Module, prunable: Sequence[str] | Non
         allocation=get_allocation(config.allocation),
         sparsities=_sparsities(config),
         ridges=tuple(factor * config.ridge for factor in method.ridges),
-        curvature=curvature_kind(config),
+        curvature=_of_channels(config, labelled) if channels else curvature_kind(config, labelled),
         gradient_views=gradient_views(config),
     )
+
+
+def _of_channels(config: PruneConfig, labelled: bool) -> Curvature:
+    """What the sensitivities of channels are of: the loss where there are labels."""
+    return config.curvature or ("loss" if labelled else "outputs")
 
 
 def _sparsities(config: PruneConfig) -> tuple[float, ...]:

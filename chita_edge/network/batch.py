@@ -122,7 +122,7 @@ def check_weights(model: nn.Module) -> None:
             )
 
 
-def check_images(images: Batch, labels: torch.Tensor | None) -> None:
+def check_images(images: Batch, labels: Batch | None) -> None:
     """Refuse samples and labels that do not fit each other, none at all, and values that are NaN or infinite.
 
     Samples are floating tensors or whole numbers, such as token ids: int32, int64 or bool. Those of uint8 are pixels
@@ -136,6 +136,10 @@ def check_images(images: Batch, labels: torch.Tensor | None) -> None:
     for tensor in input_tensors(images):
         _check_input(tensor)
     if labels is None:
+        return
+    if not isinstance(labels, torch.Tensor):
+        if len(labels) != len(images):
+            raise CalibrationError(f"{len(images)} calibration samples came with {len(labels)} labels.")
         return
     if not (labels.dtype == torch.int64 or labels.is_floating_point()) or labels.shape[:1] != (len(images),):
         raise CalibrationError(

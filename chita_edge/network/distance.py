@@ -40,13 +40,29 @@ class Answers:
         return cls(images, tuple(batches), objective)
 
     def divergence(self, model: nn.Module) -> float:
-        """Mean distance of the model's outputs from these, see `Objective.distance`; in evaluation mode."""
-        total = 0.0
+        """Mean distance of the model's outputs from these, for a choice between networks; in evaluation mode.
+
+        As `Objective.distance`, but of classes and binary answers KL at the model's best temperature, so that being
+        less sure, which the order of the classes does not suffer from, counts for nothing.
+        """
+        kinds = self.objective.outputs
+        rows: list[list[torch.Tensor]] = [[] for _ in kinds]
+        known: list[list[torch.Tensor]] = [[] for _ in kinds]
+        errors = [0.0] * len(kinds)
         with torch.no_grad():
-            for batch, known in zip(self.images.split(_BATCH), self.batches, strict=True):
+            for batch, wanted in zip(self.images.split(_BATCH), self.batches, strict=True):
                 found = output_tensors(run_batch(model, batch), len(batch))
-                total += float(self.objective.distance(found, known)) * len(batch)
-        return total / len(self.images)
+                for number, (kind, given, reference) in enumerate(zip(kinds, found, wanted, strict=True)):
+                    if kind.kind == "values":
+                        errors[number] += float(kind.distance(given, reference)) * len(batch)
+                    else:
+                        rows[number].append(kind.rows(given))
+                        known[number].append(kind.rows(reference))
+        parts = [
+            kind.judged(torch.cat(rows[number]), torch.cat(known[number])) if rows[number] else error / len(self.images)
+            for number, (kind, error) in enumerate(zip(kinds, errors, strict=True))
+        ]
+        return sum(parts) / len(parts)
 
 
 def divergence(model: nn.Module, dense: nn.Module, images: Batch, objective: Objective | None = None) -> float:

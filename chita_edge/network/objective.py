@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
-from chita_edge.network.batch import output_tensors, run_batch
+from chita_edge.network.batch import output_tensors
 from chita_edge.network.errors import CalibrationError
+from chita_edge.network.losses import binary_cross_entropy, cross_entropy, squared_error
+from chita_edge.network.output_kind import Kind, OutputKind, find_output_kind, spread
+from chita_edge.network.squashed import run_watched
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,191 +21,147 @@ if TYPE_CHECKING:
 
     Outputs = tuple[torch.Tensor, ...]
 
+__all__ = ["LOSSES", "Objective", "OutputKind", "cross_entropy", "find_objective"]
+
+LOSSES: dict[str, Kind] = {"cross_entropy": "classes", "bce": "binary", "mse": "values"}
+"""Losses by name, and the kind of output that each is of."""
 _LOOKED_AT = 100
-_LEAST = 1e-6  # probability, so that logarithms are finite
-_IGNORED = -100  # what torch's cross-entropy leaves out of dense labels
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The kind of a network's outputs; found once by `find_objective` and used for every comparison.
+    """What is to stay the same when a network is pruned; found once by `find_objective`, used for every comparison.
 
     Attributes:
-        kind: "classes": logits along `axis`; "binary": one logit an answer, of the class 1 against the class 0;
-            "values": one or several tensors of anything else.
-        axis: of the classes.
-        scales: mean square of the dense network's deviations from its mean, one an output tensor.
-        probabilities: the outputs of classes and binary answers are probabilities, behind a softmax or sigmoid of the
-            network's own, instead of logits.
+        outputs: the kind of each output tensor.
+        own_loss: a user's, of (outputs as the network gives them, labels), one value a sample; None for the loss of the
+            only output's kind.
     """
 
-    kind: Literal["classes", "binary", "values"] = "classes"
-    axis: int = 1
-    scales: tuple[float, ...] = (1.0,)
-    probabilities: bool = False
+    outputs: tuple[OutputKind, ...] = (OutputKind(),)
+    own_loss: Callable[[Any, Any], torch.Tensor] | None = None
 
-    def loss(self, outputs: Any, labels: torch.Tensor | None) -> torch.Tensor:
-        """One value a sample, (n,): cross-entropy of classes, mean squared error of floating targets.
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Mean square of the dense network's deviations from its mean, one an output tensor."""
+        return tuple(output.scale for output in self.outputs)
+
+    def loss(self, outputs: Any, labels: Any) -> torch.Tensor:
+        """One value a sample, (n,): the user's, or cross-entropy of classes, mean squared error of floating targets.
 
         Raises:
             CalibrationError: there are no labels, or they do not fit the outputs; the message says how.
         """
         if labels is None:
             raise CalibrationError("The gradients of the loss need labels, and there are none.")
+        if self.own_loss is not None:
+            return _one_a_sample(self.own_loss(outputs, labels), len(labels))
         tensors = output_tensors(outputs, len(labels))
         if len(tensors) > 1:
             raise CalibrationError(
-                f"The network answers with {len(tensors)} tensors, of which no loss is known. Take a method that "
-                'needs no labels (chita_bso, chita_pp, reconstruct, magnitude), or set curvature = "logits".'
+                f"The network answers with {len(tensors)} tensors, of which no loss is known. Give a loss of your own, "
+                "or none: the default needs no loss and no labels."
             )
-        (output,) = tensors
-        if labels.is_floating_point():
-            return _squared_error(output, labels)
-        if self.kind == "binary":
-            return _binary_cross_entropy(self._logits(output), labels)
-        logits = self._logits(output)
-        return cross_entropy(logits if self.axis == 1 else logits.movedim(self.axis, 1), labels)
+        (output,), kind = tensors, self.outputs[0]
+        if kind.kind == "values" or labels.is_floating_point():
+            if kind.kind == "binary":
+                return binary_cross_entropy(kind.logits(output), labels)
+            return squared_error(output, labels)
+        logits = kind.logits(output)
+        if kind.kind == "binary":
+            return binary_cross_entropy(logits, labels)
+        return cross_entropy(logits if kind.axis == 1 else logits.movedim(kind.axis, 1), labels)
 
     def distance(self, outputs: Outputs, reference: Outputs, temperature: float = 1.0) -> torch.Tensor:
         """Mean distance over the samples of a batch, 0 where the outputs are equal; a scalar with a gradient.
 
         Of classes KL(reference ‖ outputs) in nats, averaged over the positions of a map, at a temperature by which both
         logits are divided; of one logit the same with Bernoulli distributions; of values the squared error in units of
-        their variance, averaged over output tensors.
+        their variance; averaged over output tensors.
 
         Args:
             outputs: tensors of `output_tensors`.
             reference: the dense network's for the same samples.
             temperature: 1 for the distance itself.
         """
-        pairs = list(zip(outputs, reference, strict=True))
-        if self.kind == "values":
-            parts = [
-                (given - wanted).square().mean() / scale
-                for (given, wanted), scale in zip(pairs, self.scales, strict=True)
-            ]
-            return torch.stack(parts).mean()
-        ((given, wanted),) = pairs
-        pair, axis = (self._logits(given), self._logits(wanted)), self.axis
-        if self.kind == "binary":
-            pair, axis = (_two_classes(pair[0]), _two_classes(pair[1])), 1
-        found, known = (functional.log_softmax(z / temperature, dim=axis) for z in pair)
-        total = functional.kl_div(found, known, reduction="sum", log_target=True)
-        return total / (known.numel() // known.shape[axis])
-
-    def _logits(self, output: torch.Tensor) -> torch.Tensor:
-        """Logits of the same probabilities."""
-        if not self.probabilities:
-            return output
-        return torch.logit(output, _LEAST) if self.kind == "binary" else output.clamp_min(_LEAST).log()
+        return self._mean(lambda kind, *pair: kind.distance(*pair, temperature), outputs, reference)
 
     def imitation(self, outputs: Outputs, reference: Outputs, temperature: float) -> torch.Tensor:
         """Loss of a network that learns the reference's outputs: T² times the distance at temperature T of classes.
 
         The factor T² keeps the gradient's size independent of T (Hinton et al. 2015, section 2).
         """
-        if self.kind == "values":
-            return self.distance(outputs, reference)
-        return temperature**2 * self.distance(outputs, reference, temperature)
+
+        def one(kind: OutputKind, given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+            factor = 1.0 if kind.kind == "values" else temperature**2
+            return factor * kind.distance(given, wanted, temperature)
+
+        return self._mean(one, outputs, reference)
+
+    def _mean(
+        self,
+        part: Callable[[OutputKind, torch.Tensor, torch.Tensor], torch.Tensor],
+        outputs: Outputs,
+        reference: Outputs,
+    ) -> torch.Tensor:
+        triples = zip(self.outputs, outputs, reference, strict=True)
+        return torch.stack([part(*triple) for triple in triples]).mean()
+
+    def __str__(self) -> str:
+        told = list(dict.fromkeys(map(str, self.outputs)))
+        return " and ".join(told) + (f", averaged over {len(self.outputs)} outputs" if len(self.outputs) > 1 else "")
 
 
-def find_objective(model: nn.Module, images: Batch, labels: torch.Tensor | None = None) -> Objective:
-    """The objective of a trained network, from its outputs on some images and, where there are any, the labels.
+def find_objective(
+    model: nn.Module,
+    images: Batch,
+    labels: torch.Tensor | None = None,
+    *,
+    kinds: Kind | tuple[Kind, ...] | None = None,
+    own_loss: Callable[[Any, Any], torch.Tensor] | None = None,
+) -> Objective:
+    """The objective of a trained network, from its outputs on some samples and, where there are any, the labels.
 
-    One tensor (n, classes, …) holds classes along its second dimension, or along its last one where whole-number labels
-    (n, …) say so; one logit an answer with labels 0 and 1 is binary; with floating labels, with one number an answer
-    and no labels, and with several tensors the outputs are values.
+    `find_output_kind` has the rules.
 
     Args:
         model: in evaluation mode.
-        images: calibration images; the first 100 are looked at.
-        labels: of the images.
+        images: calibration samples; the first 100 are looked at.
+        labels: of the samples; of no use with a loss of the user's own.
+        kinds: of the outputs, one or one each, where the user knows better.
+        own_loss: the user's loss.
 
     Raises:
-        CalibrationError: the network fails on the images, or does not answer with floating tensors of the batch.
+        CalibrationError: the network fails on the samples, or does not answer with floating tensors of the batch, or
+            with as many as there are kinds.
     """
     some = images[:_LOOKED_AT]
-    with torch.no_grad():
-        tensors = output_tensors(run_batch(model, some), len(some))
-    scales = tuple(_scale(tensor) for tensor in tensors)
-    if len(tensors) > 1 or (labels is not None and labels.is_floating_point()):
-        return Objective("values", scales=scales)
-    (output,) = tensors
-    answers = 1 if output.ndim == 1 else output.shape[1]
-    if labels is not None and labels.ndim > 1 and labels.shape[1:] == output.shape[1:-1] != output.shape[2:]:
-        return Objective("classes", output.ndim - 1, scales, _sums_to_one(output, output.ndim - 1))
-    if answers > 1:
-        return Objective("classes", 1, scales, _sums_to_one(output, 1))
-    if labels is None:
-        return Objective("values", scales=scales)
-    return Objective("binary", scales=scales, probabilities=bool(((output >= 0) & (output <= 1)).all()))
+    outputs, sigmoids = run_watched(model, some)
+    tensors = output_tensors(outputs, len(some))
+    known = labels if own_loss is None else None
+    found = [find_output_kind(tensor, some, known, len(tensors) == 1, sigmoids.made(tensor)) for tensor in tensors]
+    if kinds is not None:
+        given = (kinds,) * len(found) if isinstance(kinds, str) else kinds
+        if len(given) != len(found):
+            raise CalibrationError(
+                f"The network has {len(found)} outputs, {len(given)} distances are given; give one, or one each."
+            )
+        found = [_of_kind(*triple) for triple in zip(given, found, tensors, strict=True)]
+    return Objective(tuple(found), own_loss)
 
 
-def cross_entropy(logits: Any, labels: torch.Tensor) -> torch.Tensor:
-    """One value a sample: −log softmax(logits)[label], averaged over the positions of a map.
+def _of_kind(kind: Kind, found: OutputKind, output: torch.Tensor) -> OutputKind:
+    """The kind that a user has named, with what is found beside it."""
+    if kind == found.kind:
+        return found
+    within_one = kind == "binary" and bool(((output >= 0) & (output <= 1)).all())
+    return replace(OutputKind(kind, found.axis, spread(output)), probabilities=within_one)
 
-    Args:
-        logits: (n, classes) or (n, classes, …).
-        labels: int64 (n,) or (n, …); −100 in a map stands for no label.
 
-    Raises:
-        CalibrationError: they do not fit each other.
-    """
-    (output,) = output_tensors(logits, len(labels))
-    if output.ndim == 1 or labels.shape != (len(output), *output.shape[2:]):
+def _one_a_sample(values: Any, samples: int) -> torch.Tensor:
+    if not isinstance(values, torch.Tensor) or values.shape not in {(samples,), ()}:
+        told = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise CalibrationError(
-            f"The network answers with shape {tuple(output.shape)}, for which labels are of shape "
-            f"{(len(output), *output.shape[2:])}, not {tuple(labels.shape)}. Give such labels, or take a method that "
-            "needs none (chita_bso, chita_pp, reconstruct, magnitude)."
+            f"The loss gives {told} for {samples} samples. Let it give one value a sample, or their mean."
         )
-    counted = labels != _IGNORED if labels.ndim > 1 else torch.ones_like(labels, dtype=torch.bool)
-    _check_range(labels[counted], output.shape[1])
-    values = functional.cross_entropy(output, labels, reduction="none", ignore_index=_IGNORED)
-    return values if values.ndim == 1 else values.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp_min(1)
-
-
-def _binary_cross_entropy(output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    if labels.numel() != output.numel():
-        raise CalibrationError(
-            f"The network answers with shape {tuple(output.shape)} and the labels are of shape {tuple(labels.shape)}: "
-            "one answer needs one label."
-        )
-    _check_range(labels, 2)
-    targets = labels.reshape(output.shape).to(output.dtype)
-    return (
-        functional.binary_cross_entropy_with_logits(output, targets, reduction="none").reshape(len(output), -1).mean(1)
-    )
-
-
-def _squared_error(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    if targets.numel() != output.numel():
-        raise CalibrationError(
-            f"The network answers with shape {tuple(output.shape)} and the floating targets are of shape "
-            f"{tuple(targets.shape)}; they have to be as many."
-        )
-    return (output - targets.reshape(output.shape)).square().reshape(len(output), -1).mean(1)
-
-
-def _check_range(labels: torch.Tensor, classes: int) -> None:
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise CalibrationError(
-            f"A calibration label is {int(wrong)}; this network's classes are 0 to {classes - 1}. Number the "
-            "classes from 0."
-        )
-
-
-def _sums_to_one(output: torch.Tensor, axis: int) -> bool:
-    total = output.sum(axis)
-    return bool((output >= 0).all()) and bool(torch.allclose(total, torch.ones_like(total), atol=1e-3))
-
-
-def _scale(output: torch.Tensor) -> float:
-    """Mean square of the deviations from the mean; of a constant, of the numbers themselves; never 0."""
-    values = output.detach().double()
-    return float(values.var(correction=0)) or float(values.square().mean()) or 1.0
-
-
-def _two_classes(logit: torch.Tensor) -> torch.Tensor:
-    """Logits of the classes 0 and 1, along the second dimension."""
-    return torch.stack((torch.zeros_like(logit), logit), 1)
+    return values if values.ndim else values * samples  # a mean; its gradients by each sample's outputs are 1/n of its

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 from rich.text import Text
 
-from chita_edge.deploy.result import BuildResult, BuiltLayer, Latency
+from chita_edge.deploy.result import BuildResult, BuiltLayer, Compared, Latency
 from chita_edge.report.terminal import data_console
 
 
@@ -30,7 +32,7 @@ def print_latency(latency: Latency) -> None:
     table = Table(title=title, title_justify="left")
     for heading in ("", *(f"{figure} {latency.unit}" for figure in ("p50", "p90", "min"))):
         table.add_column(heading, justify="right" if heading else "left")
-    for name in ("dense", "sparse"):
+    for name in latency.p50.to_json():
         figures = (getattr(part, name) for part in (latency.p50, latency.p90, latency.min))
         table.add_row(name, *(f"{figure:,.0f}" if counted else f"{figure:.3f}" for figure in figures))
     console.print(table)
@@ -72,17 +74,25 @@ def _totals(result: BuildResult) -> Table:
     latency, accuracy, size = result.latency, result.accuracy, result.size_bytes
     macs = [sum(getattr(layer.macs, name) for layer in result.layers) for name in ("dense", "sparse")]
     table = Table(title="In total", title_justify="left")
-    for heading in ("", "dense", "sparse", ""):
+    for heading in ("", "dense", "ORT int8", "sparse", ""):
         table.add_column(heading, justify="right" if heading else "left")
     drop = (accuracy.sparse - accuracy.dense) * 100
-    table.add_row("accuracy, test images", f"{accuracy.dense:.2%}", f"{accuracy.sparse:.2%}", f"{drop:+.2f} points")
-    table.add_row("file, bytes", f"{size.dense:,}", f"{size.sparse:,}", _share(size.sparse, size.dense))
-    table.add_row("MACs", f"{macs[0]:,}", f"{macs[1]:,}", _share(macs[1], macs[0]))
-    p50, p90, low = latency.p50, latency.p90, latency.min
-    table.add_row("latency p50, ms", f"{p50.dense:.3f}", f"{p50.sparse:.3f}", f"{latency.speedup:.2f}× as fast")
-    table.add_row("latency p90, ms", f"{p90.dense:.3f}", f"{p90.sparse:.3f}", "")
-    table.add_row("latency min, ms", f"{low.dense:.3f}", f"{low.sparse:.3f}", "")
+    table.add_row("accuracy, test images", *_three(accuracy, "{:.2%}"), f"{drop:+.2f} points")
+    table.add_row("file, bytes", *_three(size, "{:,}"), _share(size.sparse, size.dense))
+    table.add_row("MACs", f"{macs[0]:,}", "", f"{macs[1]:,}", _share(macs[1], macs[0]))
+    faster = f"{latency.speedup:.2f}× as fast"
+    if latency.over_int8 is not None:
+        faster += f", {latency.over_int8[0]:.2f}× as int8"
+    table.add_row("latency p50, ms", *_three(latency.p50, "{:.3f}"), faster)
+    table.add_row("latency p90, ms", *_three(latency.p90, "{:.3f}"), "")
+    table.add_row("latency min, ms", *_three(latency.min, "{:.3f}"), "")
     return table
+
+
+def _three(figures: Compared[Any], form: str) -> tuple[str, str, str]:
+    """A figure of the dense network, of ONNX Runtime's int8 and of ours."""
+    int8 = "" if figures.int8 is None else form.format(figures.int8)
+    return form.format(figures.dense), int8, form.format(figures.sparse)
 
 
 def _remarks(result: BuildResult) -> list[str]:
@@ -110,8 +120,15 @@ def _speedup(latency: Latency) -> str:
     low, high = latency.speedup_interval
     return (
         f"sparse is {latency.speedup:.2f} times as fast as ONNX Runtime's dense float32 (95 % interval {low:.2f} to "
-        f"{high:.2f}; {latency.samples} interleaved samples each, {latency.threads} thread(s))."
+        f"{high:.2f}; {latency.samples} interleaved samples each, {latency.threads} thread(s)){_beside_int8(latency)}."
     )
+
+
+def _beside_int8(latency: Latency) -> str:
+    if latency.over_int8 is None:
+        return ""
+    estimate, low, high = latency.over_int8
+    return f", {estimate:.2f} times as fast as its int8 ({low:.2f} to {high:.2f})"
 
 
 def _share(part: int, whole: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from chita_edge.report.html_layers import LayerMilliseconds, layers_table
 from chita_edge.report.html_text import Table, code, mapping, megabytes, moment, percent
 from device_bench.short_numbers import short
 
-_PAIR = ("dense", "sparse")
+_USUAL = (("dense", "sparse"), ("dense", "int8", "sparse"))
 _MOST_CHARTS = 12
 _SUBTITLE = ("method", "structure", "sparsity", "allocation", "calibration_images", "values", "seed")
 
@@ -103,22 +103,30 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
     accuracy, size = mapping(manifest.get("accuracy")), mapping(manifest.get("size_bytes"))
     figures = [
         _figure("sparsity", percent(manifest.get("sparsity"), 0), "of the prunable weights are zero"),
-        _figure("accuracy", percent(accuracy.get("sparse"), 2), f"dense {percent(accuracy.get('dense'), 2)}"),
-        _figure("file", megabytes(size.get("sparse")), f"dense {megabytes(size.get('dense'))}"),
+        _figure("accuracy", percent(accuracy.get("sparse"), 2), _beside(accuracy, lambda value: percent(value, 2))),
+        _figure("file", megabytes(size.get("sparse")), _beside(size, megabytes)),
     ]
     # At a glance a time is shown if there is one; counts and estimates are called what they are.
     shown = next((run for run in runs if run.unit == "ms"), runs[0] if runs else None)
     if shown and {"dense", "sparse"} <= set(shown.samples):
-        dense, sparse = (float(np.median(shown.samples[name])) for name in ("dense", "sparse"))
+        sparse = float(np.median(shown.samples["sparse"]))
         timed = shown.unit == "ms"
         place = f"{'p50 ' if timed else ''}on {_place(shown)}"
         what, unit = ("latency", " ms") if timed else (shown.unit, "")
-        figures.append(_figure(what, f"{short(sparse)}{unit}", f"dense {short(dense)}{unit}, {place}"))
+        medians = {name: float(np.median(shown.samples[name])) for name in ("dense", "int8") if name in shown.samples}
+        others = _beside(medians, lambda value: f"{short(value)}{unit}")
+        figures.append(_figure(what, f"{short(sparse)}{unit}", f"{others}, {place}"))
     if shown and shown.speedup:
         estimate, low, high = shown.speedup
         what = "speedup" if shown.unit == "ms" else f"{shown.unit}, dense over sparse"
         figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {_place(shown)}"))
     return figures
+
+
+def _beside(figures: Mapping[str, Any], form: Callable[[Any], str]) -> str:
+    """The baselines' figures."""
+    int8 = f", ORT int8 {form(figures['int8'])}" if "int8" in figures else ""
+    return f"dense {form(figures.get('dense'))}{int8}"
 
 
 def _place(run: ReportRun) -> str:
@@ -152,7 +160,9 @@ def _figure(name: str, value: str, note: str) -> dict[str, str]:
 
 def _history(runs: Sequence[ReportRun]) -> Table:
     """A row a run: the figures of its models in the models' order, which is named where it is another than usual."""
-    others = any(tuple(run.samples) != _PAIR for run in runs)
+    orders = {tuple(run.samples) for run in runs}
+    usual = next(iter(orders)) if len(orders) == 1 else ()
+    others = usual not in _USUAL
     rows = []
     for run in runs:
         samples = [np.asarray(taken, dtype=np.float64) for taken in run.samples.values()]
@@ -162,7 +172,7 @@ def _history(runs: Sequence[ReportRun]) -> Table:
         speedup = f"{run.speedup[0]:.2f}×" if run.speedup and run.unit == "ms" else ""
         models = (" → ".join(run.samples),) if others else ()
         rows.append([run.label, run.device, run.date[:10], *models, p50, p90, least, run.unit, counts, speedup])
-    pair = "" if others else ", dense → sparse"
+    pair = "" if others else f", {' → '.join(usual)}"
     models = ("models",) if others else ()
     headings = ("run", "device", "date", *models, f"p50{pair}", "p90", "min", "unit", "samples", "speedup")
     return Table(headings, rows, words=("run", "device", "models"))

@@ -20,6 +20,7 @@ def model_rows(entries: Iterable[ModelEntry]) -> list[dict[str, Any]]:
             "input_shape": list(entry.input_shape),
             "dataset": entry.dataset,
             "embedded_weights": entry.weights is not None,
+            "published_weights": None if entry.published is None else entry.published.name,
             "needs_weights_file": entry.weights is None,
         }
         for entry in entries
@@ -32,6 +33,11 @@ def print_models(entries: Iterable[ModelEntry]) -> None:
     for heading in ("model", "input", "weights", "what it is"):
         table.add_column(heading)
     for entry in entries:
-        weights = f"embedded, {entry.dataset}" if entry.weights else "needs --weights FILE"
-        table.add_row(entry.name, "×".join(map(str, entry.input_shape)), weights, entry.description)
+        table.add_row(entry.name, "×".join(map(str, entry.input_shape)), _weights(entry), entry.description)
     data_console().print(table)
+
+
+def _weights(entry: ModelEntry) -> str:
+    if entry.weights:
+        return f"embedded, {entry.dataset}"
+    return "needs --weights FILE" + ("" if entry.published is None else f" or {entry.published.name}")

@@ -19,6 +19,8 @@ A model is ok if its interval lies below ``1 + max_regression`` as a whole: a re
 At 2 % noise and 100 samples a side a slowdown is found reliably from about ``max_regression`` + 3 % up, and one of
 exactly ``max_regression`` never: choose it well below what must not pass.
 
+Of a bundle's models the int8 baseline is shown and not judged: it is ONNX Runtime's.
+
 A control is a model that is the same file on both sides (the dense one, as a rule). If it moved by more than the
 allowed regression, the machine did, and all that its run says is inconclusive.
 
@@ -33,6 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from device_bench.bundle_models import CONTROL, INT8
 from device_bench.errors import PlanError, ResultsError
 from device_bench.judging.comparable import difference
 from device_bench.judging.health import FEWEST_FOR_SHAPE, changed_modes, examine
@@ -122,7 +125,8 @@ def compare(
     if new.kind != kind:
         told = " and ".join(f"the {side} {_KINDS[found]}" for side, found in (("base", kind), ("new side", new.kind)))
         raise ResultsError(f"These cannot be compared: {told}.")
-    common = [name for name in base.names if name in new.names]
+    held = [name for name in base.names if not _is_baseline(name, base)]
+    common = [name for name in held if name in new.names]
     if not common:
         raise ResultsError(
             f"The two results have no model in common: {', '.join(base.names)} against {', '.join(new.names)}."
@@ -139,12 +143,19 @@ def compare(
         judged, told = _under_control(judged, control, band)
         notes.append(told)
     missing = [
-        ModelVerdict(name, "inconclusive", "the new results do not hold it")
-        for name in base.names
-        if name not in common
+        ModelVerdict(name, "inconclusive", "the new results do not hold it") for name in held if name not in common
     ]
-    notes += [f"{name}: only in the new results, not compared" for name in new.names if name not in common]
+    notes += [
+        f"{name}: only in the new results, not compared"
+        for name in new.names
+        if name not in common and not _is_baseline(name, new)
+    ]
     return Verdict((*judged, *missing), band, tuple(notes))
+
+
+def _is_baseline(name: str, results: Results) -> bool:
+    """Whether a model is ONNX Runtime's int8 of a bundle's dense one, which is not ours to judge."""
+    return name == INT8 and {CONTROL, "sparse"} <= set(results.names)
 
 
 def parse_share(value: float | str) -> float:

@@ -14,7 +14,7 @@
  * Every output is summed in an order that depends on plan and shape only: results are bit-identical for any t. The
  * kernels trust their arguments: whoever calls them has validated the weights and the shapes, and y overlaps nothing.
  * Tensors are float32, contiguous, aligned to 4 bytes; images are NCHW. NaN passes through every
- * activation.
+ * activation. The ops q_… are of int8: what their tensors are stands with their descs, and a run's pointers are to those.
  */
 #ifndef CE_EDGE_H
 #define CE_EDGE_H
@@ -162,9 +162,99 @@ typedef struct ce_conv_chain_desc {
   ce_stage stages[CE_MOST_STAGES];
 } ce_conv_chain_desc;
 
-/* Input: batch, height, width. For csr_gemm: n rows, h and w are 1; for global_average_pool: n planes. */
+/* ---- int8: activations are bytes, real value = scale * (q - zero) ----
+ *
+ * Between q_ ops a tensor [n, c, h, w] is uint8 [n][ceil(c / 4)][pitch][4], 64-byte aligned: the four channels of a group lie
+ * side by side, pitch is h * w rounded up to 16 pixels (so is a plane of one pixel). Pixels past h * w and channels past c
+ * hold anything: kernels may read them and write anything there. Bytes are stored xor CE_Q_FLIP (common/quantized.h), which
+ * is 0x80 on Arm, whose dot products are of signed bytes, and 0 elsewhere. A run's x, residual and y are such tensors unless
+ * it is said otherwise. Sums are exact in int32: whoever makes a plan has made sure that |bias| + 255 * sum |w| of each row
+ * stays below 2^31, and that times its factor s below 2^30. All that follows is in float32, each operation rounded to
+ * nearest even, in the order that is written, so that every kernel gives the same bytes:
+ *
+ *   requantise(sum, s, y)  saturate(rne(float(sum) * s) + y.zero), to 0..255
+ *   q_conv, q_depthwise_conv, q_gemm   sum = bias[m] + sum of w * (x - x.zero), padding being x.zero; requantised with
+ *                          s = (x.scale * w_scale[m]) / y.scale; q_gemm to_float gives float(sum) * (x.scale * w_scale[m])
+ *   q_add                  A = a.scale / y.scale, B = b.scale / y.scale, C = y.zero - fma(a.zero, A, b.zero * B):
+ *                          saturate(rne(fma(a, A, fma(b, B, C))))
+ *   q_mul                  saturate(rne(float((a - a.zero) * (b - b.zero)) * ((a.scale * b.scale) / y.scale) + y.zero)), the
+ *                          multiplication and the addition rounded each
+ *   q_global_average_pool  sum of (x - x.zero), requantised with s = x.scale / (y.scale * float(h * w))
+ *   q_max_pool             the largest byte of the window's pixels that lie in the image
+ *   q_table                table[x]
+ *   q_quantize             saturate(rne(x / scale) + zero), NaN gives 0
+ *   q_dequantize           float(q - zero) * scale */
+typedef struct ce_q_grid {
+  float scale;
+  int32_t zero; /* 0 to 255 */
+} ce_q_grid;
+
+/* q_conv; and q_depthwise_conv, whose values are [C, kh, kw], block_rows 0, out_channels == in_channels == C.
+ *
+ * A block is `block_rows` output channels (rows 2r and 2r + 1 for 2; a last one that there is not has zeros) times four input
+ * channels of one tap; its column is (in_channel / 4, kh, kw), flat; columns of a row ascend. Channels past C have zeros.
+ * Values may be -128. */
+typedef struct ce_q_conv_desc {
+  ce_dtypes dtypes; /* both int8 */
+  ce_conv_geometry geometry;
+  ce_q_grid x, y;
+  int32_t block_rows;                /* 1 or 2; 0: dense */
+  const int8_t *values;              /* [nnz, block_rows, 4]; dense: [M, C, kh, kw] */
+  const int32_t *col_idx, *row_ptr;  /* [nnz], [ceil(M / block_rows) + 1]; NULL where dense */
+  const float *w_scale;              /* [M] */
+  const int32_t *bias;               /* [M] */
+  const uint8_t *table;              /* [256]: what was requantised becomes table[it]; NULL: none */
+  int32_t add;                       /* 1 or 2, without a table: q_add with the run's residual, which is b (1) or a (2); 0: none */
+  ce_q_grid residual, sum;           /* those of the residual and of the result of that; y stays the convolution's */
+} ce_q_conv_desc;
+typedef ce_q_conv_desc ce_q_depthwise_conv_desc;
+
+/* x [n, in_features, 1, 1]. y [n, out_features, 1, 1], or float32 [n, out_features] where to_float is set, and y without
+ * meaning. Weights as those of a q_conv of one tap: dense [M, K]. */
+typedef struct ce_q_gemm_desc {
+  ce_dtypes dtypes;
+  int32_t out_features, in_features;
+  ce_q_grid x, y;
+  int32_t block_rows, to_float;
+  const int8_t *values;
+  const int32_t *col_idx, *row_ptr;
+  const float *w_scale;
+  const int32_t *bias;
+} ce_q_gemm_desc;
+
+/* The following take any number of channels: that of the run's shape. b is the run's residual. */
+typedef struct ce_q_add_desc {
+  ce_dtypes dtypes;
+  ce_q_grid a, b, y;
+} ce_q_add_desc;
+typedef ce_q_add_desc ce_q_mul_desc; /* b is [n, c, 1, 1]; y's shape is a's */
+
+typedef struct ce_q_global_average_pool_desc {
+  ce_dtypes dtypes;
+  ce_q_grid x, y;
+} ce_q_global_average_pool_desc;
+
+typedef struct ce_q_max_pool_desc {
+  ce_dtypes dtypes;
+  ce_conv_geometry geometry; /* without channels, dilations of 1, pads below the kernel's sides */
+} ce_q_max_pool_desc;
+
+typedef struct ce_q_table_desc {
+  ce_dtypes dtypes;
+  const uint8_t *table; /* [256] */
+} ce_q_table_desc;
+
+/* x of q_quantize and y of q_dequantize are float32 [n, c, h, w], contiguous, aligned to 4 bytes. */
+typedef struct ce_q_quantize_desc {
+  ce_dtypes dtypes;
+  ce_q_grid grid;
+} ce_q_quantize_desc;
+typedef ce_q_quantize_desc ce_q_dequantize_desc;
+
+/* Input: batch, height, width. For csr_gemm: n rows, h and w are 1; for global_average_pool: n planes. c: channels, which the
+ * q_ ops without weights read; the others have their own. */
 typedef struct ce_shape {
-  int64_t n, h, w;
+  int64_t n, h, w, c;
 } ce_shape;
 
 /* Some output rows of one image, in planes that need not be contiguous: what a chain of convolutions hands to its stages.
@@ -202,12 +292,16 @@ typedef struct ce_run {
   CE_EXPORT void ce_##op##_run(const void *plan, const ce_run *run, int task);              \
   CE_EXPORT int ce_##op##_plan_isa(const void *plan); /* the ISA of the kernel that was chosen, a CE_ISA_ */
 
-#define CE_OP(op) CE_DECLARE_OP(op)
+#define CE_OP(op, dtype) CE_DECLARE_OP(op)
 #include "ops.inc"
 #undef CE_OP
 
 /* What a csr_conv needs to run with a feed, for a band of any number of rows of the shape; 0 where its kernel cannot. */
 CE_EXPORT size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape);
+
+/* The ISA of the kernel that desc would get: whether one that is fused (table, add) loses by it. */
+CE_EXPORT int ce_q_conv_chosen_isa(const ce_q_conv_desc *desc, int isa);
+CE_EXPORT int ce_q_depthwise_conv_chosen_isa(const ce_q_conv_desc *desc, int isa);
 
 /* Height and width of the output; not positive where the kernel does not fit into the padded input. */
 CE_EXPORT void ce_conv_output(const ce_conv_geometry *geometry, ce_shape shape, int64_t *out_h, int64_t *out_w);

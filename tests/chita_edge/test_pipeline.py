@@ -65,9 +65,10 @@ def test_the_object_has_what_a_script_needs(built: tuple[Path, dict[str, Any], s
     assert printed["accuracy"]["dense"] >= 0.93
     assert printed["size_bytes"]["dense"] == (bundle / "model.dense.onnx").stat().st_size
     assert printed["size_bytes"]["sparse"] == (bundle / "model.onnx").stat().st_size
+    assert printed["size_bytes"]["int8"] == (bundle / "model.int8.onnx").stat().st_size
     assert printed["size_bytes"]["sparse"] * 3 <= printed["size_bytes"]["dense"]
-    assert printed["latency_ms"]["dense"] > 0
-    assert printed["latency_ms"]["sparse"] > 0
+    assert printed["accuracy"]["int8"] >= 0.92
+    assert all(printed["latency_ms"][name] > 0 for name in ("dense", "int8", "sparse"))
     low, high = printed["speedup_interval"]
     assert low <= printed["speedup"] <= high
     assert printed["device"] == "local"
@@ -102,7 +103,7 @@ def test_the_bundle_is_whole_and_holds_the_arm64_library_twice(built: tuple[Path
     assert all(manifest.files[path].sha256 == digest for path in libraries)
     samples = json.loads((bundle / "bench" / "local.json").read_text())
     assert samples["context"]["schema_version"]
-    assert {b["name"]: len(b["samples"]) for b in samples["benchmarks"]} == {"dense": 50, "sparse": 50}
+    assert {b["name"]: len(b["samples"]) for b in samples["benchmarks"]} == {"dense": 50, "int8": 50, "sparse": 50}
 
 
 def test_the_file_is_standard_and_opens_without_the_library(built: tuple[Path, dict[str, Any], str]) -> None:
@@ -121,7 +122,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tiny: tuple[Path,
     subprocess.run(
         [*other, "--samples", "50", "--out", "another"], cwd=tmp_path, env=environment, timeout=300, check=True
     )
-    for name in ("manifest.json", "model.onnx", "model.dense.onnx"):
+    for name in ("manifest.json", "model.onnx", "model.dense.onnx", "model.int8.onnx"):
         assert (tmp_path / "another" / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
@@ -147,7 +148,7 @@ def test_bench_measures_the_bundle_again_and_keeps_the_samples(
     out = tmp_path / "again.json"
     latency = chita_edge.bench(bundle, device_bench.BenchPlan(samples=50), out=out)
     assert latency.samples == 50
-    assert len(json.loads(out.read_text())["benchmarks"]) == 2
+    assert len(json.loads(out.read_text())["benchmarks"]) == 3
 
 
 def _interrupt_at(wanted: str) -> Progress:

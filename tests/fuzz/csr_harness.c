@@ -173,7 +173,7 @@ static void use(weight* w, const uint8_t* header) {
       .dilation_h = 1,
       .dilation_w = 1,
   };
-  w->shape = (ce_shape){1, 1 + (header[5] & 15), 1 + (header[5] >> 4)};
+  w->shape = (ce_shape){.n = 1, .h = 1 + (header[5] & 15), .w = 1 + (header[5] >> 4)};
   block columns = block_new((size_t)w->csr.n_col_idx * sizeof(int32_t), sizeof(int32_t));
   for (int64_t i = 0; i < w->csr.n_col_idx; i++) ((int32_t*)columns.data)[i] = (int32_t)csr_column(&w->csr, i);
   w->columns = columns.data;

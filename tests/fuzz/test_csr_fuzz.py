@@ -102,7 +102,7 @@ def test_references_under_sanitizers(tmp_path: Path) -> None:
     flags = (*FLAGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     if shutil.which("gcc") is None:
         pytest.skip("there is no gcc; it comes with `apt-get install gcc libc6-dev`")
-    listed = "".join(f"CE_KERNEL({op}, float32, reference)\n" for op in ops())
+    listed = "".join(f"CE_KERNEL({op}, {dtype}, reference)\n" for op, dtype in ops().items())
     (tmp_path / "kernels.inc").write_text(listed, encoding="utf-8")
     # dispatch.c is compiled from here, so that it finds this list and not the one beside its folder
     (tmp_path / "dispatch.c").write_bytes((toolchain.NATIVE / "common" / "dispatch.c").read_bytes())

@@ -7,7 +7,14 @@
 #undef CE_KERNEL
 
 enum ce_op {
-#define CE_OP(op) CE_OP_##op,
+#define CE_OP(op, dtype) CE_OP_##op,
+#include "ops.inc"
+#undef CE_OP
+};
+
+/* The data type that each op is in. */
+static const unsigned char OWN[] = {
+#define CE_OP(op, dtype) CE_DTYPE_##dtype,
 #include "ops.inc"
 #undef CE_OP
 };
@@ -48,11 +55,11 @@ static const ce_kernel *choose_of(enum ce_op op, const void *desc, int dtype, in
   return best;
 }
 
-/* In the data type that desc allows if there is such a kernel, else in float32, in which the reference takes everything. */
+/* In the data type that desc allows if there is such a kernel, else in the op's own, in which the reference takes everything. */
 static const ce_kernel *choose(enum ce_op op, const void *desc, int isa, size_t *bytes) {
   const int dtype = ((const ce_dtypes *)desc)->compute;
-  const ce_kernel *found = dtype == CE_DTYPE_float32 ? 0 : choose_of(op, desc, dtype, isa, bytes);
-  return found ? found : choose_of(op, desc, CE_DTYPE_float32, isa, bytes);
+  const ce_kernel *found = dtype == OWN[op] ? 0 : choose_of(op, desc, dtype, isa, bytes);
+  return found ? found : choose_of(op, desc, OWN[op], isa, bytes);
 }
 
 static size_t plan_bytes(enum ce_op op, const void *desc, int isa) {
@@ -82,11 +89,21 @@ static inline const ce_kernel *kernel_of(const void *plan) { return ((const ce_p
   void ce_##op##_run(const void *plan, const ce_run *run, int task) { kernel_of(plan)->run(plan, run, task); } \
   int ce_##op##_plan_isa(const void *plan) { return kernel_of(plan)->isa; }
 
-#define CE_OP(op) CE_DEFINE_OP(op)
+#define CE_OP(op, dtype) CE_DEFINE_OP(op)
 #include "ops.inc"
 #undef CE_OP
 
 size_t ce_csr_conv_fed_scratch_bytes(const void *plan, ce_shape shape) {
   const ce_kernel *kernel = kernel_of(plan);
   return kernel->fed_scratch_bytes ? kernel->fed_scratch_bytes(plan, shape) : 0;
+}
+
+int ce_q_conv_chosen_isa(const ce_q_conv_desc *desc, int isa) {
+  size_t bytes;
+  return choose(CE_OP_q_conv, desc, isa, &bytes)->isa;
+}
+
+int ce_q_depthwise_conv_chosen_isa(const ce_q_conv_desc *desc, int isa) {
+  size_t bytes;
+  return choose(CE_OP_q_depthwise_conv, desc, isa, &bytes)->isa;
 }

@@ -59,7 +59,7 @@ static void find_room(cut_t *cut, int64_t rows) {
 }
 
 static cut_t cut_rows(const plan_t *plan, ce_shape shape, int threads) {
-  cut_t cut = {.in = {{1, shape.h, shape.w}}};
+  cut_t cut = {.in = {{.n = 1, .h = shape.h, .w = shape.w}}};
   cut.count = find_steps(plan, shape, cut.steps);
   const int32_t last = cut.count - 1;
   for (int32_t i = 0; i <= last; ++i) {

@@ -42,7 +42,7 @@ static void stage_plan_init(void *plan, const ce_stage *stage, int isa) {
 }
 
 static ce_shape next_shape(const stage_t *stage, ce_shape in) {
-  return (ce_shape){in.n, ce_out_h(&stage->g, in), ce_out_w(&stage->g, in)};
+  return (ce_shape){.n = in.n, .h = ce_out_h(&stage->g, in), .w = ce_out_w(&stage->g, in)};
 }
 
 static size_t stage_scratch_bytes(const stage_t *stage, ce_shape shape) {

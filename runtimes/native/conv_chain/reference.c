@@ -1,7 +1,7 @@
 /* The stages one after another, each for whole images. */
 #include "conv_chain/plan.h"
 
-static ce_shape one_image(ce_shape shape) { return (ce_shape){1, shape.h, shape.w}; }
+static ce_shape one_image(ce_shape shape) { return (ce_shape){.n = 1, .h = shape.h, .w = shape.w}; }
 
 /* Bytes of the largest output between two stages, and of the largest scratch of a stage. */
 static void measure(const plan_t *plan, ce_shape in, size_t *between, size_t *scratch) {

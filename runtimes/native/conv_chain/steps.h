@@ -14,7 +14,7 @@ typedef struct step_t {
 static int feeds(const stage_t *stage, const stage_t *next, ce_shape out) {
   return stage->op == CE_STAGE_depthwise_conv && next->op == CE_STAGE_csr_conv && out.w > CE_LANES &&
          ce_depthwise_conv_plan_isa(stage->plan) == ce_csr_conv_plan_isa(next->plan) &&
-         ce_csr_conv_fed_scratch_bytes(next->plan, (ce_shape){1, 1, 1}) > 0;
+         ce_csr_conv_fed_scratch_bytes(next->plan, (ce_shape){.n = 1, .h = 1, .w = 1}) > 0;
 }
 
 /* Returns how many there are. */

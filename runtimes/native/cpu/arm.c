@@ -7,7 +7,7 @@
 
 #if defined(__aarch64__) && defined(__linux__)
 enum { OPENAT = 56, CLOSE = 57, READ = 63 };            /* system calls of Linux on 64-bit Arm */
-enum { AT_NULL = 0, AT_HWCAP = 16, ASIMDHP = 1 << 10 }; /* getauxval(3); bits of asm/hwcap.h */
+enum { AT_NULL = 0, AT_HWCAP = 16, ASIMDHP = 1 << 10, ASIMDDP = 1 << 20 }; /* getauxval(3); bits of asm/hwcap.h */
 
 static long system_call(long number, long a, long b, long c, long d) {
   register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b;
@@ -63,8 +63,10 @@ static int is_in_order(void) {
 }
 
 unsigned ce_cpu_isas(void) {
-  return 1u << CE_ISA_neon | (is_in_order() ? 1u << CE_ISA_neon_inorder : 0) |
-         (hwcap() & ASIMDHP ? 1u << CE_ISA_neon_fp16 : 0);
+  const uint64_t has = hwcap();
+  const unsigned in_order = (unsigned)is_in_order(), dot = !!(has & ASIMDDP);
+  return 1u << CE_ISA_neon | in_order << CE_ISA_neon_inorder | (has & ASIMDHP ? 1u << CE_ISA_neon_fp16 : 0) |
+         dot << CE_ISA_neon_dot | (dot & in_order) << CE_ISA_neon_dot_inorder;
 }
 #else
 unsigned ce_cpu_isas(void) { return 1u << CE_ISA_neon; }

@@ -40,6 +40,7 @@ enum ort_type {
   ORT_UNDEFINED = 0,
   ORT_FLOAT = 1,
   ORT_UINT8 = 2,
+  ORT_INT8 = 3,
   ORT_UINT16 = 4,
   ORT_INT32 = 6,
   ORT_INT64 = 7

@@ -1,5 +1,6 @@
 #include "kernel.h"
 
+#include "q_sequence.h"
 #include "scratch.h"
 #include "sequence.h"
 
@@ -7,6 +8,7 @@ typedef struct kernel {
   label label; /* the first member: what sentences begin with */
   OrtAllocator* allocator;
   const op* op;
+  int out_rank;
   const settings* settings;
   void* memory; /* the allocation that holds this struct and the stages */
   int count;
@@ -24,7 +26,7 @@ static OrtStatus* make(const OrtApi* api, const op* op, const settings* settings
   kernel* k = aligned;
   stage* stages = (stage*)(k + 1);
   sequence_run* usual = op->stages ? NULL : (sequence_run*)(stages + count);
-  *k = (kernel){{.api = api, .op = op->name}, allocator, op, settings, memory, 0, stages, usual, 0};
+  *k = (kernel){{.api = api, .op = op->name, .stage = NO_VALUE}, allocator, op, op->rank, settings, memory, 0, stages, usual, 0};
   *out = k;
   return NULL;
 }
@@ -39,6 +41,7 @@ static int fill(node* n, const sequence_parts* parts, kernel* k) {
     if (!stage_create(n, part->op, k->settings, k->allocator, &k->stages[i])) return 0;
     k->stages[i].source = part->source;
     k->stages[i].residual = part->residual;
+    k->stages[i].index = k->op->stages ? NO_VALUE : i;
     k->count = i + 1;
     n->first += op_constants(part->op);
     n->stage = "";
@@ -48,14 +51,18 @@ static int fill(node* n, const sequence_parts* parts, kernel* k) {
 
 static int build(node* n, const op* op, const settings* settings, OrtAllocator* allocator, kernel** out) {
   sequence_parts parts = {.count = 1, .parts = {{op, 0, NO_VALUE}}};
-  if (!op->stages && !sequence_read(n, &parts)) return 0;
+  const int bytes = op->parts == q_stages;
+  if (!op->stages && !sequence_read(n, op, &parts)) return 0;
+  if (bytes && !q_sequence_check(n, &parts)) return 0;
   if (!node_input_count(n, op->stages ? (size_t)op->inputs : sequence_inputs(&parts))) return 0;
   if (!node_take_status(n, make(n->api, op, settings, allocator, parts.count, out))) return 0;
   kernel* k = *out;
   size_t size = sizeof k->label.name;
   OrtStatus* unnamed = ORT(n->api, KernelInfo_GetNodeName)(n->info, k->label.name, &size);
   if (unnamed) ORT(n->api, ReleaseStatus)(unnamed);
-  return fill(n, &parts, k);
+  if (!bytes) return fill(n, &parts, k);
+  if (parts.parts[parts.count - 1].op->makes == VALUE_VECTOR) k->out_rank = 2;
+  return q_sequence_create(n, &parts, settings, allocator, k->stages, &k->count);
 }
 
 OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* api, const OrtKernelInfo* info,
@@ -149,7 +156,7 @@ static OrtStatus* find_data(const kernel* k, OrtKernelContext* context, const Or
   OrtValue* y = NULL;
   void *from = NULL, *to = NULL;
   *y_data = NULL;
-  OrtStatus* status = ORT(api, KernelContext_GetOutput)(context, 0, out, (size_t)k->op->rank, &y);
+  OrtStatus* status = ORT(api, KernelContext_GetOutput)(context, 0, out, (size_t)k->out_rank, &y);
   if (status || !y || out[0] == 0) return status;
   status = ORT(api, GetTensorMutableData)((OrtValue*)x, &from);
   if (!status) status = ORT(api, GetTensorMutableData)(y, &to);

@@ -1,8 +1,12 @@
 #include "layers.h"
 
+#include "q_layers.h"
+#include "sequence.h"
 #include "validate_nm.h"
 
-static int set_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
+#define CE_ONLY_FLOATS
+
+int layer_geometry(node* n, const csr_dims* dims, int64_t in_channels, ce_conv_geometry* out) {
   window w;
   if (!node_window(n, &w)) return 0;
   *out = (ce_conv_geometry){
@@ -29,7 +33,7 @@ static int read_clip(node* n, const layer_source* source, clip* out) {
 }
 
 /* The kernels read int32 columns; the file has the narrowest type that holds them. */
-static int widen_columns(node* n, layer_source* source, const csr_arrays* csr) {
+int layer_columns(node* n, layer_source* source, const csr_arrays* csr) {
   void* memory = NULL;
   const size_t bytes = (size_t)(csr->n_col_idx + 1) * sizeof(int32_t);
   if (!node_take_status(n, ORT(n->api, AllocatorAlloc)(source->allocator, bytes, &memory))) return 0;
@@ -112,7 +116,7 @@ static int read_csr(node* n, int rank, int values_rank, layer_source* source, cs
   text why = {.length = 0};
   if (!csr_validate(csr, rank, dims, &why)) return node_refuse(n, "%s", why.chars);
   *bias = offsets.data;
-  return widen_columns(n, source, csr);
+  return layer_columns(n, source, csr);
 }
 
 static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays* csr, ce_csr_conv_desc* desc) {
@@ -120,7 +124,7 @@ static int read_conv(node* n, int values_rank, layer_source* source, csr_arrays*
   const float* bias;
   clip c;
   if (!read_csr(n, 4, values_rank, source, csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
-  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  if (!layer_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
   *desc = (ce_csr_conv_desc){source->dtypes, source->geometry, c.low, c.high, csr->values, source->columns, csr->row_ptr, bias,
                              source->activation};
   return 1;
@@ -179,7 +183,7 @@ int read_nm_conv(node* n, layer_source* source) {
   const float* bias;
   clip c;
   if (!read_nm(n, 4, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
-  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  if (!layer_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
   source->desc.nm_conv = (ce_nm_conv_desc){source->dtypes, source->geometry, c.low, c.high, weight, bias, source->activation};
   return 1;
 }
@@ -215,7 +219,7 @@ int read_depthwise_conv(node* n, layer_source* source) {
   if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
   if (dims.shape[1] != 1)
     return node_refuse(n, "dimension 1 of its weight is %d, a depthwise weight has 1", dims.shape[1]);
-  if (!set_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
+  if (!layer_geometry(n, &dims, dims.rows, &source->geometry)) return 0;
   source->desc.depthwise_conv = (ce_depthwise_conv_desc){source->dtypes, source->geometry, c.low,     c.high,
                                                        weights.data,     bias.data, source->activation};
   return 1;
@@ -226,7 +230,7 @@ int read_dense_conv(node* n, layer_source* source) {
   constant weights, bias;
   clip c;
   if (!read_dense(n, &dims, &weights, &bias) || !read_clip(n, source, &c)) return 0;
-  if (!set_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
+  if (!layer_geometry(n, &dims, dims.shape[1], &source->geometry)) return 0;
   source->desc.dense_conv = (ce_dense_conv_desc){source->dtypes, source->geometry, c.low,     c.high,
                                                        weights.data,     bias.data, source->activation};
   return 1;
@@ -246,15 +250,23 @@ int read_global_average_pool(node* n, layer_source* source) {
   static void op##_plan_init(void* plan, const op_source* source) {                                                     \
     ce_##op##_plan_init(plan, source->desc, source->isa);                                                               \
   }
-#define CE_OP(op) PLAN_FUNCTIONS(op)
+#define CE_ALL_float32(op) PLAN_FUNCTIONS(op)
+#define CE_ALL_int8(op)
+#define CE_OP(op, dtype) CE_ALL_##dtype(op)
 #include "../ops.inc"
 #undef CE_OP
 
-#define FUNCTIONS(op) op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run
+#define FUNCTIONS(op) \
+  op##_plan_bytes, op##_plan_init, ce_##op##_scratch_bytes, ce_##op##_tasks, ce_##op##_run, .dims = DIMS_LAYER
 #define CHAIN(stages, inputs, residual) {"ConvChain" stages, CE_CLIP, stages, 4, inputs, residual, NULL, FUNCTIONS(conv_chain)}
 
 /* A file has a name for each text of stages, as many readers find a function's body by its name alone. */
-#define SEQUENCE(number) {.name = "ConvSequence" number, .rank = 4}
+#define SEQUENCE(number) \
+  {.name = "ConvSequence" number, .rank = 4, .parts = ops, .part_count = OP_COUNT, .most = MOST_IN_CONV_SEQUENCE}
+#define Q_SEQUENCE(number) \
+  {.name = "QSequence" number, .rank = 4, .parts = q_stages, .part_count = Q_STAGE_COUNT, .most = MOST_IN_SEQUENCE}
+#define SIXTEEN(S) \
+  S(""), S("2"), S("3"), S("4"), S("5"), S("6"), S("7"), S("8"), S("9"), S("10"), S("11"), S("12"), S("13"), S("14"), S("15"), S("16")
 
 /* An op and its variants: the name says the activation, as a function body in standard ONNX cannot branch on an attribute. */
 #define OPS(name, ...)                                                               \
@@ -280,6 +292,6 @@ const op ops[OP_COUNT] = {
     CHAIN("SDPPDP", 22, 0),
     CHAIN("PDP", 13, 0),
     CHAIN("PDA", 14, 13),
-    SEQUENCE(""), SEQUENCE("2"), SEQUENCE("3"), SEQUENCE("4"), SEQUENCE("5"), SEQUENCE("6"), SEQUENCE("7"), SEQUENCE("8"),
-    SEQUENCE("9"), SEQUENCE("10"), SEQUENCE("11"), SEQUENCE("12"), SEQUENCE("13"), SEQUENCE("14"), SEQUENCE("15"), SEQUENCE("16"),
+    SIXTEEN(SEQUENCE),
+    SIXTEEN(Q_SEQUENCE),
 };

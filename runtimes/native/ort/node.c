@@ -41,6 +41,7 @@ static const char* type_name(int type) {
     case ORT_INT32: return "int32";
     case ORT_INT64: return "int64";
     case ORT_UINT8: return "uint8";
+    case ORT_INT8: return "int8";
     default: return "another type";
   }
 }
@@ -141,6 +142,12 @@ static int read_ints(node* n, const char* short_name, int64_t* out, size_t count
 int node_window(node* n, window* out) {
   return read_ints(n, "strides", out->strides, 2, 1) && read_ints(n, "pads", out->pads, 4, 0) &&
          read_ints(n, "dilations", out->dilations, 2, 1);
+}
+
+int node_kernel(node* n, int64_t out[2]) {
+  const text full = in_file(n, "kernel_shape");
+  if (!is_present(n, full.chars)) return node_refuse(n, "it lacks the attribute %s", full.chars);
+  return read_ints(n, "kernel_shape", out, 2, 1);
 }
 
 static int read_float(node* n, const char* short_name, float fallback, float* out) {

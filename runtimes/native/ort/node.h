@@ -43,6 +43,8 @@ int node_constant(node* n, size_t index, const char* name, constant* out);
 /* The same, and refused unless it is of this type and rank. */
 int node_constant_of(node* n, size_t index, const char* name, int type, int rank, constant* out);
 int node_window(node* n, window* out);
+/* The attribute kernel_shape, which has to be there. */
+int node_kernel(node* n, int64_t out[2]);
 int node_clip(node* n, clip* out);
 /* An integer attribute that has to be there. */
 int node_int(node* n, const char* name, int64_t* out);

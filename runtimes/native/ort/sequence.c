@@ -1,5 +1,7 @@
 #include "sequence.h"
 
+#include "q_dims.h"
+
 #define LINE 64 /* bytes of a cache line */
 /* Looks at the others' progress, some microseconds, before their tasks are taken from them: what a thread has made is in its
  * own core's cache, so that each is to do the same part of every stage if it comes at all. */
@@ -11,11 +13,12 @@ typedef struct meeting {
   char rest_of_line[LINE - sizeof(int)];
 } meeting;
 
-static const op* find_op(const char* name, size_t length) {
-  for (int i = 0; i < OP_COUNT; i++) {
+static const op* find_op(const op* kind, const char* name, size_t length) {
+  for (int i = 0; i < kind->part_count; i++) {
+    const op* part = &kind->parts[i];
     size_t at = 0;
-    while (at < length && ops[i].name[at] == name[at]) at++;
-    if (at == length && !ops[i].name[at]) return ops[i].read && ops[i].rank == 4 ? &ops[i] : NULL;
+    while (at < length && part->name[at] == name[at]) at++;
+    if (at == length && !part->name[at]) return part->read && (part->rank == 4 || part->makes == VALUE_VECTOR) ? part : NULL;
   }
   return NULL;
 }
@@ -28,29 +31,29 @@ static int read_value(const char** at, int most, int* out) {
   return 1;
 }
 
-static int read_part(const char** at, int index, sequence_part* out) {
+static int read_part(const op* kind, const char** at, int index, sequence_part* out) {
   const char* name = *at;
   while (**at && **at != ':' && **at != ' ') ++*at;
-  out->op = find_op(name, (size_t)(*at - name));
+  out->op = find_op(kind, name, (size_t)(*at - name));
   out->residual = NO_VALUE;
   if (!out->op || *(*at)++ != ':' || !read_value(at, index, &out->source)) return 0;
   if (!out->op->residual) return 1;
   return *(*at)++ == '+' && read_value(at, index, &out->residual);
 }
 
-int sequence_read(node* n, sequence_parts* out) {
+int sequence_read(node* n, const op* kind, sequence_parts* out) {
   char described[MOST_SEQUENCE_TEXT];
   if (!node_text(n, "stages", described, sizeof described)) return 0;
   const char* at = described;
-  for (out->count = 0; out->count < MOST_IN_SEQUENCE; at++) {
-    if (!read_part(&at, out->count, &out->parts[out->count]))
+  for (out->count = 0; out->count < kind->most; at++) {
+    if (!read_part(kind, &at, out->count, &out->parts[out->count]))
       return node_refuse(n, "stage %d of its attribute stages is not an op, a colon, the value it reads and, where it has a "
                             "residual, a plus and that value", (int64_t)out->count);
     out->count++;
     if (!*at) return 1;
     if (*at != ' ') return node_refuse(n, "something follows stage %d of its attribute stages", (int64_t)out->count - 1);
   }
-  return node_refuse(n, "it has more than %d stages", (int64_t)MOST_IN_SEQUENCE);
+  return node_refuse(n, "it has more than %d stages", (int64_t)kind->most);
 }
 
 size_t sequence_inputs(const sequence_parts* parts) {
@@ -76,6 +79,13 @@ static size_t find_place(const sequence_run* run, int made, size_t bytes) {
   return at;
 }
 
+/* Of what a stage makes, in whole lines. */
+static size_t value_bytes(const sequence_run* run, int made) {
+  const int64_t* dims = run->dims[made + 1];
+  if (run->stages[made].op->makes == VALUE_BYTES) return whole_lines(q_value_bytes(dims));
+  return whole_lines((size_t)(dims[0] * dims[1] * dims[2] * dims[3]) * sizeof(float));
+}
+
 static void place_values(sequence_run* run) {
   for (int i = 0; i < run->count; i++) run->steps[i].last_use = i;
   for (int i = 0; i < run->count; i++) {
@@ -87,21 +97,31 @@ static void place_values(sequence_run* run) {
   run->stage_scratch = run->first_value;
   for (int i = 0; i < run->count - 1; i++) {
     sequence_step* step = &run->steps[i];
-    const int64_t* dims = run->dims[i + 1];
-    step->bytes = whole_lines((size_t)(dims[0] * dims[1] * dims[2] * dims[3]) * sizeof(float));
+    step->bytes = value_bytes(run, i);
     step->at = find_place(run, i, step->bytes);
     if (run->stage_scratch < step->at + step->bytes) run->stage_scratch = step->at + step->bytes;
   }
 }
 
+static OrtStatus* find_dims(const label* who, sequence_run* run, int index) {
+  const stage* s = &run->stages[index];
+  const int64_t *in = run->dims[s->source], *second = s->residual == NO_VALUE ? NULL : run->dims[s->residual];
+  int64_t* out = run->dims[index + 1];
+  ce_shape* shape = &run->steps[index].shape;
+  if (s->op->takes != VALUE_FLOATS || s->op->makes != VALUE_FLOATS) return q_stage_dims(who, s, in, second, shape, out);
+  OrtStatus* status = stage_dims(who, s, in, shape, out);
+  return status || !second ? status : check_residual(who, s, second, out);
+}
+
 OrtStatus* sequence_schedule(const label* who, sequence_run* run) {
+  label own = *who;
   size_t most = 0;
   run->tasks = run->workers = 0;
   for (int i = 0; i < run->count; i++) {
     const stage* s = &run->stages[i];
     sequence_step* step = &run->steps[i];
-    OrtStatus* status = stage_dims(who, s, run->dims[s->source], &step->shape, run->dims[i + 1]);
-    if (!status && s->residual != NO_VALUE) status = check_residual(who, s, run->dims[s->residual], run->dims[i + 1]);
+    own.stage = s->index;
+    OrtStatus* status = find_dims(&own, run, i);
     if (status) return status;
     step->tasks = s->op->tasks(s->plan, step->shape, run->threads);
     step->first_task = run->tasks;

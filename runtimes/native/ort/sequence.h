@@ -10,7 +10,7 @@
 
 #include "stage.h"
 
-enum { MOST_IN_SEQUENCE = 64, MOST_SEQUENCE_TEXT = 4096 };
+enum { MOST_IN_CONV_SEQUENCE = 64, MOST_IN_SEQUENCE = 128, MOST_SEQUENCE_TEXT = 4096 };
 
 /* Value 0 is the node's X, value i + 1 what stage i makes; the last one is Y. */
 typedef struct sequence_part {
@@ -23,8 +23,9 @@ typedef struct sequence_parts {
   sequence_part parts[MOST_IN_SEQUENCE];
 } sequence_parts;
 
-/* Reads the attribute `stages`, as in "DenseConv:0 CsrConv:1 CsrConvAdd:2+1": the ops, what each reads, and adds. */
-int sequence_read(node*, sequence_parts* out);
+/* Reads the attribute `stages` of a sequence of this kind, as in "DenseConv:0 CsrConv:1 CsrConvAdd:2+1": the ops, what each
+ * reads, and adds. */
+int sequence_read(node*, const op* kind, sequence_parts* out);
 
 /* How many inputs the node has: X and the constants of all stages. */
 size_t sequence_inputs(const sequence_parts*);

@@ -5,6 +5,7 @@
 OrtStatus* refuse(const label* who, const char* format, ...) {
   text sentence = {.length = 0};
   text_add(&sentence, "chita.edge %s \"%s\": ", who->op, who->name);
+  if (who->stage != NO_VALUE) text_add(&sentence, "stage %d: ", (int64_t)who->stage);
   va_list arguments;
   va_start(arguments, format);
   text_add_list(&sentence, format, arguments);
@@ -36,12 +37,15 @@ static OrtStatus* plan(const OrtApi* api, const op_source* source, stage* out) {
   return NULL;
 }
 
+int stage_plan(node* n, const op* op, const op_source* source, stage* out) {
+  *out = (stage){.op = op, .layers = source->count};
+  for (int i = 0; i < source->count; i++) out->geometries[i] = source->layers[i].geometry;
+  return node_take_status(n, plan(n->api, source, out));
+}
+
 int stage_create(node* n, const op* op, const settings* settings, OrtAllocator* allocator, stage* out) {
   op_source source = {.allocator = allocator, .isa = settings->isa};
-  *out = (stage){.op = op};
-  const int well = op_read(n, op, &source) && node_take_status(n, plan(n->api, &source, out));
-  out->layers = source.count;
-  for (int i = 0; well && i < source.count; i++) out->geometries[i] = source.layers[i].geometry;
+  const int well = op_read(n, op, &source) && stage_plan(n, op, &source, out);
   op_source_free(n, &source);
   return well;
 }
@@ -55,17 +59,17 @@ static OrtStatus* pooled_dims(const label* who, const int64_t in[4], ce_shape* s
       return refuse(who, "its input has more than %d elements", (int64_t)MAX_ELEMENTS);
     out[i] = i < 2 ? in[i] : 1;
   }
-  *shape = (ce_shape){in[0] * in[1], in[2], in[3]};
+  *shape = (ce_shape){.n = in[0] * in[1], .h = in[2], .w = in[3]};
   return NULL;
 }
 
-static OrtStatus* layer_dims(const label* who, const ce_conv_geometry* g, int rank, const int64_t in[4], ce_shape* shape,
+OrtStatus* layer_dims(const label* who, const ce_conv_geometry* g, int rank, const int64_t in[4], ce_shape* shape,
                              int64_t out[4]) {
   if (!g->in_channels) return pooled_dims(who, in, shape, out);
   if (in[1] != g->in_channels)
     return refuse(who, "its input has %d channels, its weight has %d", in[1], (int64_t)g->in_channels);
   int64_t in_elements = in[1], out_elements = g->out_channels;
-  *shape = (ce_shape){in[0], 1, 1};
+  *shape = (ce_shape){.n = in[0], .h = 1, .w = 1};
   out[0] = in[0];
   out[1] = g->out_channels;
   if (rank == 4) {

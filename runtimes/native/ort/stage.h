@@ -12,14 +12,15 @@ typedef struct settings {
   runtime* runtime;
 } settings;
 
+enum { NO_VALUE = -1 };
+
 /* Whose sentences they are. */
 typedef struct label {
   const OrtApi* api;
   const char* op;
+  int stage; /* of a sequence, which the sentence names; NO_VALUE: none */
   char name[257];
 } label;
-
-enum { NO_VALUE = -1 };
 
 typedef struct stage {
   const op* op;
@@ -28,6 +29,7 @@ typedef struct stage {
   int layers; /* 1, or those of a chain */
   ce_conv_geometry geometries[CE_MOST_STAGES];
   int source, residual; /* in a sequence: which value it reads, and adds (NO_VALUE: none) */
+  int index;            /* and the number that the node gives it */
 } stage;
 
 /* The refusal `chita.edge op "name": sentence`. */
@@ -39,9 +41,12 @@ void release(const OrtApi*, OrtAllocator*, void* memory);
 
 /* Reads the constants of `op` from the node and packs them; node->status holds the refusal where it answers 0. */
 int stage_create(node*, const op*, const settings*, OrtAllocator*, stage* out);
+/* Packs what has been read. */
+int stage_plan(node*, const op*, const op_source*, stage* out);
 
 /* From the dimensions of a stage's input to those of its output; refuses what is not possible or whose offsets do not fit
  * int32. Dimensions beyond the op's rank are not touched. */
+OrtStatus* layer_dims(const label*, const ce_conv_geometry*, int rank, const int64_t in[4], ce_shape* shape, int64_t out[4]);
 OrtStatus* stage_dims(const label*, const stage*, const int64_t in[4], ce_shape* shape, int64_t out[4]);
 OrtStatus* check_residual(const label*, const stage*, const int64_t residual[4], const int64_t out[4]);
 

@@ -39,13 +39,13 @@ static int row_ptr_validate(const csr_arrays* csr, int64_t rows, text* why) {
   return 1;
 }
 
-static int columns_validate(const csr_arrays* csr, const csr_dims* dims, int64_t rows, text* why) {
+static int columns_validate(const csr_arrays* csr, int64_t rows, int64_t columns, text* why) {
   for (int64_t row = 0; row < rows; row++) {
     int64_t previous = -1;
     for (int64_t i = csr->row_ptr[row]; i < csr->row_ptr[row + 1]; i++) {
       const int64_t column = csr_column(csr, i);
-      if (column < 0 || column >= dims->columns)
-        REFUSE("col_idx[%d] is %d, outside the %d columns of row %d", i, column, dims->columns, row);
+      if (column < 0 || column >= columns)
+        REFUSE("col_idx[%d] is %d, outside the %d columns of row %d", i, column, columns, row);
       if (column == previous) REFUSE("row %d names column %d twice", row, column);
       if (column < previous)
         REFUSE("the columns of row %d are not ascending: %d comes after %d", row, column, previous);
@@ -53,6 +53,12 @@ static int columns_validate(const csr_arrays* csr, const csr_dims* dims, int64_t
     }
   }
   return 1;
+}
+
+int csr_rows_validate(const csr_arrays* csr, int64_t rows, int64_t columns, text* why) {
+  if (csr->n_col_idx != csr->n_values)
+    REFUSE("there are %d values but %d column numbers", csr->n_values, csr->n_col_idx);
+  return row_ptr_validate(csr, rows, why) && columns_validate(csr, rows, columns, why);
 }
 
 int csr_validate(const csr_arrays* csr, int rank, csr_dims* dims, text* why) {
@@ -65,7 +71,5 @@ int csr_validate(const csr_arrays* csr, int rank, csr_dims* dims, text* why) {
     REFUSE("%d output channels are no whole number of blocks of %d", dims->rows, csr->block_rows);
   const int64_t rows = dims->rows / csr->block_rows, most = MAX_ELEMENTS / csr->block_rows;
   if (csr->n_values > most) REFUSE("there are %d values, more than %d", csr->n_values, most);
-  if (csr->n_col_idx != csr->n_values)
-    REFUSE("there are %d values but %d column numbers", csr->n_values, csr->n_col_idx);
-  return row_ptr_validate(csr, rows, why) && columns_validate(csr, dims, rows, why);
+  return csr_rows_validate(csr, rows, dims->columns, why);
 }

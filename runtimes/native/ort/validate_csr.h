@@ -32,6 +32,9 @@ typedef struct csr_dims {
 /* 1 when all rules hold (then `dims` is filled), 0 otherwise (then `why` has a sentence). `rank` is 2 or 4. */
 int csr_validate(const csr_arrays* csr, int rank, csr_dims* dims, text* why);
 
+/* The same of the index arrays alone: `rows` rows of the CSR, `columns` columns. */
+int csr_rows_validate(const csr_arrays* csr, int64_t rows, int64_t columns, text* why);
+
 /* Dimensions of a weight: 1 when there are `rank` of them, each at least 1 and small enough that offsets fit int32. */
 int weight_shape_validate(const int64_t* shape, int64_t n, int rank, csr_dims* dims, text* why);
 

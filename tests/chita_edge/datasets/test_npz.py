@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chita_edge.datasets.npz import DataError, read_arrays
+from chita_edge.datasets.errors import DataError
+from chita_edge.datasets.npz import read_arrays
 
 
 class _RunsCode:

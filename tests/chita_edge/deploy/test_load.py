@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from chita_edge import UsageError
 from chita_edge.config import BuildConfig, ExportConfig
@@ -30,12 +29,11 @@ def test_the_embedded_ones_where_none_are_named() -> None:
     assert not inputs.model.training
 
 
-def test_images_without_labels_get_the_networks_own_answers(images: Path) -> None:
+def test_images_may_come_without_labels(images: Path) -> None:
     inputs = load_inputs(get_model("mobilenet"), weights=None, data=images, calibration_images=None, seed=0)
     assert inputs.labels is None
     assert inputs.validation is None
-    with torch.no_grad():
-        assert torch.equal(inputs.calibration.labels, inputs.model(inputs.images).argmax(1))
+    assert inputs.calibration.labels is None
 
 
 def test_a_bundle_needs_labels_and_images_to_judge_by(tmp_path: Path, images: Path) -> None:

@@ -75,11 +75,11 @@ def test_without_validation_images_accuracy_is_not_told(tmp_path: Path, weights:
 def test_labels_are_asked_for_where_they_are_needed(tmp_path: Path, weights: Path) -> None:
     images = data(tmp_path, "y_calib")
     out = tmp_path / "sparse.pt"
-    with pytest.raises(UsageError, match="'chita' takes gradients of the loss, so it needs labels"):
-        prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images)
+    by_the_loss = CONFIG.model_copy(update={"curvature": "loss"})
+    with pytest.raises(UsageError, match="Gradients of the loss need labels: add y_calib"):
+        prune_to_file("resnet20_cifar", out, by_the_loss, weights=weights, data=images)
     assert not out.exists()
-    unlabelled = CONFIG.model_copy(update={"method": "magnitude"})
-    assert prune_to_file("resnet20_cifar", out, unlabelled, weights=weights, data=images).figures.sparsity > 0.7
+    assert prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images).figures.sparsity > 0.7
 
 
 def test_nothing_is_written_when_anything_is_wrong(tmp_path: Path, weights: Path) -> None:

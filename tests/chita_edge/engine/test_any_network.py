@@ -85,7 +85,7 @@ def test_other_precisions_are_pruned_in_float32(dtype: torch.dtype) -> None:
     assert divergence(result.model, network(), images()) < 1
 
 
-@pytest.mark.parametrize("method", ["reconstruct", "magnitude", "chita_bso"])
+@pytest.mark.parametrize("method", ["default", "chita", "reconstruct", "magnitude", "chita_bso"])
 def test_labels_are_not_needed(method: str) -> None:
     result = prune(network(), LabelledImages(images()), PruneConfig(method=method, sparsity=0.5))
     assert result.figures.sparsity == pytest.approx(0.5, abs=0.02)
@@ -135,12 +135,18 @@ def test_training_mode_of_the_given_network_changes_nothing() -> None:
     ("data", "config", "reason"),
     [
         (LabelledImages(images(), labels() + 1), {}, "A calibration label is 4; this network's classes are 0 to 3"),
-        (LabelledImages(images()), {}, "takes gradients of the loss, so it needs labels"),
+        (LabelledImages(images()), {"curvature": "loss"}, "is to go by the loss, so it needs labels"),
+        (LabelledImages(images()), {"loss": "cross_entropy"}, "the data hold none. Give labels, or no loss"),
+        (
+            LabelledImages(images(), labels()),
+            {"loss": "hinge"},
+            "There is no loss 'hinge'; there are",
+        ),
         (LabelledImages(images(), labels()[:-1]), {}, "one int64 label an image"),
         (LabelledImages(images()[:0], labels()[:0]), {}, "at least one image"),
         (LabelledImages((images() * 40).to(torch.uint8), labels()), {}, "needs a float tensor"),
         (LabelledImages(images(5, 8, 8), labels()), {}, "fails on 24 samples of shape (5, 8, 8)"),
-        (LabelledImages(images()), {"structure": "filter"}, "so it needs labels"),
+        (LabelledImages(images()), {"structure": "filter", "curvature": "loss"}, "so it needs labels"),
     ],
 )
 def test_data_that_do_not_fit_are_a_sentence(data: LabelledImages, config: dict[str, Any], reason: str) -> None:

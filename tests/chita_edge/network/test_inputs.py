@@ -11,7 +11,8 @@ from chita_edge.network.capture import LayerCapture
 from chita_edge.network.distance import Answers, divergence
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.inputs import SeveralInputs, call, described, example_of, single
-from chita_edge.network.logit_curvature import LogitCurvature
+from chita_edge.network.output_curvature import OutputCurvature
+from chita_edge.network.output_kind import OutputKind
 
 N = 12
 
@@ -74,7 +75,7 @@ def test_each_input_is_checked() -> None:
 
 @pytest.mark.parametrize("inputs", [batch(), NAMED])
 def test_gradients_of_several_outputs_equal_autograd_one_sample_at_a_time(inputs: SeveralInputs) -> None:
-    net, loss = Tower().eval(), LogitCurvature(3, (2.0, 0.5))
+    net, loss = Tower().eval(), OutputCurvature(3, (OutputKind("values", scale=2.0), OutputKind("values", scale=0.5)))
     names = ("mix.weight", "beside.weight", "head.weight")
     calls = LayerCapture(net, names).read(inputs, torch.arange(N), loss)
     for name in names:

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from chita_edge.network.distance import Answers, divergence
 from chita_edge.network.errors import CalibrationError
-from chita_edge.network.objective import Objective, cross_entropy, find_objective
+from chita_edge.network.objective import Objective, OutputKind, cross_entropy, find_objective
 
 RNG = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(8, 3, 6, 6, generator=RNG)
+BINARY, VALUES = (Objective((OutputKind(kind),)) for kind in ("binary", "values"))
 
 
 class Answering(nn.Module):
@@ -36,7 +37,14 @@ def whole(number: int, *shape: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("answer", "labels", "kind", "axis"),
     [
-        (lambda z: z.mean((2, 3)), None, "classes", 1),
+        (lambda z: z[:, :, 2, 2], None, "classes", 1),
+        (lambda z: z[:, :, 2, 2].square(), None, "values", 1),
+        (lambda z: z[:, :, 2, 2] + torch.arange(4) * 9, None, "values", 1),
+        (lambda z: z[:, :, 2, 2].softmax(1), None, "classes", 1),
+        (lambda z: z[:, :1, 2, 2].sigmoid().flatten(), None, "binary", 1),
+        (lambda z: z[:, :1].sigmoid(), None, "binary", 1),
+        (lambda z: z[:, :1].square().clamp(0, 1), None, "values", 1),
+        (lambda z: (z.softmax(1), z[:, :, 2].softmax(1)), None, "classes", 1),
         (lambda z: z.mean((2, 3)), whole(4), "classes", 1),
         (lambda z: z, None, "classes", 1),
         (lambda z: z, whole(4, 6, 6), "classes", 1),
@@ -51,8 +59,8 @@ def whole(number: int, *shape: int) -> torch.Tensor:
     ],
 )
 def test_finds_the_kind_of_outputs(answer: Any, labels: torch.Tensor | None, kind: str, axis: int) -> None:
-    found = find_objective(Answering(answer).eval(), IMAGES, labels)
-    assert (found.kind, found.axis) == (kind, axis)
+    for found in find_objective(Answering(answer).eval(), IMAGES, labels).outputs:
+        assert (found.kind, found.axis) == (kind, axis)
 
 
 def test_probabilities_are_compared_as_their_logits_are() -> None:
@@ -62,8 +70,9 @@ def test_probabilities_are_compared_as_their_logits_are() -> None:
     ):
         logits, squashed = Answering(answer).eval(), Answering(lambda z, a=answer, s=squash: s(a(z))).eval()
         found = find_objective(squashed, IMAGES, labels)
-        assert (found.kind, found.probabilities) == (given_kind, True)
-        plain = Objective(found.kind)  # type: ignore[arg-type]
+        (kind,) = found.outputs
+        assert (kind.kind, kind.probabilities) == (given_kind, True)
+        plain = Objective((OutputKind(kind.kind),))
         torch.testing.assert_close(found.loss(squashed(IMAGES), labels), plain.loss(logits(IMAGES), labels))
         other = logits(IMAGES) + torch.linspace(0, 2, logits(IMAGES).numel()).view_as(logits(IMAGES))
         torch.testing.assert_close(
@@ -81,7 +90,7 @@ def test_distance_of_classes_is_kl(shape: tuple[int, ...], axis: int, temperatur
     given_, wanted = torch.randn(2, *shape, generator=RNG)
     p, q = ((z / temperature).softmax(axis) for z in (wanted, given_))
     expected = (p * (p / q).log()).sum(axis).mean()
-    objective = Objective(axis=axis % len(shape))
+    objective = Objective((OutputKind(axis=axis % len(shape)),))
     torch.testing.assert_close(objective.distance((given_,), (wanted,), temperature), expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(
         objective.imitation((given_,), (wanted,), temperature), temperature**2 * expected, rtol=1e-4, atol=1e-5
@@ -92,7 +101,7 @@ def test_distance_of_one_logit_is_that_of_two_classes() -> None:
     given_, wanted = torch.randn(2, 6, 1, generator=RNG)
     p, q = wanted.sigmoid(), given_.sigmoid()
     expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
-    torch.testing.assert_close(Objective("binary").distance((given_,), (wanted,)), expected)
+    torch.testing.assert_close(BINARY.distance((given_,), (wanted,)), expected)
 
 
 @settings(deadline=None)
@@ -141,15 +150,17 @@ def test_losses_are_those_of_their_definition() -> None:
     logits, labels = torch.randn(8, 4, 6, 6, generator=RNG), whole(4, 6, 6)
     each = functional.cross_entropy(logits, labels, reduction="none")
     torch.testing.assert_close(cross_entropy(logits, labels), each.mean((1, 2)))
-    torch.testing.assert_close(Objective(axis=3).loss(logits.permute(0, 2, 3, 1), labels), each.mean((1, 2)))
+    torch.testing.assert_close(
+        Objective((OutputKind(axis=3),)).loss(logits.permute(0, 2, 3, 1), labels), each.mean((1, 2))
+    )
     without = labels.clone()
     without[:, :3] = -100
     torch.testing.assert_close(cross_entropy(logits, without), each[:, 3:].mean((1, 2)))
     one, two = torch.randn(8, 1, generator=RNG), whole(2)
     expected = functional.binary_cross_entropy_with_logits(one[:, 0], two.float(), reduction="none")
-    torch.testing.assert_close(Objective("binary").loss(one, two), expected)
+    torch.testing.assert_close(BINARY.loss(one, two), expected)
     targets = torch.randn(8, generator=RNG)
-    torch.testing.assert_close(Objective("values").loss(one, targets), (one[:, 0] - targets) ** 2)
+    torch.testing.assert_close(VALUES.loss(one, targets), (one[:, 0] - targets) ** 2)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +169,10 @@ def test_losses_are_those_of_their_definition() -> None:
         (Objective(), torch.zeros(8, 4), whole(4) + 1, "classes are 0 to 3. Number the classes from 0"),
         (Objective(), torch.zeros(8, 4), torch.full((8,), -1), "label is -1; this network's classes are 0 to 3"),
         (Objective(), torch.zeros(8, 4, 6, 6), whole(4), r"labels are of shape \(8, 6, 6\), not \(8,\)"),
-        (Objective("binary"), torch.zeros(8, 1), torch.full((8,), 2), "label is 2; this network's classes are 0 to 1"),
-        (Objective("binary"), torch.zeros(8, 1, 2, 2), whole(2), "one answer needs one label"),
-        (Objective("values"), torch.zeros(8, 2), torch.zeros(8), "they have to be as many"),
-        (Objective("values"), (torch.zeros(8, 2), torch.zeros(8)), whole(2), "2 tensors, of which no loss is known"),
+        (BINARY, torch.zeros(8, 1), torch.full((8,), 2), "label is 2; this network's classes are 0 to 1"),
+        (BINARY, torch.zeros(8, 1, 2, 2), whole(2), "one answer needs one label"),
+        (VALUES, torch.zeros(8, 2), torch.zeros(8), "they have to be as many"),
+        (VALUES, (torch.zeros(8, 2), torch.zeros(8)), whole(2), "2 tensors, of which no loss is known"),
         (Objective(), torch.zeros(8, 4), None, "need labels, and there are none"),
         (Objective(), torch.zeros(3, 4), whole(4), "first dimension is not that of the samples"),
         (Objective(), [torch.zeros(8, dtype=torch.int64)], whole(4), "list, which holds no floating tensor"),
@@ -172,3 +183,62 @@ def test_labels_that_do_not_fit_are_a_sentence(
 ) -> None:
     with pytest.raises(CalibrationError, match=reason):
         objective.loss(outputs, labels)
+
+
+class Echo(nn.Module):
+    """Answers with its inputs in another shape."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.answer(x)
+
+
+def test_classes_of_each_token_lie_along_the_last_dimension() -> None:
+    table = torch.randn(9, 5, generator=RNG)
+    ids = torch.randint(0, 9, (8, 7), generator=RNG)
+    (kind,) = find_objective(Echo(lambda x: table[x]), ids).outputs
+    assert (kind.kind, kind.axis) == ("classes", 2)
+    series = torch.randn(8, 3, 7, generator=RNG)
+    (kind,) = find_objective(Echo(lambda x: x.repeat(1, 2, 1)), series).outputs
+    assert (kind.kind, kind.axis) == ("classes", 1)
+
+
+def test_kinds_can_be_named() -> None:
+    both = Answering(lambda z: (z[:, :, 2, 2], z[:, :1].sigmoid()))
+    found = find_objective(both, IMAGES, kinds=("classes", "binary")).outputs
+    assert [(kind.kind, kind.probabilities) for kind in found] == [("classes", False), ("binary", True)]
+    assert {kind.kind for kind in find_objective(both, IMAGES, kinds="values").outputs} == {"values"}
+    with pytest.raises(CalibrationError, match="has 2 outputs, 3 distances are given"):
+        find_objective(both, IMAGES, kinds=("values",) * 3)
+
+
+def test_distance_is_averaged_over_outputs_of_unlike_kinds() -> None:
+    objective = Objective((OutputKind(), OutputKind("values", scale=4.0)))
+    given_, wanted = torch.randn(2, 6, 3, generator=RNG)
+    apart = [Objective((kind,)).distance((given_,), (wanted,)) for kind in objective.outputs]
+    torch.testing.assert_close(objective.distance((given_, given_), (wanted, wanted)), torch.stack(apart).mean())
+    assert str(objective) == "KL of logits along dimension 1 and relative squared error, averaged over 2 outputs"
+
+
+def test_being_less_sure_is_no_distance_for_a_choice() -> None:
+    dense, colder = Answering(lambda z: z[:, :, 2, 2]), Answering(lambda z: z[:, :, 2, 2] / 4)
+    assert divergence(colder, dense, IMAGES) == pytest.approx(0, abs=1e-6)
+    logits = [net(IMAGES).detach() for net in (colder, dense)]
+    assert float(Objective().distance((logits[0],), (logits[1],))) > 0.01
+
+
+@pytest.mark.parametrize("reduce", [lambda each: each, lambda each: each.mean()])
+def test_a_users_loss_may_be_a_mean(reduce: Any) -> None:
+    mine = Objective(own_loss=lambda outputs, labels: reduce((outputs["z"] - labels).square().mean(1)))
+    z, labels = torch.randn(8, 4, generator=RNG, requires_grad=True), torch.randn(8, 4, generator=RNG)
+    (found,) = torch.autograd.grad(mine.loss({"z": z}, labels).sum(), z)
+    torch.testing.assert_close(found, (z - labels).detach() / 2)
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3), "no tensor"])
+def test_a_loss_of_another_shape_is_a_sentence(value: Any) -> None:
+    with pytest.raises(CalibrationError, match="one value a sample, or their mean"):
+        Objective(own_loss=lambda outputs, labels: value).loss(torch.zeros(8, 4), whole(4))

@@ -208,3 +208,12 @@ def test_distributions_of_any_samples_stay_in_the_picture() -> None:
         distributions({"dense": []})
     with pytest.raises(ValueError, match="no samples"):
         distributions({})
+
+
+def test_an_int8_baseline_stands_between_dense_and_sparse() -> None:
+    samples = {"dense": [4.0, 4.0, 4.1], "int8": [2.0, 2.0, 2.1], "sparse": [1.0, 1.0, 1.1]}
+    content = {**MANIFEST, "accuracy": {"dense": 0.9, "int8": 0.89, "sparse": 0.88}}
+    words = Page(render_report(content, [replace(RUN, samples=samples)])).words
+    assert "dense 90.00 %, ORT int8 89.00 %" in words.replace("\xa0", " ")
+    assert "dense 4 ms, ORT int8 2 ms" in words
+    assert "p50, dense → int8 → sparse" in words

@@ -325,3 +325,16 @@ def test_a_control_that_moved_says_that_the_machine_did() -> None:
     # A control whose file changed is a model like any other.
     changed = hot.model_copy(update={"context": Context(sha256={"dense": "e"})})
     assert len(compare(base, changed, control="dense").models) == 2
+
+
+def test_the_int8_baseline_of_a_bundle_is_not_judged() -> None:
+    three = results(dense=quiet(1), int8=quiet(2, 2.0), sparse=quiet(3, 1.0))
+    slower = results(dense=quiet(4), int8=quiet(5, 3.0), sparse=quiet(6, 1.0))
+    older = results(dense=quiet(7), sparse=quiet(8, 1.0))
+    for base, new in ((three, slower), (three, older), (older, three)):
+        verdict = compare(base, new, max_regression=0.1, control="dense")
+        assert "int8" not in {model.name for model in verdict.models}
+        assert verdict.exit_code == 0
+    # A model that someone calls so is a model.
+    alone = compare(results(int8=quiet(1)), results(int8=quiet(2, 5.0)))
+    assert [model.outcome for model in alone.models] == ["regression"]

@@ -145,8 +145,8 @@ static problem make(const grid_case *c) {
   p.rows = c->out / c->block, p.columns = (depthwise ? 1 : c->in) * taps;
   int64_t oh = 1, ow = 1;
   if (c->op == POOL) p.columns = c->h * c->w;
-  else if (c->op == CHAIN) p.columns = c->in, ce_conv_output(&p.window, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
-  else if (c->op != CSR_GEMM && c->op != NM_GEMM) ce_conv_output(&p.g, (ce_shape){c->n, c->h, c->w}, &oh, &ow);
+  else if (c->op == CHAIN) p.columns = c->in, ce_conv_output(&p.window, (ce_shape){.n = c->n, .h = c->h, .w = c->w}, &oh, &ow);
+  else if (c->op != CSR_GEMM && c->op != NM_GEMM) ce_conv_output(&p.g, (ce_shape){.n = c->n, .h = c->h, .w = c->w}, &oh, &ow);
   p.x_count = (size_t)c->n * (c->before ? c->before : c->in) * c->h * c->w, p.y_count = (size_t)(c->n * c->out * oh * ow);
   p.x = need(p.x_count * 4), p.residual = need(p.y_count * 4);
   const int packed = c->op == NM_CONV || c->op == NM_GEMM;

@@ -1,0 +1,177 @@
+/* Tiles of a few vectors of pixels: for each group of four output channels the sums of their blocks, requantised, and stored
+ * as the group's bytes. The groups are the outer loop and a few tiles the inner one, as the lengths of the rows then repeat, and
+ * their ends are predicted. */
+#ifndef CE_Q_CONV_TILES_H
+#define CE_Q_CONV_TILES_H
+
+#include "common/q_finish.h"
+#include "q_conv/plan.h"
+
+/* Most vectors of a tile, by the rows of a block: all sums are registers. */
+#if CE_REGISTERS == 32 && defined(__AVX512F__)
+#define MOST_1 8
+#define MOST_2 6
+#define MOST_4 5
+#elif CE_REGISTERS == 32
+#define MOST_1 8
+#define MOST_2 8
+#define MOST_4 4
+#else
+#define MOST_1 4
+#define MOST_2 4
+#define MOST_4 2
+#endif
+
+typedef struct tile_t {
+  const plan_t *plan;
+  const uint8_t *x; /* the first pixels of column 0, of the plane or of a panel */
+  int64_t step;     /* bytes from a column to the next */
+  uint8_t *y;       /* the first pixels of the first group of the image; likewise the residual */
+  const uint8_t *residual;
+  int64_t y_plane;
+  int32_t *sums; /* between K tiles */
+  int64_t count; /* tiles side by side */
+  int64_t group_begin, group_end, k_tile;
+} tile_t;
+
+CE_INLINE const uint8_t *input_of(const uint8_t *x, uint32_t column, int64_t step) {
+  const uint8_t *at = x + (int64_t)column * step;
+  CE_ONE_REGISTER(at);
+  return at;
+}
+
+/* Adds blocks [begin, end) to the sums of rows × vectors. */
+CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int64_t step, uint32_t begin, uint32_t end,
+                          const int rows, const int vectors) {
+  const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
+  const uint32_t *column = plan->column + begin, *last = plan->column + end;
+#if CE_Q_CHAINS == 2
+  if (rows == 1 && vectors <= 4) {
+    va other[8];
+    CE_UNROLL for (int v = 0; v < vectors; ++v) other[v] = ce_q_begin((vi)0);
+    CE_ONE_BY_ONE for (; column + 1 < last; column += 2, words += 2) {
+      const uint8_t *a = input_of(x, column[0], step), *b = input_of(x, column[1], step);
+      const vq wa = ce_q_splat(words[0]), wb = ce_q_splat(words[1]);
+      CE_UNROLL for (int v = 0; v < vectors; ++v) {
+        sum[0][v] = ce_q_dot(sum[0][v], ce_q_load(a + v * CE_Q_VECTOR_BYTES), wa);
+        other[v] = ce_q_dot(other[v], ce_q_load(b + v * CE_Q_VECTOR_BYTES), wb);
+      }
+    }
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[0][v] = ce_q_join(sum[0][v], other[v]);
+  }
+#endif
+  CE_ONE_BY_ONE for (; column < last; ++column, words += rows) {
+    const uint8_t *at = input_of(x, *column, step);
+    vq word[4];
+    CE_UNROLL for (int r = 0; r < rows; ++r) word[r] = ce_q_splat(words[r]);
+    CE_UNROLL for (int v = 0; v < vectors; ++v) {
+      const vq input = ce_q_load(at + v * CE_Q_VECTOR_BYTES);
+      CE_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] = ce_q_dot(sum[r][v], input, word[r]);
+    }
+  }
+}
+
+CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) {
+  const plan_t *plan = tile->plan;
+  const int first = tile->k_tile == 0, last = tile->k_tile + 1 == plan->k_tiles;
+  const int plain = !plan->finish.table && !plan->finish.add;
+  const vh zero = (vh)(int16_t)(plan->finish.zero - CE_Q_FLIP);
+  const uint32_t *begin = plan->begin + tile->k_tile * block_rows_of(plan) + tile->group_begin * (4 / rows);
+  int32_t *sums = tile->sums;
+  for (int64_t group = tile->group_begin; group < tile->group_end; ++group, begin += 4 / rows) {
+    const int32_t *base = plan->base + 4 * group;
+    const float *factor = plan->factor + 4 * group;
+    const uint8_t *x = tile->x;
+    int64_t at = group * tile->y_plane;
+    for (int64_t i = 0; i < tile->count; ++i, x += vectors * CE_Q_VECTOR_BYTES, at += vectors * CE_Q_VECTOR_BYTES) {
+      vi kept[8];
+      vh low[8], high[8];
+      CE_UNROLL for (int b = 0; b < 4 / rows; ++b) {
+        va sum[4][8];
+        vi total[4][8];
+        CE_UNROLL for (int r = 0; r < rows; ++r) {
+          CE_UNROLL for (int v = 0; v < vectors; ++v)
+            sum[r][v] = ce_q_begin(first ? (vi)base[b * rows + r] : *(const vi *)(sums + ((b * rows + r) * vectors + v) * CE_LANES));
+        }
+        add_blocks(sum, plan, x, tile->step, begin[b], begin[b + 1], rows, vectors);
+        CE_UNROLL for (int r = 0; r < rows; ++r)
+          CE_UNROLL for (int v = 0; v < vectors; ++v) total[r][v] = ce_q_end(sum[r][v]);
+        if (!last) {
+          CE_UNROLL for (int r = 0; r < rows; ++r)
+            CE_UNROLL for (int v = 0; v < vectors; ++v)
+              *(vi *)(sums + ((b * rows + r) * vectors + v) * CE_LANES) = total[r][v];
+          continue;
+        }
+        CE_UNROLL for (int r = 0; r < rows; ++r) {
+          const vf scale = ce_splat(factor[b * rows + r]);
+          CE_UNROLL for (int v = 0; v < vectors; ++v) total[r][v] = ce_q_scale(total[r][v], scale);
+        }
+        CE_UNROLL for (int v = 0; v < vectors; ++v) {
+          if (rows == 1 && b % 2 == 0) kept[v] = total[0][v];
+          if (rows == 1 && b == 1) low[v] = ce_q_pack2(kept[v], total[0][v], zero);
+          if (rows == 1 && b == 3) high[v] = ce_q_pack2(kept[v], total[0][v], zero);
+          if (rows == 2 && b == 0) low[v] = ce_q_pack2(total[0][v], total[1][v], zero);
+          if (rows == 2 && b == 1) high[v] = ce_q_pack2(total[0][v], total[1][v], zero);
+          if (rows == 4) low[v] = ce_q_pack2(total[0][v], total[1][v], zero), high[v] = ce_q_pack2(total[2][v], total[3][v], zero);
+        }
+      }
+      sums += 4 * vectors * CE_LANES;
+      if (!last) continue;
+      uint8_t *to = tile->y + at;
+      CE_UNROLL for (int v = 0; v < vectors; ++v)
+        ce_q_store(to + v * CE_Q_VECTOR_BYTES, ce_q_turn(ce_q_pack4(low[v], high[v])));
+      if (plain) continue;
+      for (int64_t bytes = 0; bytes < vectors * CE_Q_VECTOR_BYTES; bytes += CE_Q_VECTOR_BYTES) {
+        const vq q = ce_q_load(to + bytes), residual = plan->finish.add ? ce_q_load(tile->residual + at + bytes) : q;
+        ce_q_store(to + bytes, ce_q_finished(&plan->finish, q, residual));
+      }
+    }
+  }
+}
+
+#define TILES(rows, vectors) \
+  CE_NOINLINE void tiles_##rows##x##vectors(const tile_t *tile) { run_tiles(tile, rows, vectors); }
+#define EACH_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4)
+#define EACH_2(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4)
+#define EACH_4(X) X(4, 1) X(4, 2)
+#if MOST_1 == 8
+#define MORE_1(X) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
+#else
+#define MORE_1(X)
+#endif
+#if MOST_2 >= 6
+#define MORE_2(X) X(2, 5) X(2, 6)
+#else
+#define MORE_2(X)
+#endif
+#if MOST_2 == 8
+#define MOST_OF_2(X) X(2, 7) X(2, 8)
+#else
+#define MOST_OF_2(X)
+#endif
+#if MOST_4 >= 4
+#define MORE_4(X) X(4, 3) X(4, 4)
+#else
+#define MORE_4(X)
+#endif
+#if MOST_4 == 5
+#define MOST_OF_4(X) X(4, 5)
+#else
+#define MOST_OF_4(X)
+#endif
+#define EACH(X) EACH_1(X) EACH_2(X) EACH_4(X) MORE_1(X) MORE_2(X) MOST_OF_2(X) MORE_4(X) MOST_OF_4(X)
+EACH(TILES)
+
+static int64_t most_vectors(const plan_t *plan) { return plan->rows == 1 ? MOST_1 : plan->rows == 2 ? MOST_2 : MOST_4; }
+
+static void run_tiles_of(const tile_t *tile, int64_t vectors) {
+  switch (tile->plan->rows * 16 + vectors) {
+#define CASE(rows, vectors) \
+  case rows * 16 + vectors: \
+    tiles_##rows##x##vectors(tile); \
+    break;
+    EACH(CASE)
+  }
+}
+
+#endif
