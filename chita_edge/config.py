@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from chita_edge.datasets.transform import TransformConfig
 from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import UsageError
 
@@ -53,13 +54,18 @@ class BenchConfig(BaseModel):
 class PruneFileConfig(BaseModel):
     """Everything that decides what `chita-edge prune` writes.
 
-    `calibration_images` are drawn by the seed of `prune`: 1,000, or all there are of fewer, when None.
+    `calibration_images` are drawn by the seed of `prune`: 1,000, or all there are of fewer, when None. `metric` is what
+    networks are judged by, a function of outputs and labels as ``package.module:function``, `better` which of its
+    figures are; when None what the labels allow. `transform` is the table of how images become inputs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     prune: PruneConfig = PruneConfig()
     calibration_images: Annotated[int, Field(ge=1)] | None = None
+    metric: str | None = None
+    better: Literal["higher", "lower"] = "higher"
+    transform: TransformConfig | None = None
 
 
 class BuildConfig(PruneFileConfig):

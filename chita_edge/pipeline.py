@@ -18,14 +18,13 @@ from chita_edge.deploy.agreement import check_agreement
 from chita_edge.deploy.decide import stay_dense
 from chita_edge.deploy.export import export
 from chita_edge.deploy.int8_baseline import BaselineError, int8_baseline
-from chita_edge.deploy.judge import accuracy
+from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
 from chita_edge.deploy.result import BuildResult, BuiltLayer, Compared, Latency
 from chita_edge.engine.api import prune
 from chita_edge.engine.plan import CHANNEL_STRUCTURES
 from chita_edge.engine.threads import torch_threads
-from chita_edge.errors import UsageError
 from chita_edge.latency.measure import measure_bundle, measure_models
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
@@ -43,17 +42,18 @@ def build(
     folder: Path,
     *,
     weights: Path | None = None,
-    data: Path | None = None,
+    data: str | Path | None = None,
+    validation: str | Path | None = None,
     force: bool = False,
     state_dir: Path | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Build the bundle `folder`: a pruned network as sparse ONNX, kernels, baseline, and what was measured.
 
-    `weights` is a state dict to prune instead of the embedded one, `data` an npz file with images instead of the
-    embedded ones (see `chita_edge.datasets.load_user_data`). An existing bundle is replaced with `force` only,
-    and only once the new one is complete. `state_dir` keeps finished work of the pruning, see `prune`. Raises an error
-    of one of our packages, with a sentence, when anything is wrong; nothing is left behind then.
+    `weights` is a state dict to prune instead of the embedded one, `data` holds samples instead of the embedded ones
+    (see `chita_edge.datasets.opened.open_data`), `validation` those to judge on. An existing bundle is replaced with
+    `force` only, and only once the new one is complete. `state_dir` keeps finished work of the pruning, see `prune`.
+    Raises an error of one of our packages, with a sentence, when anything is wrong; nothing is left behind then.
     """
     # 1. What is asked for exists, and the result will have a place.
     target = runtimes.get_target(config.export.target)
@@ -62,13 +62,17 @@ def build(
 
     # 2. Load the network and the data that it was trained on.
     inputs = load_inputs(
-        entry, weights=weights, data=data, calibration_images=config.calibration_images, seed=config.prune.seed
+        entry,
+        weights=weights,
+        data=data,
+        validation=validation,
+        calibration_images=config.calibration_images,
+        seed=config.prune.seed,
+        transform=config.transform,
     )
     config = config.model_copy(update={"calibration_images": len(inputs.images)})
-    model, test = inputs.model, inputs.validation
-    if inputs.labels is None or test is None:
-        raise UsageError(f"A bundle says how accurate it is: {data} needs y_calib, x_val and y_val.")
-
+    model, test = inputs.model, inputs.validation or inputs.calibration
+    judge = Judge.of(model, test, metric=config.metric, better=config.better, seen=inputs.validation is None)
     example = example_of(test.images[:1])
 
     # 3. Calibrate, prune, tune.
@@ -100,10 +104,9 @@ def build(
         models = models_in(Path(scratch))
         models["sparse"] = replace(models["sparse"], profiled=apart)
         right = {
-            name: accuracy(
+            name: judge.file(
                 (runtimes.session if model.sparse else runtimes.dense_session)(model.path, threads=2, trusted=True),
-                test,
-                f"accuracy of {name}",
+                f"{judge.metric.name} of {name}",
                 progress,
             )
             for name, model in models.items()
@@ -123,6 +126,9 @@ def build(
             structure=config.prune.structure,
             sparsity=pruned.figures.sparsity,
             accuracy=Compared(**right),
+            metric=judge.metric,
+            judged_on=judge.on,
+            notes=inputs.notes,
             size_bytes=Compared(**sizes),
             layers=tuple(BuiltLayer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
             agreement=agreement,

@@ -27,7 +27,8 @@ from chita_edge.commands.options import configured, prune_options
 def build(
     model: str,
     weights: Path | None,
-    data: Path | None,
+    data: str | None,
+    validation: str | None,
     resume: Path | None,
     out: Path | None,
     force: bool,
@@ -46,7 +47,14 @@ def build(
     folder = out or Path(f"{model}-{config.export.target}")
     with ProgressBars() as progress:
         result = pipeline.build(
-            config, folder, weights=weights, data=data, force=force, state_dir=resume, progress=progress
+            config,
+            folder,
+            weights=weights,
+            data=data,
+            validation=validation,
+            force=force,
+            state_dir=resume,
+            progress=progress,
         )
     if as_json:
         print_json(result.to_json())

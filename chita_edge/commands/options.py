@@ -19,6 +19,8 @@ _TABLES: Final[dict[str, tuple[str, ...]]] = {
         "structure",
         "allocation",
         "seed",
+        "loss",
+        "distance",
         "distill_epochs",
         "distill_seconds",
         "gradual_steps",
@@ -38,8 +40,15 @@ def prune_options(command: Command) -> Command:
                 "--weights", type=click.Path(path_type=Path), help="State dict of the trained network, or imagenet."
             ),
             click.option(
-                "--data", type=click.Path(path_type=Path), help="npz of x_calib, y_calib, x_val, y_val, or x, y."
+                "--data",
+                metavar="SOURCE",
+                help="Calibration samples: FILE.npz, a folder of images, or package.module:dataset, which is run.",
             ),
+            click.option("--validation", metavar="SOURCE", help="Samples to judge on, likewise."),
+            click.option("--loss", help="cross_entropy, bce, mse or package.module:function; by default no labels."),
+            click.option("--metric", help="What to judge by, package.module:function of outputs and labels."),
+            click.option("--better", help="Whether a higher (default) or lower figure of --metric is better."),
+            click.option("--distance", help="How outputs are compared: classes, binary or values."),
             click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1)."),
             click.option("--method", help="How weights are chosen: a solver, and what follows it."),
             click.option("--structure", help="Sparsity pattern: unstructured, 2:4, 1x4, filter, …"),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
+from chita_edge.datasets.opened import open_data
+from chita_edge.datasets.transform import TransformConfig
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
 from chita_edge.network.inputs import Batch
+
+_IMAGE = 3  # dimensions of (channels, height, width)
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,14 @@ class Inputs:
         images: to calibrate on, float32 (n, channels, height, width).
         labels: of these images, int64 (n,); None where the user gave none.
         validation: what no part of pruning sees; None where the user gave none.
+        notes: what was left out of the data, one sentence each.
     """
 
     model: nn.Module
     images: Batch
-    labels: torch.Tensor | None
+    labels: Any
     validation: LabelledImages | None
+    notes: tuple[str, ...] = ()
 
     @property
     def calibration(self) -> LabelledImages:
@@ -38,16 +45,26 @@ class Inputs:
 
 
 def load_inputs(
-    entry: ModelEntry, *, weights: Path | None, data: Path | None, calibration_images: int | None, seed: int
+    entry: ModelEntry,
+    *,
+    weights: Path | None,
+    data: str | Path | None,
+    validation: str | Path | None = None,
+    calibration_images: int | None,
+    seed: int,
+    transform: TransformConfig | None = None,
 ) -> Inputs:
     """Load a network's weights, its own or a user's, and images, its own or a user's.
 
     Args:
         entry: the network.
         weights: state dict, or the name of published ones; the embedded one when None.
-        data: npz file, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
+        data: npz file, see `chita_edge.datasets.load_user_data`, or another door of `open_data`; the embedded data set
+            when None.
+        validation: the same of the samples to judge on.
         calibration_images: drawn by `seed`; 1,000, or all there are of fewer, when None.
         seed: of the draw.
+        transform: of images; scaled to the network's size and normalised as its training images when None.
 
     Raises:
         UsageError: there are no embedded weights or images, or not so many images.
@@ -57,10 +74,20 @@ def load_inputs(
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")
     if data is None and entry.dataset is None:
-        raise UsageError(f"The model {entry.name!r} comes without images: it needs --data FILE.npz.")
+        raise UsageError(f"The model {entry.name!r} comes without images: it needs --data SOURCE.")
     model = entry.architecture().eval()
     load_weights(model, source)
+    if data is not None and (Path(data).suffix != ".npz" or validation is not None or transform is not None):
+        return open_inputs(
+            model,
+            data,
+            validation=validation,
+            calibration_images=calibration_images,
+            seed=seed,
+            transform=transform or _usual(entry),
+        )
     if data is not None:
+        data = Path(data)
         with torch.inference_mode():
             classes = model(torch.zeros(1, *entry.input_shape)).shape[1]
         own = datasets.load_user_data(data, entry.input_shape, classes, entry.normalisation)
@@ -68,3 +95,42 @@ def load_inputs(
     embedded = datasets.load(str(entry.dataset))
     drawn = embedded.calibration(calibration_images or 1000, seed)
     return Inputs(model, drawn.images, drawn.labels, embedded.test())
+
+
+def open_inputs(
+    model: nn.Module,
+    data: str | Path,
+    *,
+    validation: str | Path | None = None,
+    calibration_images: int | None,
+    seed: int,
+    transform: TransformConfig | None = None,
+) -> Inputs:
+    """Inputs of any network from a user's data, see `chita_edge.datasets.opened.open_data`.
+
+    Args:
+        model: in evaluation mode.
+        data: source of the calibration samples.
+        validation: of those to judge on; others than were drawn, where there are more, when None.
+        calibration_images: as in `load_inputs`.
+        seed: of the draw.
+        transform: of images.
+
+    Raises:
+        DataError, UsageError: see `open_data`.
+    """
+    found = open_data(data, model, validation=validation, count=calibration_images, seed=seed, transform=transform)
+    calibration = found.calibration.float32()
+    judging = None if found.seen else found.judging.float32()
+    return Inputs(model, calibration.images, calibration.labels, judging, notes=found.notes)
+
+
+def _usual(entry: ModelEntry) -> TransformConfig | None:
+    """The transform of images for a registered network: its size and the normalisation of its training images."""
+    if len(entry.input_shape) != _IMAGE:
+        return None
+    channels, height, width = entry.input_shape
+    normal = entry.normalisation
+    return TransformConfig(
+        colour="grey" if channels == 1 else "rgb", resize=(height, width), mean=normal.mean, std=normal.std
+    )

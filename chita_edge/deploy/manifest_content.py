@@ -20,12 +20,13 @@ def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]
         "config": config.model_dump(mode="json", exclude={"prune": {"scratch_dir"}}),
         "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},
         "sparsity": result.sparsity,
-        "accuracy": result.accuracy.to_json(),
+        **result.judged_json(),
         "size_bytes": result.size_bytes.to_json(),
         "agreement": result.agreement,
         "layers": [asdict(layer) for layer in result.layers],
         "break_even": runtimes.get_target(config.export.target).cost_provenance,
         "not_measured": list(result.not_measured),
+        **({"notes": list(result.notes)} if result.notes else {}),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from chita_edge.deploy.metric import ACCURACY, Metric
 from exporters import ExportedLayer
 
 Number = TypeVar("Number", int, float)
@@ -146,6 +147,15 @@ class BuildResult:
     latency: Latency
     not_measured: tuple[str, ...]
     dropped_runs: tuple[str, ...] = ()
+    metric: Metric = ACCURACY
+    judged_on: str = "test samples"
+    notes: tuple[str, ...] = ()
+
+    def judged_json(self) -> dict[str, Any]:
+        """The keys `metric`, with its name and figures, and `accuracy` where that is the metric."""
+        figures = self.accuracy.to_json()
+        metric = {"name": self.metric.name, "better": self.metric.better, "on": self.judged_on, **figures}
+        return {"metric": metric} | ({"accuracy": figures} if self.metric == ACCURACY else {})
 
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object."""
@@ -156,11 +166,12 @@ class BuildResult:
             "method": self.method,
             "structure": self.structure,
             "sparsity": self.sparsity,
-            "accuracy": self.accuracy.to_json(),
+            **self.judged_json(),
             "size_bytes": self.size_bytes.to_json(),
             **self.latency.to_json(),
             "agreement": self.agreement,
             "layers": [asdict(layer) for layer in self.layers],
             "not_measured": list(self.not_measured),
             "dropped_runs": list(self.dropped_runs),
+            "notes": list(self.notes),
         }

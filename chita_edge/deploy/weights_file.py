@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from chita_edge.calibration import ALONE, Ranks
-from chita_edge.datasets import LabelledImages
+from chita_edge.datasets.transform import TransformConfig
+from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
+from chita_edge.deploy.metric import ACCURACY, Better, Metric
 from chita_edge.engine.api import prune
 from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.convert import convert
@@ -23,16 +25,13 @@ from chita_edge.engine.result import PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
-from chita_edge.network.inputs import call
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.atomic_file import check_free, write_file
-
-_BATCH = 100
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of the validation images that a network classifies as labelled, before and after."""
+    """Figures of a metric on the validation samples, before and after."""
 
     dense: float
     pruned: float
@@ -40,13 +39,19 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class PrunedFile:
-    """Result of `prune_to_file`; `accuracy` is None where the data hold no validation images."""
+    """Result of `prune_to_file`; `accuracy` is None where the data hold no validation images.
+
+    `metric` is what its figures are of, `objective` how the outputs of two networks were compared, `notes` what was
+    left out of the data.
+    """
 
     model: str
     out: Path
     calibration_images: int
     figures: PruneFigures
     accuracy: Accuracy | None
+    metric: Metric = ACCURACY
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""
@@ -55,7 +60,10 @@ class PrunedFile:
             "out": str(self.out),
             "calibration_images": self.calibration_images,
             **self.figures.to_json(),
-            "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+            "accuracy": asdict(self.accuracy) if self.accuracy is not None and self.metric == ACCURACY else None,
+            "metric": {"name": self.metric.name, "better": self.metric.better}
+            | ({} if self.accuracy is None else asdict(self.accuracy)),
+            "notes": list(self.notes),
         }
 
 
@@ -66,8 +74,12 @@ def prune_to_file(
     *,
     weights: Path | None = None,
     start: Path | None = None,
-    data: Path | None = None,
+    data: str | Path | None = None,
+    validation: str | Path | None = None,
     calibration_images: int | None = None,
+    transform: TransformConfig | None = None,
+    metric: str | None = None,
+    better: Better = "higher",
     force: bool = False,
     state_dir: Path | None = None,
     ranks: Ranks = ALONE,
@@ -82,8 +94,12 @@ def prune_to_file(
         weights: state dict of the trained network; the embedded one when None.
         start: state dict of the same network pruned already, to be moved into the structure, see
             `chita_edge.engine.convert`; a dense network is pruned when None.
-        data: npz with images, see `chita_edge.datasets.load_user_data`; the embedded data set when None.
+        data: source of samples, see `chita_edge.deploy.load.load_inputs`; the embedded data set when None.
+        validation: of those to judge on, likewise.
         calibration_images: how many to draw; 1,000, or all of fewer, when None.
+        transform: of images.
+        metric: function of outputs and labels that networks are judged by, as ``package.module:function``.
+        better: which of its figures are.
         force: replace `out`.
         state_dir: folder that keeps finished work; the same call goes on from there.
         ranks: other processes that do the same with the same arguments, and share the gradients; only the first one
@@ -100,14 +116,23 @@ def prune_to_file(
     if start is not None and (ranks.size > 1 or state_dir is not None):
         raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
     with torch_threads(config.threads):
-        inputs = load_inputs(entry, weights=weights, data=data, calibration_images=calibration_images, seed=config.seed)
+        inputs = load_inputs(
+            entry,
+            weights=weights,
+            data=data,
+            validation=validation,
+            calibration_images=calibration_images,
+            seed=config.seed,
+            transform=transform,
+        )
         prunable = entry.prunable(inputs.model)
         if inputs.labels is None and resolve(config, inputs.model, prunable, labelled=False).needs_labels:
             raise UsageError(
                 f"Gradients of the loss need labels: add y_calib to {data}, or leave out the loss; outputs need none."
             )
         judging = inputs.validation if ranks.leads else None
-        before = _accuracy(inputs.model, judging, "accuracy before", progress)
+        judge = None if judging is None else Judge.of(inputs.model, judging, metric=metric, better=better)
+        before = None if judge is None else judge.network(inputs.model, f"{judge.metric.name} before", progress)
         images = inputs.calibration
         if start is None:
             result = prune(
@@ -119,23 +144,11 @@ def prune_to_file(
             result = convert(inputs.model, given, images, config, prunable=prunable, progress=progress)
         if not ranks.leads:
             return None
-        after = _accuracy(result.model, judging, "accuracy after", progress)
+        after = None if judge is None else judge.network(result.model, f"{judge.metric.name} after", progress)
     write_file(out, _state_dict_file(result.model, out), force)
     judged = None if before is None or after is None else Accuracy(before, after)
-    return PrunedFile(model, out, len(inputs.images), result.figures, judged)
-
-
-def _accuracy(model: nn.Module, data: LabelledImages | None, stage: str, progress: Progress) -> float | None:
-    if data is None or data.labels is None:
-        return None
-    right = 0
-    progress(stage, 0, len(data))
-    with torch.inference_mode():
-        for start in range(0, len(data), _BATCH):
-            predicted = call(model, data.images[start : start + _BATCH]).argmax(1)
-            right += int((predicted == data.labels[start : start + _BATCH]).sum())
-            progress(stage, min(start + _BATCH, len(data)), len(data))
-    return right / len(data)
+    judged_by = ACCURACY if judge is None else judge.metric
+    return PrunedFile(model, out, len(inputs.images), result.figures, judged, judged_by, inputs.notes)
 
 
 def _state_dict_file(model: nn.Module, path: Path) -> bytes:

@@ -76,8 +76,9 @@ def _totals(result: BuildResult) -> Table:
     table = Table(title="In total", title_justify="left")
     for heading in ("", "dense", "ORT int8", "sparse", ""):
         table.add_column(heading, justify="right" if heading else "left")
-    drop = (accuracy.sparse - accuracy.dense) * 100
-    table.add_row("accuracy, test images", *_three(accuracy, "{:.2%}"), f"{drop:+.2f} points")
+    metric = result.metric
+    form = "{:.2%}" if metric.share else "{:.4g}"
+    table.add_row(Text(metric.name), *_three(accuracy, form), metric.change(accuracy.dense, accuracy.sparse))
     table.add_row("file, bytes", *_three(size, "{:,}"), _share(size.sparse, size.dense))
     table.add_row("MACs", f"{macs[0]:,}", "", f"{macs[1]:,}", _share(macs[1], macs[0]))
     faster = f"{latency.speedup:.2f}× as fast"
@@ -101,6 +102,8 @@ def _remarks(result: BuildResult) -> list[str]:
     dropped = bool(result.dropped_runs)
     removed = any(layer.shape != layer.dense_shape for layer in result.layers)
     return [
+        f"{result.metric.title}: on {result.judged_on}{_beside_dense(result)}.",
+        *result.notes,
         f"Sparsity: {result.sparsity:.2%} of the prunable weights are {'removed' if removed else 'zero'}.",
         f"Checked: {', '.join(result.agreement)} agree with torch to {worst:.1e} of the largest logit.",
         f"Measured on {latency.device}: {latency.description}; {_speedup(latency)}",
@@ -109,6 +112,14 @@ def _remarks(result: BuildResult) -> list[str]:
         *([f"Gone: the replaced bundle's runs of another product, {', '.join(result.dropped_runs)}."] * dropped),
         f"Bundle: {result.bundle}",
     ]
+
+
+def _beside_dense(result: BuildResult) -> str:
+    """What is compared where no labels are."""
+    if not result.metric.needs_dense:
+        return "" if result.metric.better == "higher" else "; lower is better"
+    what = "the share of samples with the dense network's top class"
+    return f"; {what if result.metric.share and result.metric.better == 'higher' else 'of its outputs'}, no labels used"
 
 
 def _shape(layer: BuiltLayer) -> str:

@@ -17,6 +17,7 @@ from device_bench.short_numbers import short
 
 _USUAL = (("dense", "sparse"), ("dense", "int8", "sparse"))
 _MOST_CHARTS = 12
+_SHARES = ("accuracy", "agreement", "relative error")
 _SUBTITLE = ("method", "structure", "sparsity", "allocation", "calibration_images", "values", "seed")
 
 
@@ -100,10 +101,10 @@ def _option(options: Mapping[str, str], name: str) -> str | None:
 
 
 def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dict[str, str]]:
-    accuracy, size = mapping(manifest.get("accuracy")), mapping(manifest.get("size_bytes"))
+    size = mapping(manifest.get("size_bytes"))
     figures = [
         _figure("sparsity", percent(manifest.get("sparsity"), 0), "of the prunable weights are zero"),
-        _figure("accuracy", percent(accuracy.get("sparse"), 2), _beside(accuracy, lambda value: percent(value, 2))),
+        _judged(manifest),
         _figure("file", megabytes(size.get("sparse")), _beside(size, megabytes)),
     ]
     # At a glance a time is shown if there is one; counts and estimates are called what they are.
@@ -121,6 +122,17 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
         what = "speedup" if shown.unit == "ms" else f"{shown.unit}, dense over sparse"
         figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {_place(shown)}"))
     return figures
+
+
+def _judged(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the networks were judged by: accuracy, another metric, or how close they are to the dense one."""
+    figures = mapping(manifest.get("metric")) or {"name": "accuracy", **mapping(manifest.get("accuracy"))}
+    share = figures.get("name") in _SHARES
+
+    def form(value: Any) -> str:
+        return percent(value, 2) if share or not isinstance(value, int | float) else short(float(value))
+
+    return _figure(str(figures.get("name")), form(figures.get("sparse")), _beside(figures, form))
 
 
 def _beside(figures: Mapping[str, Any], form: Callable[[Any], str]) -> str:

@@ -24,7 +24,7 @@ def print_prune(result: PrunedFile) -> None:
 
 
 def _remarks(result: PrunedFile) -> list[str]:
-    figures, accuracy = result.figures, result.accuracy
+    figures, accuracy, metric = result.figures, result.accuracy, result.metric
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in figures.seconds.items())
     return [
         f"Sparsity: {figures.sparsity:.2%} of the prunable weights are zero.",
@@ -35,7 +35,8 @@ def _remarks(result: PrunedFile) -> list[str]:
         f"Time: {spent}.",
         "Accuracy: not measured, the data hold no x_val and y_val."
         if accuracy is None
-        else f"Accuracy on validation images: {accuracy.dense:.2%} before, {accuracy.pruned:.2%} after, "
-        f"{(accuracy.pruned - accuracy.dense) * 100:+.2f} points.",
+        else f"{metric.title} on validation samples: {metric.value(accuracy.dense)} before, "
+        f"{metric.value(accuracy.pruned)} after, {metric.change(accuracy.dense, accuracy.pruned)}.",
+        *result.notes,
         f"Written: {result.out}",
     ]

@@ -101,7 +101,7 @@ def test_options_come_from_a_file_too(tmp_path: Path, files: list[str], chita_ed
         (["prune", "resnet20", "--out", "o.pt"], 2, "There is no model 'resnet20'"),
         (["prune", "resnet20_cifar"], 2, "Missing option '--out'"),
         (["prune", "resnet20_cifar", "--out", "o.pt"], 2, "needs --weights FILE"),
-        (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt"], 2, "needs --data FILE.npz"),
+        (["prune", "resnet20_cifar", "--out", "o.pt", "--weights", "dense.pt"], 2, "needs --data SOURCE"),
         (["prune", "resnet20_cifar", "--out", "o.pt", "--sparsity", "1"], 2, "Option 'prune.sparsity' cannot be 1.0"),
         (["prune", "resnet20_cifar", "--out", "o.pt", "--method", "guess"], 2, "no pruning method 'guess'"),
         (

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_network
+from PIL import Image
 
-from chita_edge import UsageError
-from chita_edge.config import BuildConfig, ExportConfig
+from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
 from chita_edge.deploy.load import load_inputs
+from chita_edge.engine.config import PruneConfig
 from chita_edge.models import get_model
 from chita_edge.pipeline import build
 
@@ -36,8 +38,34 @@ def test_images_may_come_without_labels(images: Path) -> None:
     assert inputs.calibration.labels is None
 
 
-def test_a_bundle_needs_labels_and_images_to_judge_by(tmp_path: Path, images: Path) -> None:
-    config = BuildConfig(model="mobilenet", export=ExportConfig(target="x86_64"), calibration_images=5)
-    with pytest.raises(UsageError, match=r"data\.npz needs y_calib, x_val and y_val"):
-        build(config, tmp_path / "bundle", data=images)
-    assert list(tmp_path.iterdir()) == [images]
+def test_a_folder_of_images_is_scaled_to_the_networks_size(tmp_path: Path) -> None:
+    for number in range(6):
+        file = tmp_path / f"{number % 2}" / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (30, 20), (40 * number, 0, 0)).save(file)
+    inputs = load_inputs(get_model("mobilenet"), weights=None, data=tmp_path, calibration_images=4, seed=0)
+    assert inputs.images.shape == (4, 1, 96, 96)  # type: ignore[union-attr]
+    assert inputs.validation is not None
+    assert len(inputs.validation) == 2
+    assert float(inputs.images.min()) == pytest.approx(-0.2860 / 0.3530)  # type: ignore[union-attr]
+
+
+def test_a_bundle_of_images_without_labels_says_how_close_it_is(tmp_path: Path) -> None:
+    tiny_network.register()
+    weights, data = tiny_network.write_inputs(tmp_path)
+    with np.load(data) as arrays:
+        np.savez(tmp_path / "images.npz", x=arrays["x_calib"])
+    config = BuildConfig(
+        model=tiny_network.NAME,
+        prune=PruneConfig(sparsity=0.5),
+        export=ExportConfig(target="x86_64"),
+        bench=BenchConfig(samples=50),
+    )
+    result = build(config, tmp_path / "bundle", weights=weights, data=tmp_path / "images.npz")
+    assert result.metric.name == "agreement"
+    assert result.accuracy.dense == 1.0
+    assert 0.3 < result.accuracy.sparse <= 1.0
+    told = result.to_json()
+    assert "accuracy" not in told
+    assert told["metric"]["on"] == "64 calibration samples, which it was fitted on"
+    assert "agreement" in (tmp_path / "bundle" / "report.html").read_text()

@@ -92,7 +92,7 @@ def test_nothing_is_written_when_anything_is_wrong(tmp_path: Path, weights: Path
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=broken)
     with pytest.raises(UsageError, match="needs --weights FILE"):
         prune_to_file("resnet20_cifar", out, CONFIG, data=images)
-    with pytest.raises(UsageError, match=r"needs --data FILE\.npz"):
+    with pytest.raises(UsageError, match=r"needs --data SOURCE"):
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights)
     with pytest.raises(UsageError, match="8 calibration images, 9 cannot be drawn"):
         prune_to_file("resnet20_cifar", out, CONFIG, weights=weights, data=images, calibration_images=9)
