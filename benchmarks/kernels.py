@@ -84,12 +84,12 @@ def make_plan(kernels: Kernels, layer: Layer, weights: np.ndarray, structure: st
     if ":" in structure:
         packed = NmWeight.of(weights, int(structure.split(":")[1]), layer.kernel**2)
         if layer.op == "csr_gemm":
-            return kernels.nm_gemm(packed, bias, layer.in_channels)
+            return kernels.nm_gemm(packed, bias, layer.in_channels, rows=layer.side**2)
         return kernels.nm_conv(packed, bias, window, (0, 6))
     if structure.endswith("x1"):
         return kernels.block_csr_conv(Csr.of_blocks(weights, int(structure[0])), bias, window, (0, 6))
     if layer.op == "csr_gemm":
-        return kernels.csr_gemm(Csr.of(weights), bias, layer.in_channels)
+        return kernels.csr_gemm(Csr.of(weights), bias, layer.in_channels, rows=layer.side**2)
     if layer.op == "csr_conv":
         return kernels.csr_conv(Csr.of(weights), bias, window, (0, 6))
     return kernels.dense(layer.op, weights, bias, window, (0, 6))
@@ -109,7 +109,8 @@ def measure(
         pools = layer.op == "global_average_pool"
         macs = layer.dense_macs if pools else int(np.count_nonzero(weights)) * layer.out_side**2
         planes = (layer.in_channels, 1) if layer.op == "global_average_pool" else (1, layer.in_channels)
-        shape = planes if layer.op == "csr_gemm" else (*planes, layer.side, layer.side)
+        rows_of_x = (layer.side**2, layer.in_channels)
+        shape = rows_of_x if layer.op == "csr_gemm" else (*planes, layer.side, layer.side)
         x = aligned(int(np.prod(shape)) * 4).view(np.float32).reshape(shape)
         x[...] = rng.standard_normal(shape, np.float32)
         y_shape = plan.out_shape(shape)

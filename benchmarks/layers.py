@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution with a square window and input, padded to keep the size at stride 1; csr_gemm has side 1.
+    """One convolution with a square window and input, padded to keep the size at stride 1.
 
-    The window and the stride of global_average_pool are the side.
+    csr_gemm has side² rows. The window and the stride of global_average_pool are the side.
     """
 
     op: str
@@ -100,12 +100,19 @@ def resnet20() -> list[Layer]:
     return [*layers, pool(64, side), Layer("csr_gemm", 64, 10, 1, 1, 1)]
 
 
+def tokens(side: int = 8) -> list[Layer]:
+    """Linear layers of transformers on side² tokens, each beside the 1×1 convolution of as many multiply-adds."""
+    sizes = [(192, 768), (256, 256), (512, 512), (768, 768), (768, 3072), (3072, 768)]
+    return [Layer(op, inputs, outputs, 1, 1, side) for inputs, outputs in sizes for op in ("csr_gemm", "csr_conv")]
+
+
 NETWORKS = {
     "mobilenet": mobilenet_v1(0.5, 96, 1, 10),
     "mobilenet_v1": mobilenet_v1(1.0, 224, 3, 1000),
     "mobilenet_v2": mobilenet_v2(),
     "resnet50": resnet50(),
     "resnet20_cifar": resnet20(),
+    "tokens": tokens(),
 }
 
 

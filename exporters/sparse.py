@@ -40,6 +40,7 @@ def to_sparse(
     """
     from exporters.from_onnx import to_graph
     from exporters.passes.chain import Chain
+    from exporters.passes.join_heights import JoinHeights
     from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sequence import Sequence
     from exporters.passes.sparsify import Sparsify
@@ -50,6 +51,7 @@ def to_sparse(
     if not changed:
         copy = onnx.ModelProto.FromString(dense.SerializeToString())
         return SparseModel(copy, sparsify.reports, copy if apart else None)
+    JoinHeights()(model)
     KeepPools()(model)
     if cache_bytes is not None:
         Chain(cache_bytes)(model)

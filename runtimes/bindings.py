@@ -182,17 +182,27 @@ class Kernels:
         return self.plan("nm_conv", desc, self.conv_shape(window))
 
     def nm_gemm(
-        self, weights: NmWeight, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
+        self,
+        weights: NmWeight,
+        bias: Array,
+        in_features: int,
+        clip: tuple[float, float] = (-np.inf, np.inf),
+        rows: int = 0,
     ) -> Plan:
-        """A plan of ``NmGemm``."""
-        desc = NmGemmDesc(Dtypes(), len(bias), in_features, *clip, nm_pointers(weights), pointer(bias, FLOATS))
+        """A plan of ``NmGemm``; rows: of X in a run, 0 where it is not known."""
+        desc = NmGemmDesc(Dtypes(), len(bias), in_features, *clip, nm_pointers(weights), pointer(bias, FLOATS), 0, rows)
         return self.plan("nm_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def csr_gemm(
-        self, weights: Csr, bias: Array, in_features: int, clip: tuple[float, float] = (-np.inf, np.inf)
+        self,
+        weights: Csr,
+        bias: Array,
+        in_features: int,
+        clip: tuple[float, float] = (-np.inf, np.inf),
+        rows: int = 0,
     ) -> Plan:
-        """A plan of ``CsrGemm``."""
-        desc = CsrGemmDesc(Dtypes(), len(bias), in_features, *clip, *csr_pointers(weights, bias))
+        """A plan of ``CsrGemm``; rows: of X in a run, 0 where it is not known."""
+        desc = CsrGemmDesc(Dtypes(), len(bias), in_features, *clip, *csr_pointers(weights, bias), 0, rows)
         return self.plan("csr_gemm", desc, lambda shape: (shape[0], len(bias)))
 
     def dense(

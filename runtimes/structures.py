@@ -53,6 +53,7 @@ _DTYPES: list[tuple[str, Any]] = [("dtypes", Dtypes)]
 _CLIP: list[tuple[str, Any]] = [("clip_min", ctypes.c_float), ("clip_max", ctypes.c_float)]
 _CSR: list[tuple[str, Any]] = [("values", FLOATS), ("col_idx", INTS), ("row_ptr", INTS), ("bias", FLOATS)]
 _LAST: list[tuple[str, Any]] = [("activation", ctypes.c_int32)]
+_ROWS: list[tuple[str, Any]] = [("rows", ctypes.c_int32)]
 
 
 class CsrConvDesc(ctypes.Structure):
@@ -85,13 +86,29 @@ class NmConvDesc(ctypes.Structure):
 class NmGemmDesc(ctypes.Structure):
     """``ce_nm_gemm_desc``."""
 
-    _fields_ = [*_DTYPES, ("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_NM, *_LAST]
+    _fields_ = [
+        *_DTYPES,
+        ("out_features", ctypes.c_int32),
+        ("in_features", ctypes.c_int32),
+        *_CLIP,
+        *_NM,
+        *_LAST,
+        *_ROWS,
+    ]
 
 
 class CsrGemmDesc(ctypes.Structure):
     """``ce_csr_gemm_desc``."""
 
-    _fields_ = [*_DTYPES, ("out_features", ctypes.c_int32), ("in_features", ctypes.c_int32), *_CLIP, *_CSR, *_LAST]
+    _fields_ = [
+        *_DTYPES,
+        ("out_features", ctypes.c_int32),
+        ("in_features", ctypes.c_int32),
+        *_CLIP,
+        *_CSR,
+        *_LAST,
+        *_ROWS,
+    ]
 
 
 class DenseDesc(ctypes.Structure):

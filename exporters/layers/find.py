@@ -1,7 +1,9 @@
 """Recognition of convolutions and linear layers, in each of the forms that exporters write them in.
 
 Conv, bias as its input, as an Add after it, or none  → Conv, with the zeros of a Pad before it
-Gemm, weight as (M, K) or (K, M), any bias of a row   → linear
+Conv over one side                                    → Conv over a side of 1 and that one
+ConvTranspose, its stride the size of its kernel      → 1×1 Conv of as many outputs a window, then DepthToSpace
+Gemm, weight as (M, K) or (K, M), any bias of a row   → linear, its scales in weight and bias
 MatMul with a constant on the right, Add of a bias    → linear, also of more dimensions than two
 
 Every such node with a constant weight is found; one that no op of ours can replace says why.
@@ -17,14 +19,14 @@ import onnx_ir as ir
 
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
 from exporters.layers.activation import find_activation
-from exporters.layers.graph import constant, only_user, static_shape
+from exporters.layers.graph import constant, ints, only_user, static_shape
 from exporters.layers.layer import Layer, other_operand
 from exporters.layers.padding import zero_pads
 from exporters.weights.dtypes import Array
 
 
 def find_layers(graph: ir.Graph) -> list[Layer]:
-    """All Conv, Gemm and MatMul nodes with constant weights, in the graph's order.
+    """All Conv, ConvTranspose, Gemm and MatMul nodes with constant weights, in the graph's order.
 
     Raises NonFiniteWeightsError and UnsupportedModelError (weights that are not float32).
     """
@@ -38,7 +40,7 @@ def share_adds(layers: list[Layer], is_sparse: Callable[[Layer], bool]) -> list[
 
 
 def _layer(node: ir.Node) -> Layer | None:
-    recognise = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _matmul}.get(node.op_type)
+    recognise = _RECOGNISERS.get(node.op_type)
     if node.domain or recognise is None or len(node.inputs) < 2 or node.inputs[0] is None:
         return None
     weight = constant(node.inputs[1])
@@ -55,24 +57,57 @@ def _layer(node: ir.Node) -> Layer | None:
     if around is not None:
         layer = replace(layer, padded=node.inputs[0].producer(), around=around)
     alone = replace(layer, found=find_activation(layer.total))
-    add = _residual_add(layer.total) if alone.kind == "conv" else None
+    add = _residual_add(layer.total) if alone.kind == "conv" and alone.form != "upsampling" else None
     if add is None:
         return alone
     return replace(layer, add=add, found=find_activation(add.outputs[0]))
 
 
 def _convolution(node: ir.Node, weight: Array) -> Layer | None:
-    unfit = "" if weight.ndim == 4 else f"it is a convolution over {max(0, weight.ndim - 2)} dimensions, not 2"
-    value = node.inputs[2] if len(node.inputs) > 2 else None
-    zeros = np.zeros(weight.shape[0], np.float32)
-    if value is not None:
-        bias = constant(value)
-        if bias is None or bias.shape != zeros.shape:
-            return Layer(node, weight, zeros, unfit="its bias is computed by the network")
-        return Layer(node, weight, bias, value, unfit=unfit)
-    if unfit:
-        return Layer(node, weight, zeros, unfit=unfit)
-    return _with_bias_add(Layer(node, weight, zeros), (weight.shape[0], 1, 1))
+    sides, outputs = weight.ndim - 2, weight.shape[0]
+    unfit = "" if sides in (1, 2) else f"it is a convolution over {max(0, sides)} dimensions, not 1 or 2"
+    layer = Layer(node, weight, np.zeros(outputs, np.float32), unfit=unfit)
+    if sides == 1:
+        layer = replace(layer, weight=weight[:, :, None, :], form="line")
+    return _with_own_bias(layer, outputs, sides)
+
+
+def _transposed(node: ir.Node, weight: Array) -> Layer | None:
+    """Weight (inputs, outputs / group, kh, kw): of each input a window of outputs, which do not overlap."""
+    outputs = weight.shape[1] * (node.attributes["group"].as_int() if "group" in node.attributes else 1)
+    layer = Layer(node, weight, np.zeros(outputs, np.float32), unfit=_why_overlapping(node, weight))
+    if layer.unfit:
+        return layer
+    layer = _with_own_bias(layer, outputs, 2)
+    # A channel of the 1×1 convolution is (row of the window, column, output), as DepthToSpace takes them apart.
+    rows = np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0], 1, 1))
+    bias = np.tile(layer.bias, weight.shape[2] * weight.shape[3])
+    return replace(layer, weight=rows, bias=bias, bias_value=None, form="upsampling")
+
+
+def _why_overlapping(node: ir.Node, weight: Array) -> str:
+    if weight.ndim != 4:
+        return f"it is a transposed convolution over {max(0, weight.ndim - 2)} dimensions, not 2"
+    kernel = weight.shape[2:]
+    auto = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    plain = not any((*ints(node, "pads", ()), *ints(node, "output_padding", ()))) and auto in ("NOTSET", "VALID")
+    plain = plain and "output_shape" not in node.attributes
+    if ints(node, "strides", (1, 1)) != kernel or set(ints(node, "dilations", (1, 1))) != {1} or not plain:
+        return "it is a transposed convolution whose windows overlap, or are padded"
+    if "group" in node.attributes and node.attributes["group"].as_int() != 1:
+        return "it is a grouped transposed convolution"
+    return "" if kernel[0] == kernel[1] else "it is a transposed convolution whose window is not square"
+
+
+def _with_own_bias(layer: Layer, outputs: int, sides: int) -> Layer:
+    """The layer with the bias that its node has as an input, or that an Add after it adds."""
+    value = layer.node.inputs[2] if len(layer.node.inputs) > 2 else None
+    if value is None:
+        return layer if layer.unfit else _with_bias_add(layer, (outputs, *(1,) * sides))
+    bias = constant(value)
+    if bias is None or bias.shape != layer.bias.shape:
+        return replace(layer, unfit=layer.unfit or "its bias is computed by the network")
+    return replace(layer, bias=bias, bias_value=value)
 
 
 def _gemm(node: ir.Node, weight: Array) -> Layer | None:
@@ -83,8 +118,10 @@ def _gemm(node: ir.Node, weight: Array) -> Layer | None:
         return None
     weight = weight if attribute("transB", 0) else np.ascontiguousarray(weight.T)
     zeros = np.zeros(weight.shape[0], np.float32)
-    if attribute("transA", 0) or attribute("alpha", 1) != 1 or attribute("beta", 1) != 1:
-        return Layer(node, weight, zeros, unfit="it transposes its input, or scales its product or its bias")
+    if attribute("transA", 0):
+        return Layer(node, weight, zeros, unfit="it transposes its input")
+    if attribute("alpha", 1) != 1:
+        weight = weight * np.float32(attribute("alpha", 1))
     value = node.inputs[2] if len(node.inputs) > 2 else None
     if value is None:
         return _with_bias_add(Layer(node, weight, zeros), (weight.shape[0],))
@@ -92,12 +129,17 @@ def _gemm(node: ir.Node, weight: Array) -> Layer | None:
     row = None if bias is None else _as_row(bias, (weight.shape[0],))
     if bias is None or row is None:
         return Layer(node, weight, zeros, unfit="its bias is computed by the network, or differs from row to row")
+    if attribute("beta", 1) != 1:
+        return Layer(node, weight, row * np.float32(attribute("beta", 1)))
     return Layer(node, weight, row, value if bias.shape == row.shape else None)
 
 
 def _matmul(node: ir.Node, weight: Array) -> Layer | None:
-    if weight.ndim != 2:
+    if weight.ndim == 1:
         return None
+    if weight.ndim != 2:
+        outer = f"its weight has {weight.ndim} dimensions, as many matrices as samples or heads"
+        return Layer(node, weight, np.zeros(weight.shape[-1], np.float32), unfit=outer)
     weight = np.ascontiguousarray(weight.T)
     layer = Layer(node, weight, np.zeros(weight.shape[0], np.float32))
     shape = static_shape(node.outputs[0])
@@ -146,6 +188,14 @@ def _check(name: str, array: Array, what: str) -> None:
 
 def _is_float(array: Array) -> bool:
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+_RECOGNISERS: dict[str, Callable[[ir.Node, Array], Layer | None]] = {
+    "Conv": _convolution,
+    "ConvTranspose": _transposed,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+}
 
 
 def _residual_add(output: ir.Value) -> ir.Node | None:

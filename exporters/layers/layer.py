@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporters.layers.activation import Found
-from exporters.layers.graph import ints, static_shape
+from exporters.layers.graph import constant, ints, static_shape
 from exporters.layers.info import ExportedLayer, FloatDtype, SparsifyCandidate
 from exporters.layers.padding import same_pads
 from exporters.ops import OPS
@@ -21,6 +21,12 @@ from exporters.weights.dtypes import Array, half_precision_error
 from exporters.weights.nm import Nm
 
 Kind = Literal["conv", "gemm", "depthwise", "stem", "other"]
+Form = Literal["plain", "line", "upsampling"]
+"""What a layer is beside a convolution over two sides or a linear layer: a convolution over one side, which becomes one
+over a side of 1 and the other; a transposed convolution of windows that do not overlap, which becomes a 1×1 convolution
+and a DepthToSpace."""
+OPEN_SIDE = 64
+"""Size that a side counts as, in the number of multiply-adds and for cost models, where the network leaves it open."""
 # Input channels of a stem at most: grey, colour, colour with depth or alpha.
 _STEM_CHANNELS = 4
 
@@ -30,6 +36,7 @@ _HALF_ERROR = 2.0**-10
 
 
 _NONE = (0, 0, 0, 0)
+_OPEN = f"; its size is open, and counts as {OPEN_SIDE} a side"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,8 @@ class Layer:
     node: the first of them. weight: float32 (outputs, inputs, …), however the file stores it. bias: float32 (outputs,).
     bias_value: the initializer that holds it, None where none does in this shape. bias_add: the Add that adds it.
     add: the Add of a residual. padded, around: a Pad before the layer, and its zeros (top, left, bottom, right).
-    unfit: why no op of our domain can take the layer's place, if that is known from the node alone.
+    unfit: why no op of our domain can take the layer's place, if that is known from the node alone. form: what weight
+    and bias have been brought from.
     """
 
     node: ir.Node
@@ -53,6 +61,7 @@ class Layer:
     found: Found = field(default_factory=Found)
     """The activation."""
     unfit: str = ""
+    form: Form = "plain"
 
     @property
     def name(self) -> str:
@@ -99,10 +108,28 @@ class Layer:
         """Height and width of the kernel."""
         return (self.weight.shape[2], self.weight.shape[3]) if self.weight.ndim == 4 else (1, 1)
 
+    @property
+    def node_kernel(self) -> int:
+        """Side of the square window of a transposed convolution."""
+        return self.shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions of the weight as the dense file has them, of a linear layer (outputs, inputs)."""
+        if self.form == "upsampling":
+            return tuple(cast("Array", constant(self.node.inputs[1])).shape)
+        return self.weight.shape[:2] + self.weight.shape[3:] if self.form == "line" else tuple(self.weight.shape)
+
     @cached_property
     def strides(self) -> tuple[int, ...]:
         """Strides (height, width)."""
-        return ints(self.node, "strides", (1, 1))
+        return (1, 1) if self.form == "upsampling" else self._sides("strides", 1)
+
+    def _sides(self, name: str, default: int) -> tuple[int, ...]:
+        """An attribute of a number a side, with that of the height of 1 where the layer has one side."""
+        if self.form == "line":
+            return default, *ints(self.node, name, (default,))
+        return ints(self.node, name, (default, default))
 
     @property
     def pads(self) -> tuple[int, ...]:
@@ -113,34 +140,65 @@ class Layer:
     def _own_pads(self) -> tuple[int, ...] | None:
         """Padding that the node itself says; None where it is automatic and the input's size is not fixed."""
         auto = self.node.attributes["auto_pad"].as_string() if "auto_pad" in self.node.attributes else "NOTSET"
+        if self.form == "upsampling":
+            return _NONE
+        if auto == "NOTSET" and self.form == "line":
+            begin, end = ints(self.node, "pads", (0, 0))
+            return 0, begin, 0, end
         if auto == "NOTSET":
             return ints(self.node, "pads", _NONE)
         reach = [step * (side - 1) + 1 for step, side in zip(self.dilations, self.kernel, strict=True)]
-        return _NONE if auto == "VALID" else same_pads(self.node.inputs[0], self.strides, reach, auto)
+        return _NONE if auto == "VALID" else same_pads(self._in_sides, self.strides, reach, auto)
+
+    @property
+    def _in_sides(self) -> tuple[int | None, ...] | None:
+        """Height and width of what the node reads."""
+        value = self.node.inputs[0]
+        return None if value is None else self._image_sides(value)
+
+    def _image_sides(self, value: ir.Value) -> tuple[int | None, ...] | None:
+        shape = static_shape(value)
+        if shape is None or len(shape) != (3 if self.form == "line" else 4):
+            return None
+        return (1, shape[2]) if self.form == "line" else shape[2:]
 
     @cached_property
     def dilations(self) -> tuple[int, ...]:
         """Dilations (height, width)."""
-        return ints(self.node, "dilations", (1, 1))
+        return (1, 1) if self.form == "upsampling" else self._sides("dilations", 1)
+
+    @cached_property
+    def _inner(self) -> tuple[int | None, ...] | None:
+        """Sizes of the output for one sample besides the channels; None where even their number is unknown."""
+        if self.weight.ndim == 4:
+            places = self.node.inputs[0] if self.form == "upsampling" else self.node.outputs[0]
+            return None if places is None else self._image_sides(places)
+        shape = static_shape(self.node.outputs[0])
+        if self.node.op_type == "Gemm":
+            return ()
+        return None if shape is None else shape[1:-1]
 
     @cached_property
     def out_pixels(self) -> int | None:
-        """Outputs of a channel for one image: height × width, rows of a linear layer; None when it is not fixed."""
-        if self.node.op_type == "Gemm":
-            return 1
-        shape = static_shape(self.node.outputs[0])
-        if shape is None or len(shape) != (4 if self.weight.ndim == 4 else len(shape)):
-            return None
-        inner = shape[2:] if self.weight.ndim == 4 else shape[1:-1]
-        return None if None in inner else math.prod(size for size in inner if size is not None)
+        """Outputs of a channel for one image: height × width, rows of a linear layer; open sides as OPEN_SIDE."""
+        return None if self._inner is None else math.prod(OPEN_SIDE if size is None else size for size in self._inner)
 
     @property
-    def out_dims(self) -> tuple[int, ...] | None:
-        """Dimensions that a linear layer's output has besides the first and the last; None for a matrix."""
+    def is_open(self) -> bool:
+        """Whether the number of outputs depends on what the network is given."""
+        return self._inner is not None and None in self._inner
+
+    @property
+    def rows(self) -> int:
+        """Rows that a linear layer reads at a time; a first dimension that is open counts as 1."""
+        shape = None if self.node.inputs[0] is None else static_shape(self.node.inputs[0])
+        return (shape[0] or 1 if shape else 1) * (self.out_pixels or 1)
+
+    @property
+    def out_dims(self) -> tuple[int | None, ...] | None:
+        """Dimensions that a linear layer's output has besides the last, None for open ones; None for a matrix."""
         shape = static_shape(self.node.outputs[0])
-        if self.weight.ndim != 2 or shape is None or len(shape) < 3:
-            return None
-        return tuple(size for size in shape[1:-1] if size is not None)
+        return None if self.weight.ndim != 2 or shape is None or len(shape) < 3 else shape[:-1]
 
     @cached_property
     def kind(self) -> Kind:
@@ -161,7 +219,7 @@ class Layer:
         if self.unfit:
             return self.unfit
         if self.out_pixels is None:
-            return "its output size is not fixed"
+            return "the number of its dimensions is not known"
         if self.group > 1 and not (self.weight.shape[1] == 1 and self.weight.shape[0] == self.group):
             return "it is a grouped convolution"
         if self._own_pads is None:
@@ -264,11 +322,11 @@ class Layer:
         return ExportedLayer(
             name=self.name,
             op=op or self.node.op_type,
-            shape=tuple(self.weight.shape),
+            shape=self.shape,
             sparsity=1 - self.nnz / self.weight.size,
             nnz=self.nnz,
             format=stored.format if stored else "depthwise" if self.kind == "depthwise" else "dense",
-            reason=reason + (self._why_whole(weight_dtype) if stored else ""),
+            reason=reason + (self._why_whole(weight_dtype) if stored else "") + (_OPEN if self.is_open else ""),
             bytes_dense=bytes_dense,
             bytes=stored.nbytes + self.bias.nbytes if stored else bytes_dense,
             macs_dense=self.weight.size * pixels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exporters.passes.chain import Chain
 from exporters.passes.fold_batch_norm import FoldBatchNorm
 from exporters.passes.fold_constants import FoldConstants
+from exporters.passes.join_heights import JoinHeights
 from exporters.passes.keep_pools import KeepPools
 from exporters.passes.mean_to_pool import MeanToPool
 from exporters.passes.name_layers import NameLayers
@@ -17,6 +18,7 @@ __all__ = [
     "Chain",
     "FoldBatchNorm",
     "FoldConstants",
+    "JoinHeights",
     "KeepPools",
     "MeanToPool",
     "NameLayers",

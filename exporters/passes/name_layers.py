@@ -15,6 +15,8 @@ import onnx_ir as ir
 
 from exporters.layers.graph import constant
 
+_LAYERS = ("Conv", "ConvTranspose", "Gemm")
+
 
 class NameLayers(ir.passes.InPlacePass):
     """Exporter's counters → the network's own names."""
@@ -45,7 +47,7 @@ class NameLayers(ir.passes.InPlacePass):
 
 
 def _node_name(node: ir.Node, taken: Counter[str | None]) -> str:
-    weight = node.inputs[1] if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 1 else None
+    weight = node.inputs[1] if node.op_type in _LAYERS and len(node.inputs) > 1 else None
     stem = kind = node.op_type.lower()
     if weight is not None and weight.name and weight.name != "weight":
         own = weight.name.removesuffix(".weight")
@@ -72,7 +74,7 @@ def _constant_names(node: ir.Node) -> Iterator[tuple[ir.Value, str]]:
         array = constant(value)
         if value is None or array is None:
             continue
-        if node.op_type in ("Conv", "Gemm") and index == 2:
+        if node.op_type in _LAYERS and index == 2:
             yield value, f"{node.name}.bias"
         elif node.op_type == "Clip" and array.size == 1:
             yield value, f"bound.{float(array.item()):g}"

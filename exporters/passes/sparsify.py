@@ -6,10 +6,10 @@ of each M input channels make it NmConv, NmConvAdd or NmGemm, where that takes f
 next to a sparse layer, and a stem before one, become dense ops of our domain, so that no layout reorder comes between
 them; all else stays as it is. When every convolution stays dense, the network stays standard ONNX.
 
-A linear layer of more than two dimensions is reshaped to a matrix and back. A weight that several layers have is stored
-once.
+What stands around linear layers of more than two dimensions, convolutions over one side and transposed ones:
+:mod:`exporters.passes._around`. A weight that several layers have is stored once.
 Requires: constant float32 weights, one name a node (:mod:`exporters.from_onnx`). Ensures: layers not converted are
-untouched; ``reports`` has every Conv, Gemm and MatMul of a constant weight in the graph's order.
+untouched; ``reports`` has every layer that holds weights in the graph's order.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from exporters.layers import Decide, Decision, ExportedLayer, FloatDtype
 from exporters.layers.find import find_layers, share_adds
 from exporters.layers.layer import Layer
+from exporters.layers.others import report_other
 from exporters.network import NetworkRule, network_of
 from exporters.ops import DOMAIN, OPS, VERSION, build_node, csr_constants, nm_constants, op_for
 from exporters.ops._op import Attribute
+from exporters.passes._around import around
 from exporters.passes._weight_store import WeightStore
 from exporters.weights.nm import Nm
 
@@ -47,7 +49,7 @@ class Sparsify(ir.passes.InPlacePass):
         decisions = {layer.name: _decision(layer, decide) for layer in layers}
         layers = share_adds(layers, lambda layer: decisions[layer.name].sparse)
         ops = _choose_ops(layers, decisions, self._weight_dtype)
-        reports = []
+        rows = {node: report_other(node) for node in model.graph}
         for layer in layers:
             op = ops.get(layer.name)
             reason = decisions[layer.name].reason
@@ -55,12 +57,12 @@ class Sparsify(ir.passes.InPlacePass):
                 reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
             elif not OPS[op].is_sparse:
                 reason = "next to a sparse layer, kept in its layout"
-            reports.append(layer.report(op, reason, self._weight_dtype))
+            rows[layer.node] = [layer.report(op, reason, self._weight_dtype)]
         weights = WeightStore(model.graph)
         for layer in layers:
             if layer.name in ops:
                 _replace(model.graph, layer, ops[layer.name], self._weight_dtype, self._compute_dtype, weights)
-        self.reports = tuple(reports)
+        self.reports = tuple(row for found in rows.values() for row in found)
         if ops:
             model.graph.opset_imports[DOMAIN] = VERSION
             RemoveUnusedNodesPass()(model)
@@ -114,8 +116,10 @@ def _replace(
     attributes: dict[str, Attribute] = {}
     if OPS[op].activation == "clip":
         attributes |= {"clip_min": layer.found.clip[0], "clip_max": layer.found.clip[1]}
-    if layer.node.op_type == "Conv":
+    if layer.weight.ndim == 4:
         attributes |= {"strides": layer.strides, "pads": layer.pads, "dilations": layer.dilations}
+    elif layer.rows > 1:
+        attributes["rows"] = layer.rows  # how many there are at a time is no part of the op's meaning
     if OPS[op].base == "DepthwiseConv":
         attributes["group"] = layer.group
     constants = {"W": layer.weight}
@@ -126,21 +130,12 @@ def _replace(
             attributes["m"] = stored.m
         elif compute_dtype == "float16" and OPS[op].base in _IN_HALF and stored.values.dtype == np.float16:
             attributes["float16_arithmetic"] = 1  # no part of the op's meaning, so the function body does not name it
-    old, source, dims = layer.nodes, layer.source, layer.out_dims
-    inputs = {"X": source, **weights.get(layer.name, constants)}
+    old, placed = layer.nodes, around(layer, weights)
+    inputs = {"X": placed.source, **weights.get(layer.name, constants)}
     # Where the file has the bias as it is needed, it stays the initializer that it is: another layer may share it.
     inputs["bias"] = layer.bias_value or weights.get(layer.name, {"bias": layer.bias})["bias"]
-    if layer.residual is not None:
-        inputs["residual"] = layer.residual
-    if dims is None:
-        node, _ = build_node(OPS[op], layer.name, inputs, {}, attributes)
-        new = [node]
-    else:
-        rows = weights.get(layer.name, {"rows": np.array([-1, layer.weight.shape[1]], np.int64)})["rows"]
-        back = weights.get(layer.name, {"dims": np.array([-1, *dims, layer.weight.shape[0]], np.int64)})["dims"]
-        flat = ir.node("Reshape", [source, rows], name=f"{layer.name}.flat")
-        node, _ = build_node(OPS[op], layer.name, inputs | {"X": flat.outputs[0]}, {}, attributes)
-        new = [flat, node, ir.node("Reshape", [node.outputs[0], back], name=f"{layer.name}.shaped")]
-        for value, width in ((flat.outputs[0], layer.weight.shape[1]), (node.outputs[0], layer.weight.shape[0])):
-            value.type, value.shape = source.type, ir.Shape([None, width])
+    if placed.residual is not None:
+        inputs["residual"] = placed.residual
+    node, _ = build_node(OPS[op], layer.name, inputs, {}, attributes)
+    new = [*placed.before, node, *placed.after(node.outputs[0])]
     ir.convenience.replace_nodes_and_values(graph, old[-1], old, new, old[-1].outputs, new[-1].outputs)

@@ -100,7 +100,7 @@ typedef struct ce_nm_conv_desc {
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
 } ce_nm_conv_desc;
 
-/* Y [N, out] = clip(X [N, in] W^T + bias). */
+/* Y [N, out] = clip(X [N, in] W^T + bias). rows: the N that a run usually has, for which the weight is laid out; 0: unknown. */
 typedef struct ce_csr_gemm_desc {
   ce_dtypes dtypes;
   int32_t out_features, in_features;
@@ -110,6 +110,7 @@ typedef struct ce_csr_gemm_desc {
   const int32_t *row_ptr;
   const float *bias;
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
+  int32_t rows;
 } ce_csr_gemm_desc;
 
 /* The same with one tap. */
@@ -120,6 +121,7 @@ typedef struct ce_nm_gemm_desc {
   ce_nm_weight weight;
   const float *bias;
   int32_t activation; /* a CE_ activation; 0, and thus the clip, where it is left out */
+  int32_t rows;
 } ce_nm_gemm_desc;
 
 /* weights [C, 1, kh, kw], bias [C]; out_channels == in_channels == C. */

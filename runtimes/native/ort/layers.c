@@ -151,8 +151,8 @@ int read_csr_gemm(node* n, layer_source* source) {
   if (!read_csr(n, 2, 1, source, &csr, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
   source->desc.csr_gemm = (ce_csr_gemm_desc){source->dtypes, (int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, csr.values,
-                                             source->columns,    csr.row_ptr,           bias,  source->activation};
-  return 1;
+                                             source->columns,    csr.row_ptr,           bias,  source->activation, 0};
+  return node_count(n, "rows", &source->desc.csr_gemm.rows);
 }
 
 /* Inputs 1 to 4 of the ops with N:M weights. On success they hold every rule of validate_nm.h. */
@@ -196,8 +196,8 @@ int read_nm_gemm(node* n, layer_source* source) {
   if (!read_nm(n, 2, source, &weight, &dims, &bias) || !read_clip(n, source, &c)) return 0;
   source->geometry = (ce_conv_geometry){(int32_t)dims.rows, (int32_t)dims.columns, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1};
   source->desc.nm_gemm = (ce_nm_gemm_desc){source->dtypes, (int32_t)dims.rows, (int32_t)dims.columns, c.low, c.high, weight, bias,
-                                           source->activation};
-  return 1;
+                                           source->activation, 0};
+  return node_count(n, "rows", &source->desc.nm_gemm.rows);
 }
 
 /* Inputs 1 and 2 of DepthwiseConv and DenseConv. */

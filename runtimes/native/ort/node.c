@@ -188,6 +188,17 @@ int node_text(node* n, const char* name, char* out, size_t size) {
   return node_take_status(n, ORT(n->api, KernelInfoGetAttribute_string)(n->info, name, out, &length));
 }
 
+int node_count(node* n, const char* short_name, int32_t* out) {
+  const text full = in_file(n, short_name);
+  int64_t value = 0;
+  OrtStatus* missing = ORT(n->api, KernelInfoGetAttribute_int64)(n->info, full.chars, &value);
+  discard(n, missing);
+  if (missing && is_present(n, full.chars)) return node_refuse(n, "its attribute %s must be an integer", full.chars);
+  if (value < 0) return node_refuse(n, "its attribute %s is %d, which is negative", full.chars, value);
+  *out = (int32_t)(value > INT32_MAX ? INT32_MAX : value);
+  return 1;
+}
+
 int node_flag(node* n, const char* short_name, int* out) {
   const text full = in_file(n, short_name);
   int64_t value = 0;

@@ -52,5 +52,7 @@ int node_int(node* n, const char* name, int64_t* out);
 int node_text(node* n, const char* name, char* out, size_t size);
 /* 1 or 0; 0 where there is no such attribute. */
 int node_flag(node* n, const char* name, int* out);
+/* A number that is not negative, the largest int32 for larger ones; 0 where there is no such attribute. */
+int node_count(node* n, const char* name, int32_t* out);
 
 #endif

@@ -94,7 +94,7 @@ CE_INLINE void run_tile(const tile_t *tile, int32_t t, const int vectors, const 
   if (windows)
     fill_windows(&plan->g, &tile->cut->windows, tile->panel, tile->staging, tile->x + first * tile->x_plane, tile->x_plane,
                  tile->in, channels, tile->out_row, tile->rows);
-  else if (tile->x) pack(tile, first, channels, vectors);
+  else if (tile->x) CE_PACK(tile, first, channels, vectors);
   for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
     size_t at = plan->starts[t * plan->blocks + block];
     const row_t *row = plan->rows + (size_t)t * m + plan->block_start[block];
@@ -112,7 +112,10 @@ CE_INLINE void run_tile(const tile_t *tile, int32_t t, const int vectors, const 
       run_tile(tile, t, vectors, ROWS(vectors) > group ? ROWS(vectors) / group : 1, group, windows); \
   }
 #define CE_NAMES_8(name) name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8
-#if MOST_GROUP == 1
+#if defined(CE_POINTS) /* 1×1 alone */
+#define CE_TILE(vectors) CE_VARIANT(run_tile, vectors, 1, 0)
+#define CE_VARIANTS {CE_NAMES(run_tile)}
+#elif MOST_GROUP == 1
 #define CE_TILE(vectors) CE_VARIANT(run_tile, vectors, 1, 0) CE_VARIANT(run_windows, vectors, 1, 1)
 #define CE_VARIANTS {CE_NAMES(run_tile)}, {CE_NAMES(run_windows)}
 #else

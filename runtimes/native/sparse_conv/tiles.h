@@ -70,7 +70,7 @@ static cut_t cut_pixels(const plan_t *plan, ce_shape shape, int threads) {
 }
 
 /* Measured: with the copies that AVX2's depthwise kernel makes, feeds gain nothing. */
-#if defined(CE_MASKED_LOADS) && CE_LANES == 16 && !defined(CE_BLOCKS)
+#if defined(CE_MASKED_LOADS) && CE_LANES == 16 && !defined(CE_BLOCKS) && !defined(CE_POINTS)
 #define CE_FEEDS
 #define STRIP_BYTES (64 * 1024)
 #define STRIP_ROWS 4 /* for which the panel may take twice as much: a window of one row shares no loads */
@@ -106,7 +106,7 @@ typedef struct layout_t {
   int64_t panel, offsets, spread, staging, sums, all;
 } layout_t;
 
-static layout_t lay_out(const plan_t *plan, const cut_t *cut) {
+static inline layout_t lay_out(const plan_t *plan, const cut_t *cut) {
   const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile), width = (int64_t)cut->vectors * CE_LANES;
   layout_t l = {0};
   l.panel = channels * (plan->taps > 1 ? cut->windows.channel : width);
@@ -191,7 +191,10 @@ CE_INLINE void pack(const tile_t *tile, int32_t first_channel, int32_t channels,
   }
 }
 
-static void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {
+/* Who fills the panel of a 1×1 convolution. */
+#define CE_PACK pack
+
+static inline void find_offsets(const plan_t *plan, const cut_t *cut, int64_t *offset) {
   const ce_conv_geometry *g = &plan->g;
   for (int32_t tap = 0; tap < plan->taps; ++tap)
     offset[tap] = window_offset(g, &cut->windows, tap / g->kernel_w, tap % g->kernel_w);

@@ -71,23 +71,128 @@ FOUND = {
     ),
 }
 STAY = {
-    "it transposes its input, or scales its product or its bias": (
-        [node("Gemm", "x w b", alpha=0.5)],
-        {"w": T, "b": B},
-        ROWS,
-    ),
+    "it transposes its input": ([node("Gemm", "x w b", transA=1)], {"w": T, "b": B}, ([16, 3], [3, 32])),
     "its bias is computed by the network, or differs from row to row": (
         [node("Gemm", "x w b", transB=1)],
         {"w": W2, "b": np.ones((3, 1), np.float32)},
         ([3, 16], [3, 32]),
     ),
-    "it is a convolution over 1 dimensions, not 2": (
+    "it is a convolution over 3 dimensions, not 1 or 2": (
         [node("Conv", "x w b")],
-        {"w": W4[..., 0], "b": B},
-        ([1, 16, 9], [1, 32, 9]),
+        {"w": W4[..., None], "b": B},
+        ([1, 16, 9, 2, 2], [1, 32, 9, 2, 2]),
     ),
-    "its output size is not fixed": ([node("MatMul", "x w")], {"w": T}, (["n", "m", 16], ["n", "m", 32])),
+    "its weight has 3 dimensions, as many matrices as samples or heads": (
+        [node("MatMul", "x w")],
+        {"w": T[None]},
+        (["n", 5, 16], ["n", 5, 32]),
+    ),
+    "it is a transposed convolution whose windows overlap, or are padded": (
+        [node("ConvTranspose", "x w", strides=[1, 1])],
+        {"w": np.ones((16, 4, 2, 2), np.float32)},
+        ([1, 16, 3, 3], [1, 4, 4, 4]),
+    ),
+    "it is a transposed convolution whose window is not square": (
+        [node("ConvTranspose", "x w", strides=[1, 2])],
+        {"w": np.ones((16, 4, 1, 2), np.float32)},
+        ([1, 16, 3, 3], [1, 4, 3, 6]),
+    ),
+    "it is a grouped transposed convolution": (
+        [node("ConvTranspose", "x w", strides=[2, 2], group=2)],
+        {"w": np.ones((16, 4, 2, 2), np.float32)},
+        ([1, 16, 3, 3], [1, 8, 6, 6]),
+    ),
 }
+LINE = (RNG.normal(size=(24, 16, 3)) * (RNG.random((24, 16, 3)) < 0.2)).astype(np.float32)
+UP = (RNG.normal(size=(16, 6, 2, 2)) * (RNG.random((16, 6, 2, 2)) < 0.2)).astype(np.float32)
+CHANGED = {
+    "a convolution over one side": (
+        [node("Conv", "x w b", pads=[1, 0], strides=[2])],
+        {"w": LINE, "b": B[:24]},
+        (["n", 16, 20], ["n", 24, 10]),
+    ),
+    "one of an open length, and a clip": (
+        [node("Conv", "x w b", "c", dilations=[2]), node("Relu", "c")],
+        {"w": LINE, "b": B[:24]},
+        (["n", 16, "l"], ["n", 24, "m"]),
+    ),
+    "one that is padded by a node, and a bias that is added": (
+        [node("Pad", "x p", "z"), node("Conv", "z w", "c"), node("Add", "c b")],
+        {"w": LINE, "b": B[:24, None], "p": np.array([0, 0, 2, 0, 0, 1], np.int64)},
+        ([2, 16, 20], [2, 24, 21]),
+    ),
+    "one that keeps the length and adds what it reads": (
+        [node("Conv", "x w", "c", auto_pad="SAME_UPPER"), node("Add", "x c", "s"), node("Relu", "s")],
+        {"w": LINE[:16]},
+        (["n", 16, 20], ["n", 16, 20]),
+    ),
+    "a transposed convolution of a window": (
+        [node("ConvTranspose", "x w b", "c", strides=[2, 2]), node("Relu", "c")],
+        {"w": UP, "b": B[:6]},
+        (["n", 16, 5, 3], ["n", 6, 10, 6]),
+    ),
+    "one of open sides": (
+        [node("ConvTranspose", "x w", strides=[2, 2])],
+        {"w": UP},
+        (["n", 16, "h", "w"], ["n", 6, "h2", "w2"]),
+    ),
+    "a product of open sizes": (
+        [node("MatMul", "x w", "m"), node("Add", "m b")],
+        {"w": T, "b": B},
+        (["n", "m", "l", 16], ["n", "m", "l", 32]),
+    ),
+    "a product of one open size that is not the first": (
+        [node("MatMul", "x w")],
+        {"w": T},
+        ([2, "m", 16], [2, "m", 32]),
+    ),
+    "Gemm that scales": ([node("Gemm", "x w b", alpha=0.5, beta=2.0)], {"w": T, "b": B}, ROWS),
+    "a convolution of open sides": (
+        [node("Conv", "x w b")],
+        {"w": W4, "b": B},
+        (["n", 16, "h", "w"], ["n", 32, "h", "w"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_layer_of_another_shape_becomes_sparse_and_computes_the_same(name: str, run_stock: Callable) -> None:
+    given = model(*CHANGED[name])
+    sparse, report = exported(given)
+    onnx.checker.check_model(sparse, full_check=True)
+    assert report.format == "csr"
+    assert (
+        report.shape
+        == (CHANGED[name][1]["w"].T if "Gemm" in name or "product" in name else CHANGED[name][1]["w"]).shape
+    )
+    assert ("its size is open" in report.reason) == ("open" in name)
+    assert [
+        one.op_type for one in sparse.graph.node if one.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    ] == []
+    sides = [{"n": 3, "l": 17, "m": 4, "h": 5, "w": 6}.get(size, size) for size in CHANGED[name][2][0]]
+    x = RNG.normal(size=sides).astype(np.float32)
+    want, got = (run_stock(one, {"x": x})[0] for one in (given, sparse))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    kernels = runtimes.session(sparse.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose(kernels, want, rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_over_one_side_that_follow_each_other_hand_on_what_they_make() -> None:
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "r"), node("Conv", "r v")]
+    given = model(nodes, {"w": LINE, "v": np.ascontiguousarray(LINE.transpose(1, 0, 2))}, ([1, 16, 20], [1, 16, 16]))
+    found = to_sparse(given, lambda layer: Decision(True, "test")).model.graph.node
+    assert [one.op_type for one in found] == ["Unsqueeze", "CsrConv", "CsrConv", "Squeeze"]
+
+
+def test_how_many_rows_a_linear_layer_reads_is_told_to_the_kernel() -> None:
+    def rows(shapes: tuple[list, list]) -> list[int]:
+        made = to_sparse(model([node("MatMul", "x w")], {"w": T}, shapes), lambda layer: Decision(True, "test")).model
+        return [one.i for each in made.graph.node for one in each.attribute if one.name == "rows"]
+
+    assert rows(ROWS) == []
+    assert rows((["n", 7, 16], ["n", 7, 32])) == [7]
+    assert rows(([3, 7, 16], [3, 7, 32])) == [21]
+    assert rows((["n", "l", 16], ["n", "l", 32])) == [64]
 
 
 def exported(given: onnx.ModelProto) -> tuple[onnx.ModelProto, ExportedLayer]:

@@ -24,7 +24,7 @@ static int taken[OPS];
 
 typedef struct grid_case {
   enum op op;
-  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group, half;
+  int n, in, out, h, w, kernel, stride, pad, dilation, residual, special, activation, block, slots, group, half, rows;
   int before; /* channels of a chain's input where a sparse 1×1 stage, which makes `in` of them, is the first of its three */
   float sparsity, clip_min, clip_max;
 } grid_case;
@@ -194,10 +194,10 @@ static int solve(const problem *p, int isa, int threads, int at, float *result) 
   const ce_csr_conv_desc conv = {types, p->g, low, high, p->values, p->col_idx, p->row_ptr, p->bias, activation};
   const ce_block_csr_conv_desc blocks = {conv, p->c.block};
   const ce_csr_gemm_desc gemm = {plain, p->rows, p->columns, low, high, p->values, p->col_idx, p->row_ptr, p->bias,
-                                 activation};
+                                 activation, p->c.rows};
   const ce_nm_weight slots = {p->c.slots, p->c.group, p->values, p->index};
   const ce_nm_conv_desc nm_conv = {plain, p->g, low, high, slots, p->bias, activation};
-  const ce_nm_gemm_desc nm_gemm = {plain, p->rows, p->columns, low, high, slots, p->bias, activation};
+  const ce_nm_gemm_desc nm_gemm = {plain, p->rows, p->columns, low, high, slots, p->bias, activation, p->c.rows};
   const ce_depthwise_conv_desc depthwise = {plain, p->g, low, high, p->values, p->bias, activation};
   const ce_dense_conv_desc dense = {plain, p->g, low, high, p->values, p->bias, activation};
   const ce_global_average_pool_desc pool = {plain};
@@ -297,9 +297,9 @@ done:
   free(exact), free(size), free(first), free(y), destroy(p);
   return;
 failed:
-  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d, half %d, before %d\n",
+  fprintf(stderr, "%s, isa %d, n %d, %d to %d channels, %dx%d, window %d, stride %d, pad %d, dilation %d, sparsity %g, activation %d, blocks of %d, %d:%d, half %d, before %d, rows %d\n",
           NAMES[c->op], isa, c->n, c->in, c->out, c->h, c->w, c->kernel, c->stride, c->pad, c->dilation, c->sparsity,
-          c->activation, c->block, c->slots, c->group, c->half, c->before);
+          c->activation, c->block, c->slots, c->group, c->half, c->before, c->rows);
   exit(1);
 }
 
@@ -379,6 +379,17 @@ static void run_grid(int isa) {
       CHECK(.op = CSR_CONV, .in = 9, .out = channels[i], .h = 2, .w = 5, .sparsity = sparsities[s], .residual = 1);
       CHECK(.op = CSR_GEMM, .in = channels[i], .out = 9, .sparsity = sparsities[s], .n = s == 1 ? 3 : 1);
       CHECK(.op = CSR_GEMM, .in = 9, .out = channels[i], .sparsity = sparsities[s], .special = s == 1);
+    }
+  /* Many rows of X at a time: tiles of rows, K tiles, output features beyond a vector; and fewer rows than were foreseen. */
+  for (int i = 0; i < COUNT(pixels); ++i) {
+    CHECK(.op = CSR_GEMM, .rows = 64, .n = pixels[i], .in = 20, .out = 6, .sparsity = 0.5f, .special = i % 3 == 2);
+    CHECK(.op = NM_GEMM, .rows = 4, .slots = 2, .group = 4, .n = pixels[i], .in = 37, .out = 18, .special = i % 3 == 1);
+  }
+  for (int i = 0; i < COUNT(channels); ++i)
+    for (int s = 0; s < 3; ++s) {
+      CHECK(.op = CSR_GEMM, .rows = 9, .n = 9, .in = channels[i], .out = 9, .sparsity = sparsities[s]);
+      CHECK(.op = CSR_GEMM, .rows = 70, .n = 70, .in = 130, .out = channels[i], .sparsity = sparsities[s], .special = s == 1);
+      CHECK(.op = NM_GEMM, .rows = 33, .n = 33, .slots = 1 + s, .group = 4, .in = channels[i], .out = 258 - channels[i]);
     }
   for (int i = 0; i < COUNT(sides); ++i)
     for (int stride = 1; stride <= 3; ++stride) {
