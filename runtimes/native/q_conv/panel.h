@@ -35,56 +35,56 @@ static int64_t source_bytes(const plan_t *plan, const source_t *s) {
 
 /* Of a tap: its phase, how far it is shifted there, and the phase's sides. */
 typedef struct tap_t {
-  int64_t phase_h, phase_w;
+  int32_t phase, phase_h, phase_w;
   int32_t down, right, h, w;
 } tap_t;
 
 static inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-static tap_t tap_of(const plan_t *plan, const source_t *s, int64_t tap) {
+static void find_taps(const plan_t *plan, const source_t *s, tap_t *to) {
   const ce_conv_geometry *g = &plan->g;
-  const int64_t i = tap / g->kernel_w * g->dilation_h - g->pad_top, j = tap % g->kernel_w * g->dilation_w - g->pad_left;
-  const int64_t down = floor_div(i, g->stride_h), right = floor_div(j, g->stride_w);
-  const int64_t phase_h = i - down * g->stride_h, phase_w = j - right * g->stride_w;
-  return (tap_t){phase_h, phase_w, (int32_t)down, (int32_t)right,
-                 (int32_t)floor_div(s->in.h - phase_h + g->stride_h - 1, g->stride_h),
-                 (int32_t)floor_div(s->in.w - phase_w + g->stride_w - 1, g->stride_w)};
+  for (int64_t tap = 0; tap < plan->taps; ++tap) {
+    const int64_t i = tap / g->kernel_w * g->dilation_h - g->pad_top, j = tap % g->kernel_w * g->dilation_w - g->pad_left;
+    const int64_t down = floor_div(i, g->stride_h), right = floor_div(j, g->stride_w);
+    const int64_t phase_h = i - down * g->stride_h, phase_w = j - right * g->stride_w;
+    to[tap] = (tap_t){(int32_t)(phase_h * g->stride_w + phase_w), (int32_t)phase_h, (int32_t)phase_w, (int32_t)down, (int32_t)right,
+                      (int32_t)floor_div(s->in.h - phase_h + g->stride_h - 1, g->stride_h),
+                      (int32_t)floor_div(s->in.w - phase_w + g->stride_w - 1, g->stride_w)};
+  }
 }
+
+typedef uint32_t vu_unaligned __attribute__((ext_vector_type(CE_LANES), aligned(4)));
 
 /* Every `stride`-th pixel of a row from one on. */
 CE_INLINE void split_row(uint32_t *to, const uint32_t *from, int64_t pixels, int64_t stride) {
-  typedef uint32_t words __attribute__((ext_vector_type(4), aligned(4)));
   int64_t i = 0;
   if (stride == 1)
-    for (; i + 4 <= pixels; i += 4) *(words *)(to + i) = *(const words *)(from + i);
+    for (; i + CE_LANES <= pixels; i += CE_LANES) *(vu_unaligned *)(to + i) = *(const vu_unaligned *)(from + i);
   if (stride == 2)
-    for (; i + 5 <= pixels; i += 4) {
-      const words a = *(const words *)(from + 2 * i), b = *(const words *)(from + 2 * i + 4);
-      *(words *)(to + i) = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    for (; i + CE_LANES < pixels; i += CE_LANES) {
+      const vu a = *(const vu_unaligned *)(from + 2 * i), b = *(const vu_unaligned *)(from + 2 * i + CE_LANES);
+      *(vu_unaligned *)(to + i) = ce_q_even(a, b);
     }
   for (; i < pixels; ++i) to[i] = from[i * stride];
 }
 
 /* Phases of an image, their rows that output rows [first, end) need. */
-static void split_phases(const plan_t *plan, const source_t *s, const uint8_t *x, uint8_t *to, int64_t first, int64_t end) {
+static void split_phases(const plan_t *plan, const source_t *s, const tap_t *taps, const uint8_t *x, uint8_t *to, int64_t first,
+                         int64_t end) {
   const ce_conv_geometry *g = &plan->g;
   const int64_t plane = ce_q_plane(s->in.h, s->in.w);
   uint8_t done[256] = {0};
-  for (int64_t tap = 0; tap < plan->taps; ++tap) {
-    const tap_t t = tap_of(plan, s, tap);
-    const int64_t phase = t.phase_h * g->stride_w + t.phase_w;
-    if (done[phase]) continue;
-    done[phase] = 1;
-    int64_t low = t.down, high = t.down;
-    for (int64_t other = tap + 1; other < plan->taps; ++other) {
-      const tap_t o = tap_of(plan, s, other);
-      if (o.phase_h * g->stride_w + o.phase_w == phase) low = ce_min(low, o.down), high = ce_max(high, o.down);
-    }
-    const int64_t begin = ce_max(0, first + low), stop = ce_min(t.h, end + high);
+  for (const tap_t *t = taps; t < taps + plan->taps; ++t) {
+    if (done[t->phase]) continue;
+    done[t->phase] = 1;
+    int64_t low = t->down, high = t->down;
+    for (const tap_t *other = t + 1; other < taps + plan->taps; ++other)
+      if (other->phase == t->phase) low = ce_min(low, other->down), high = ce_max(high, other->down);
+    const int64_t begin = ce_max(0, first + low), stop = ce_min(t->h, end + high);
     for (int64_t group = 0; group < ce_q_groups(g->in_channels); ++group)
       for (int64_t row = begin; row < stop; ++row) {
-        const uint8_t *from = x + group * plane + ((row * g->stride_h + t.phase_h) * s->in.w + t.phase_w) * 4;
-        split_row((uint32_t *)(to + group * s->group + phase * s->phase + row * s->row * 4), (const uint32_t *)from, t.w,
+        const uint8_t *from = x + group * plane + ((row * g->stride_h + t->phase_h) * s->in.w + t->phase_w) * 4;
+        split_row((uint32_t *)(to + group * s->group + t->phase * s->phase + row * s->row * 4), (const uint32_t *)from, t->w,
                   g->stride_w);
       }
   }
@@ -93,6 +93,7 @@ static void split_phases(const plan_t *plan, const source_t *s, const uint8_t *x
 typedef struct panel_t {
   const plan_t *plan;
   const source_t *source;
+  const tap_t *taps;
   const uint8_t *planes; /* x, or its phases */
   uint8_t *to;
   int64_t first, vectors; /* vectors of output pixels */
@@ -102,41 +103,51 @@ typedef struct panel_t {
 /* One vector of a tap for all groups of the K tile. `at` is where its first pixel would be read. */
 CE_INLINE void fill_vector(const panel_t *p, const uint8_t *at, uint8_t *to, ce_mask mask, int more) {
   const int64_t taps = p->plan->taps, step = taps * p->vectors * CE_Q_VECTOR_BYTES, plane = p->source->group;
-  const int64_t begin = p->k_tile * p->plan->k_columns / taps;
-  const int64_t end = ce_min(p->plan->columns, (p->k_tile + 1) * p->plan->k_columns) / taps;
+  const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
   const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
-  at += begin * plane;
-  for (int64_t group = begin; group < end; ++group, at += plane, to += step)
+  for (int64_t column = begin; column < end; column += taps, at += plane, to += step)
     ce_q_store(to, ce_q_load_mask(at, mask, more ? ce_q_load(to) : padding));
+}
+
+/* Coordinates of a vector of output pixels. */
+typedef struct pixels_t {
+  vi y, x;
+} pixels_t;
+
+/* Pixels that begin in a row at any x: those past its end are in later rows. */
+static pixels_t pixels_from(int64_t row, int64_t x, int64_t out_w) {
+  pixels_t at = {(vi)(int32_t)row, (vi)(int32_t)x};
+  for (int lane = 0; lane < CE_LANES; ++lane) at.x[lane] += lane;
+  const vi width = (vi)(int32_t)out_w;
+  for (int64_t end = x + CE_LANES; end > out_w; end -= out_w) {
+    const vi past = at.x >= width;
+    at.x -= width & past, at.y -= past;
+  }
+  return at;
 }
 
 static void fill_panel(const panel_t *p) {
   const source_t *s = p->source;
-  const ce_conv_geometry *g = &p->plan->g;
-  const int whole = s->row == s->out_w;
-  for (int64_t v = 0; v < p->vectors; ++v) {
-    const int64_t pixel = (p->first + v) * CE_LANES, row = pixel / s->out_w;
-    vi y, x;
-    for (int lane = 0; lane < CE_LANES; ++lane) {
-      y[lane] = (int32_t)((pixel + lane) / s->out_w);
-      x[lane] = (int32_t)((pixel + lane) % s->out_w);
-    }
-    const int64_t last = ce_min((pixel + CE_LANES - 1) / s->out_w, s->out_h - 1);
-    for (int64_t tap = 0; tap < p->plan->taps; ++tap) {
-      const tap_t t = tap_of(p->plan, s, tap);
-      uint8_t *to = p->to + (tap * p->vectors + v) * CE_Q_VECTOR_BYTES;
-      const uint8_t *plane = p->planes + (t.phase_h * g->stride_w + t.phase_w) * s->phase;
-      const ce_mask inside = ce_q_inside(y, x, t.down, t.right, t.h, t.w);
-      if (whole) {
-        fill_vector(p, plane + (pixel + t.down * s->row + t.right) * 4, to, inside, 0);
+  const int64_t before = p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
+  int64_t pixel = p->first * CE_LANES, row = pixel / s->out_w, x = pixel % s->out_w;
+  for (int64_t v = 0; v < p->vectors; ++v, pixel += CE_LANES) {
+    const pixels_t at = pixels_from(row, x, s->out_w);
+    const int64_t last = ce_min(row + (x + CE_LANES - 1) / s->out_w, s->out_h - 1);
+    uint8_t *to = p->to + v * CE_Q_VECTOR_BYTES;
+    for (const tap_t *t = p->taps; t < p->taps + p->plan->taps; ++t, to += p->vectors * CE_Q_VECTOR_BYTES) {
+      const uint8_t *plane = p->planes + before + t->phase * s->phase;
+      const ce_mask inside = ce_q_inside(at.y, at.x, t->down, t->right, t->h, t->w);
+      if (s->row == s->out_w) {
+        fill_vector(p, plane + (pixel + t->down * s->row + t->right) * 4, to, inside, 0);
         continue;
       }
       for (int64_t r = row; r <= last; ++r) {
         const ce_mask of_row = ce_lanes(r * s->out_w - pixel, (r + 1) * s->out_w - pixel);
-        const int64_t at = (r + t.down) * s->row + pixel - r * s->out_w + t.right;
-        fill_vector(p, plane + at * 4, to, ce_q_both(inside, of_row), r > row);
+        const int64_t from = (r + t->down) * s->row + pixel - r * s->out_w + t->right;
+        fill_vector(p, plane + from * 4, to, ce_q_both(inside, of_row), r > row);
       }
     }
+    for (x += CE_LANES; x >= s->out_w; x -= s->out_w) ++row;
   }
 }
 

@@ -13,11 +13,12 @@
 
 /* Vectors of inputs that are to stay in the first-level cache, and columns of a K tile. */
 #ifndef CE_Q_CACHED
-#define CE_Q_CACHED (36 * 1024 / CE_Q_VECTOR_BYTES)
+#define CE_Q_CACHED (48 * 1024 / CE_Q_VECTOR_BYTES)
 #endif
 #ifndef CE_Q_K_TILE
-#define CE_Q_K_TILE (32 * 1024 / CE_Q_VECTOR_BYTES / 4)
+#define CE_Q_K_TILE (CE_LANES == 16 ? 128 : 256)
 #endif
+#define CE_Q_MOST_TAPS 256 /* columns of a K tile are numbered by bytes */
 
 typedef struct plan_t {
   ce_plan_head head;
@@ -28,7 +29,7 @@ typedef struct plan_t {
   int32_t x_zero;
   ce_q_finish finish;
   const int32_t *words;   /* [blocks, rows] */
-  const uint32_t *column; /* [blocks] */
+  const uint8_t *column;  /* [blocks] from the first of the K tile */
   const uint32_t *begin;  /* [k_tiles, groups * 4 / rows], and the end of the last: its first block */
   const int32_t *base;    /* [groups * 4] what a sum begins with: the bias, and what zero points make of the weights */
   const float *factor;    /* [groups * 4] */
@@ -105,11 +106,11 @@ static int64_t count_blocks(const ce_q_conv_desc *desc, const plan_t *plan) {
 
 static size_t plan_bytes(const void *desc_) {
   const ce_q_conv_desc *desc = desc_;
-  if (!ce_usual_stride(&desc->geometry)) return 0;
+  if (!ce_usual_stride(&desc->geometry) || desc->geometry.kernel_h * desc->geometry.kernel_w > CE_Q_MOST_TAPS) return 0;
   const plan_t plan = shape_plan(desc);
   const size_t blocks = (size_t)count_blocks(desc, &plan);
-  return sizeof(plan_t) + 4 * (blocks * ((size_t)plan.rows + 1) + (size_t)(plan.k_tiles * block_rows_of(&plan)) + 1 +
-                               8 * (size_t)plan.groups);
+  return sizeof(plan_t) + blocks * (4 * (size_t)plan.rows + 1) +
+         4 * ((size_t)(plan.k_tiles * block_rows_of(&plan)) + 1 + 8 * (size_t)plan.groups);
 }
 
 static void plan_init(void *plan_, const void *desc_) {
@@ -124,7 +125,8 @@ static void plan_init(void *plan_, const void *desc_) {
   const int64_t rows = plan->groups * 4, block_rows = block_rows_of(plan), blocks = count_blocks(desc, plan);
   int32_t *base = (int32_t *)(plan + 1), *words = base + 2 * rows;
   float *factor = (float *)(base + rows);
-  uint32_t *column = (uint32_t *)(words + blocks * plan->rows), *begin = column + blocks;
+  uint32_t *begin = (uint32_t *)(words + blocks * plan->rows);
+  uint8_t *column = (uint8_t *)(begin + plan->k_tiles * block_rows + 1);
   for (int64_t m = 0; m < rows; ++m) {
     const int real = m < plan->g.out_channels;
     base[m] = real ? desc->bias[m] : 0;
@@ -145,7 +147,7 @@ static void plan_init(void *plan_, const void *desc_) {
         }
         const int pieces = 1 + ce_q_must_split(block.weight, plan->rows);
         for (int piece = 0; piece < pieces; ++piece, ++next) {
-          column[next] = (uint32_t)column_at(desc, row.at);
+          column[next] = (uint8_t)(column_at(desc, row.at) - tile * plan->k_columns);
           for (int32_t i = 0; i < plan->rows; ++i)
             words[next * (uint32_t)plan->rows + (uint32_t)i] = ce_q_word_of(block.weight[i], piece, pieces);
         }

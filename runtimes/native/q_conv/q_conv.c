@@ -53,6 +53,7 @@ typedef struct job_t {
   const plan_t *plan;
   const cut_t *cut;
   const uint8_t *x; /* of the image */
+  const tap_t *taps;
   uint8_t *phases, *panel;
   tile_t tile; /* all but what is one tile's; its y and residual are the image's */
 } job_t;
@@ -68,12 +69,12 @@ static void run_side_by_side(const job_t *job, int64_t first, int64_t vectors, i
   tile.step = plain ? ce_q_plane(job->cut->source.in.h, job->cut->source.in.w) : vectors * count * CE_Q_VECTOR_BYTES;
   for (tile.k_tile = 0; tile.k_tile < plan->k_tiles; ++tile.k_tile) {
     if (plain) {
-      tile.x = job->x + first * CE_Q_VECTOR_BYTES;
+      tile.x = job->x + first * CE_Q_VECTOR_BYTES + tile.k_tile * plan->k_columns * tile.step;
     } else {
-      const panel_t panel = {.plan = plan, .source = &job->cut->source, .to = job->panel, .first = first, .k_tile = tile.k_tile,
+      const panel_t panel = {.plan = plan, .source = &job->cut->source, .taps = job->taps, .to = job->panel, .first = first, .k_tile = tile.k_tile,
                              .planes = has_phases(&plan->g) ? job->phases : job->x, .vectors = vectors * count};
       fill_panel(&panel);
-      tile.x = job->panel - tile.k_tile * plan->k_columns * tile.step;
+      tile.x = job->panel;
     }
     run_tiles_of(&tile, vectors);
   }
@@ -102,7 +103,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   const int64_t x_image = ce_q_bytes(1, plan->g.in_channels, in.h, in.w);
   const int64_t first = cut.by_pixels ? cut.vectors * task / cut.tasks : 0;
   const int64_t end = cut.by_pixels ? cut.vectors * (task + 1) / cut.tasks : cut.vectors;
-  job_t job = {.plan = plan, .cut = &cut, .phases = scratch, .panel = scratch + cut.phases};
+  tap_t taps[CE_Q_MOST_TAPS];
+  find_taps(plan, s, taps);
+  job_t job = {.plan = plan, .cut = &cut, .taps = taps, .phases = scratch, .panel = scratch + cut.phases};
   job.tile = (tile_t){.plan = plan, .y_plane = y_plane, .sums = (int32_t *)(scratch + cut.phases + cut.panel)};
   job.tile.group_begin = cut.by_pixels ? 0 : plan->groups * task / cut.tasks;
   job.tile.group_end = cut.by_pixels ? plan->groups : plan->groups * (task + 1) / cut.tasks;
@@ -111,7 +114,8 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     job.tile.y = (uint8_t *)run->y + n * y_image;
     job.tile.residual = run->residual ? (const uint8_t *)run->residual + n * y_image : 0;
     if (has_phases(&plan->g))
-      split_phases(plan, s, job.x, job.phases, first * CE_LANES / s->out_w, ce_min(s->out_h, (end * CE_LANES - 1) / s->out_w + 1));
+      split_phases(plan, s, taps, job.x, job.phases, first * CE_LANES / s->out_w,
+                   ce_min(s->out_h, (end * CE_LANES - 1) / s->out_w + 1));
     run_vectors(&job, first, end);
   }
 }

@@ -24,7 +24,7 @@
 
 typedef struct tile_t {
   const plan_t *plan;
-  const uint8_t *x; /* the first pixels of column 0, of the plane or of a panel */
+  const uint8_t *x; /* the first pixels of the K tile's first column, of a plane or of a panel */
   int64_t step;     /* bytes from a column to the next */
   uint8_t *y;       /* the first pixels of the first group of the image; likewise the residual */
   const uint8_t *residual;
@@ -34,7 +34,7 @@ typedef struct tile_t {
   int64_t group_begin, group_end, k_tile;
 } tile_t;
 
-CE_INLINE const uint8_t *input_of(const uint8_t *x, uint32_t column, int64_t step) {
+CE_INLINE const uint8_t *input_of(const uint8_t *x, uint8_t column, int64_t step) {
   const uint8_t *at = x + (int64_t)column * step;
   CE_ONE_REGISTER(at);
   return at;
@@ -44,9 +44,9 @@ CE_INLINE const uint8_t *input_of(const uint8_t *x, uint32_t column, int64_t ste
 CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int64_t step, uint32_t begin, uint32_t end,
                           const int rows, const int vectors) {
   const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
-  const uint32_t *column = plan->column + begin, *last = plan->column + end;
-#if CE_Q_CHAINS == 2
-  if (rows == 1 && vectors <= 4) {
+  const uint8_t *column = plan->column + begin, *last = plan->column + end;
+#if CE_Q_TWO_CHAINS
+  if (rows == 1 && vectors <= CE_Q_TWO_CHAINS) {
     va other[8];
     CE_UNROLL for (int v = 0; v < vectors; ++v) other[v] = ce_q_begin((vi)0);
     CE_ONE_BY_ONE for (; column + 1 < last; column += 2, words += 2) {

@@ -143,8 +143,13 @@ typedef struct rows_t {
 
 /* Pixels from `left` on, of which any may be outside of the image. */
 CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left, const int rows) {
-  const ce_mask inside = ce_lanes(-left, job->w - left);
   rows_t loaded;
+  if (left >= job->w || left + CE_LANES <= 0) {
+    CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = job->padding;
+    return loaded;
+  }
+  const ce_mask inside = ce_lanes(-left, job->w - left);
   CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
     vq row[4];
     CE_UNROLL for (int i = 0; i < 4; ++i) {
