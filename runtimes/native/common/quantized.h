@@ -108,12 +108,13 @@ static inline ce_q_finish ce_q_finish_of(const ce_q_conv_desc *desc) {
   return finish;
 }
 
-/* As it is stored; `residual` is read where there is an add. */
-static inline uint8_t ce_q_finish1(const ce_q_finish *finish, int32_t sum, float factor, const uint8_t *residual) {
+/* As it is stored; of the residual the byte at `at`, where there is an add. */
+static inline uint8_t ce_q_finish1(const ce_q_finish *finish, int32_t sum, float factor, const void *residual, int64_t at) {
   uint8_t q = ce_q_requantize(sum, factor, finish->zero);
   if (finish->table) q = finish->table[q];
-  if (finish->add == 1) q = ce_q_add1(&finish->sum, q, *residual ^ CE_Q_FLIP);
-  if (finish->add == 2) q = ce_q_add1(&finish->sum, *residual ^ CE_Q_FLIP, q);
+  const uint8_t other = finish->add ? ((const uint8_t *)residual)[at] ^ CE_Q_FLIP : 0;
+  if (finish->add == 1) q = ce_q_add1(&finish->sum, q, other);
+  if (finish->add == 2) q = ce_q_add1(&finish->sum, other, q);
   return q ^ CE_Q_FLIP;
 }
 

@@ -98,7 +98,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
         const int32_t sum = plan->weights.block_rows ? block_sum(&at, row) : dense_sum(&at, row);
         const int64_t place = ce_q_at(groups, plane, n, row, pixel);
         ((uint8_t *)run->y)[place] =
-            ce_q_finish1(&plan->finish, sum, plan->weights.factor[row], (const uint8_t *)run->residual + place);
+            ce_q_finish1(&plan->finish, sum, plan->weights.factor[row], run->residual, place);
       }
 }
 

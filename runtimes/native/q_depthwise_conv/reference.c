@@ -72,7 +72,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
         const int64_t place = ce_q_at(groups, ce_q_plane(out_h, out_w), n, channel, pixel);
         ((uint8_t *)run->y)[place] =
             ce_q_finish1(&plan->finish, window_sum(plan, in, x, channel, pixel / out_w, pixel % out_w),
-                         plan->weights.factor[channel], (const uint8_t *)run->residual + place);
+                         plan->weights.factor[channel], run->residual, place);
       }
     }
 }

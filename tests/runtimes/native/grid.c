@@ -7,7 +7,8 @@
  * is what the reference makes of absolute values (Higham, Accuracy and Stability, section 4.2); an activation makes errors
  * grow by no more than 3/2, and adds 2^-21 of its value.
  *
- * Prints {"isa": {"op": cases that this ISA's kernel took, ...}, ...}; on a failure says which case, and ends with status 1. */
+ * The int8 kernels are in q_grid.h. Prints {"isa": {"op": cases that this ISA's kernel took, ...}, ..., "bytes": {"op": a number
+ * that the int8 reference's bytes make, ...}}; on a failure says which case, and ends with status 1. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,7 +188,7 @@ static void destroy(problem p) {
 
 /* The problem through the kernel of the highest ISA up to `isa`; `at` places the arrays. Returns the ISA it got. */
 static int solve(const problem *p, int isa, int threads, int at, float *result) {
-  const ce_shape shape = {p->c.n, p->c.h, p->c.w};
+  const ce_shape shape = {p->c.n, p->c.h, p->c.w, p->c.in};
   const float low = p->c.clip_min, high = p->c.clip_max;
   const int activation = p->c.activation;
   const ce_dtypes types = {p->c.half ? CE_DTYPE_float16 : CE_DTYPE_float32, CE_DTYPE_float32}, plain = {0, 0};
@@ -429,14 +430,18 @@ static void run_grid(int isa) {
   }
 }
 
+#include "q_grid.h"
+
 /* Arguments: names of ISAs to run; none for all that this processor has. */
 int main(int count, char **names) {
   static const struct {
     const char *name;
     int isa;
-  } isas[] = {{"sse2", CE_ISA_sse2}, {"avx2", CE_ISA_avx2}, {"avx512", CE_ISA_avx512}, {"neon", CE_ISA_neon},
-                    {"neon_inorder", CE_ISA_neon_inorder},
-                    {"neon_fp16", CE_ISA_neon_fp16}};
+  } isas[] = {
+#define CE_LISTED_ISA(name, number) {#name, number},
+#include "isas.inc"
+#undef CE_LISTED_ISA
+  };
   const char *separator = "";
   printf("{");
   for (int i = 0; i < COUNT(isas); ++i) {
@@ -445,12 +450,18 @@ int main(int count, char **names) {
     if (!wanted || !(ce_usable_isas() >> isas[i].isa & 1)) continue;
     state = 1;
     memset(taken, 0, sizeof taken);
-    run_grid(isas[i].isa);
+    memset(q_taken, 0, sizeof q_taken);
+    if (isas[i].isa) run_grid(isas[i].isa);
+    state = 1;
+    run_q_grid(isas[i].isa);
     printf("%s\"%s\": ", separator, isas[i].name);
     for (int op = 0; op < OPS; ++op) printf("%s\"%s\": %d", op ? ", " : "{", NAMES[op], taken[op]);
+    for (int op = 0; op < Q_COUNT; ++op) printf(", \"%s\": %d", Q_NAMES[op], q_taken[op]);
     printf("}");
     separator = ", ";
   }
-  printf("}\n");
+  printf("%s\"bytes\": {", separator);
+  for (int op = 0; op < Q_COUNT; ++op) printf("%s\"%s\": \"%016llx\"", op ? ", " : "", Q_NAMES[op], (unsigned long long)q_hash[op]);
+  printf("}}\n");
   return 0;
 }
