@@ -61,7 +61,6 @@ CE_INLINE vq ce_q_load_four(const int8_t *from) {
 CE_INLINE vq ce_q_join_halves(vq q) {
   return (vq)_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), (__m512i)q);
 }
-#define CE_Q_SPLITS 0
 
 CE_INLINE va ce_q_exact_dot(va sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
 CE_INLINE vu ce_q_even(vu a, vu b) {

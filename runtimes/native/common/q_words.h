@@ -8,6 +8,12 @@
 
 #include <stdint.h>
 
+#if defined(__AVX2__) && !defined(__AVXVNNI__) && !defined(__AVX512VNNI__)
+#define CE_Q_PAIRS_SATURATE
+#elif defined(__ARM_NEON) && !defined(__ARM_FEATURE_DOTPROD)
+#define CE_Q_LEAST_OVERFLOWS
+#endif
+
 static inline int ce_q_word_must_split(const int8_t *weight) {
 #if defined(CE_Q_PAIRS_SATURATE)
   for (int pair = 0; pair < 4; pair += 2) {

@@ -238,7 +238,7 @@ PLANE(3, 1, 1)
 PLANE(3, 2, 1)
 PLANE(5, 1, 1)
 PLANE(5, 2, 1)
-#if CE_Q_SPLITS
+#if defined(CE_Q_PAIRS_SATURATE) || defined(CE_Q_LEAST_OVERFLOWS)
 PLANE(3, 1, 2)
 PLANE(3, 2, 2)
 PLANE(5, 1, 2)
@@ -247,7 +247,7 @@ PLANE(5, 2, 2)
 
 static void run_plane(const job_t *job) {
   const ce_conv_geometry *g = &job->plan->g;
-#if CE_Q_SPLITS
+#if defined(CE_Q_PAIRS_SATURATE) || defined(CE_Q_LEAST_OVERFLOWS)
   if (job->plan->pieces == 2) {
     if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1_2 : plane_3_2_2)(job);
     else (g->stride_h == 1 ? plane_5_1_2 : plane_5_2_2)(job);
