@@ -21,9 +21,11 @@ from exporters.inspect import FileLayer, FileReport, inspect
 from exporters.layers import Decide, Decision, ExportedLayer, SparseModel, SparsifyCandidate
 from exporters.load import load
 from exporters.network import Link, NetworkInfo, NetworkRule, describe
+from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sparse import to_sparse
+from exporters.sparse_int8 import is_quantised, to_sparse_int8
 from exporters.untrusted.limits import Limits
 from exporters.verify import Verification, relative_difference, verify
 
@@ -44,6 +46,9 @@ __all__ = [
     "NetworkRule",
     "NonFiniteWeightsError",
     "NotOnnxError",
+    "QuantisedCandidate",
+    "QuantisedDecide",
+    "QuantisedDecision",
     "SaveError",
     "SparseModel",
     "SparsifyCandidate",
@@ -54,11 +59,13 @@ __all__ = [
     "VerificationError",
     "describe",
     "inspect",
+    "is_quantised",
     "load",
     "relative_difference",
     "save",
     "to_bytes",
     "to_onnx",
     "to_sparse",
+    "to_sparse_int8",
     "verify",
 ]

@@ -17,17 +17,18 @@ _STANDARD = ("", "ai.onnx")
 _IR_VERSION = 4
 
 
-def to_graph(dense: onnx.ModelProto) -> ir.Model:
+def to_graph(dense: onnx.ModelProto, least_opset: int = OPSET, *, every_shape: bool = False) -> ir.Model:
     """Parse ``dense``, without changing it, into the form that :class:`~exporters.passes.Sparsify` requires.
 
-    Operator sets older than the function bodies' become theirs; initializers that are listed among the inputs become
-    constants, and so do Constant nodes that layers read; nodes without a name, or with another's, are called after
-    what they make; where a layer's output has no shape, shapes are inferred. A model that has all this stays as it is.
+    Operator sets older than ``least_opset``, that of the function bodies, become it; initializers that are listed among
+    the inputs become constants, and so do Constant nodes that layers read; nodes without a name, or with another's, are
+    called after what they make; where a layer's output has no shape, or if ``every_shape``, shapes are inferred. A
+    model that has all this stays as it is.
     Raises UnsupportedModelError where ONNX cannot convert the operator set.
     """
     import onnx_ir as ir
 
-    model = ir.from_proto(_with_shapes(_with_new_opset(dense)))
+    model = ir.from_proto(_with_shapes(_with_new_opset(dense, least_opset), every_shape))
     for name in [value.name for value in model.graph.inputs if value.is_initializer()]:
         model.graph.inputs.remove(next(value for value in model.graph.inputs if value.name == name))
     _lift_constants(model)
@@ -40,28 +41,28 @@ def opset_of(model: onnx.ModelProto) -> int | None:
     return max((entry.version for entry in model.opset_import if entry.domain in _STANDARD), default=None)
 
 
-def _with_new_opset(dense: onnx.ModelProto) -> onnx.ModelProto:
+def _with_new_opset(dense: onnx.ModelProto, least: int) -> onnx.ModelProto:
     opset = opset_of(dense)
-    if opset is None or opset >= OPSET:
+    if opset is None or opset >= least:
         return dense
     given = onnx.ModelProto()
     given.CopyFrom(dense)
     # Before version 4 of the file format weights had to be inputs too; the converter insists on it, exporters did not.
     given.ir_version = max(given.ir_version, _IR_VERSION)
     try:
-        return onnx.version_converter.convert_version(given, OPSET)
+        return onnx.version_converter.convert_version(given, least)
     except Exception as error:  # its C++ raises RuntimeError, ConvertError, IndexError and others
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise UnsupportedModelError(
-            f"The model uses version {opset} of ONNX's operator set, and ONNX cannot convert it to version {OPSET}, "
-            f"which sparse layers need ({reason[0]}); export the network again with opset {OPSET} or newer."
+            f"The model uses version {opset} of ONNX's operator set, and ONNX cannot convert it to version {least}, "
+            f"which sparse layers need ({reason[0]}); export the network again with opset {least} or newer."
         ) from error
 
 
-def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_shapes(model: onnx.ModelProto, every: bool) -> onnx.ModelProto:
     known = {value.name for value in (*model.graph.value_info, *model.graph.output) if _has_shape(value)}
     layers = [node for node in model.graph.node if node.domain in _STANDARD and node.op_type in ("Conv", "MatMul")]
-    if all(name in known for node in layers for name in node.output):
+    if not every and all(name in known for node in layers for name in node.output):
         return model
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)

@@ -14,7 +14,8 @@ from onnx import TensorProto
 from exporters.layers import Format
 from exporters.ops import DOMAIN
 from exporters.read import read
-from exporters.untrusted.csr_nodes import EdgeWeight, check_edge_weights, op_of
+from exporters.untrusted.csr_nodes import check_edge_weights, op_of
+from exporters.untrusted.edge_weight import EdgeWeight
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, graphs, node_name
 

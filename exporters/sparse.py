@@ -55,12 +55,12 @@ def to_sparse(
     KeepPools()(model)
     if cache_bytes is not None:
         Chain(cache_bytes)(model)
-    single = _with_bodies(model) if apart else None
+    single = with_bodies(model) if apart else None
     joined = cache_bytes is not None and Sequence()(model).modified
-    return SparseModel(single if single is not None and not joined else _with_bodies(model), sparsify.reports, single)
+    return SparseModel(single if single is not None and not joined else with_bodies(model), sparsify.reports, single)
 
 
-def _with_bodies(model: ir.Model) -> onnx.ModelProto:
+def with_bodies(model: ir.Model) -> onnx.ModelProto:
     """The model with the function bodies of the ops of ours that are in it."""
     from exporters.from_onnx import opset_of
 

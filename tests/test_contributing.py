@@ -16,6 +16,8 @@ PAGE = ROOT / "docs" / "contributing.md"
 # What is added only if one wants it: bindings for tests and benchmarks.
 OPTIONAL = {"runtimes/bindings.py", "runtimes/structures.py"}
 COMMENT = re.compile(r'/\*.*?\*/|""".*?"""|#(?!include|define|if|elif|undef)[^\n]*', re.DOTALL)
+# The ops of integers have names of their own, of which the float op's is a part.
+INT8 = re.compile(r"/_?q_|quantized")
 # What the page's placeholders stand for.
 EXAMPLES = {"op": "global_average_pool", "kind": "ssh", "solver": "woodfisher_full"}
 PLACES = {
@@ -73,6 +75,8 @@ def places(pattern: str, roots: tuple[str, ...], folders: tuple[str, ...]) -> se
             if path.suffix not in (".py", ".c", ".h", ".inc"):
                 continue
             name = path.relative_to(ROOT).as_posix()
+            if INT8.search(name):
+                continue
             if re.search(pattern, COMMENT.sub("", path.read_text(encoding="utf-8"))):
                 found.add(next((folder for folder in folders if name.startswith(f"{folder}/")), name))
     return found - OPTIONAL

@@ -15,6 +15,8 @@ from exporters.ops.dense_conv import DENSE_CONV, DENSE_CONVS
 from exporters.ops.depthwise_conv import DEPTHWISE_CONV, DEPTHWISE_CONVS
 from exporters.ops.global_average_pool import GLOBAL_AVERAGE_POOL
 from exporters.ops.nm_conv import NM_CONV_ADDS, NM_CONVS, NM_GEMMS
+from exporters.ops.q_sequence import NAMES as Q_SEQUENCES
+from exporters.ops.q_sequence import q_sequence_op
 
 OPS: dict[str, EdgeOp] = {
     op.name: op
@@ -39,6 +41,8 @@ def find_op(name: str, overload: str = "") -> EdgeOp | None:
     """The op of a node or a function in a file; None where there is none."""
     if name in SEQUENCES:
         return sequence_op(overload, name)
+    if name in Q_SEQUENCES:
+        return q_sequence_op(overload, name)
     return OPS.get(name) if not overload else None
 
 
@@ -58,6 +62,7 @@ __all__ = [
     "GLOBAL_AVERAGE_POOL",
     "OPS",
     "OPSET",
+    "Q_SEQUENCES",
     "SEQUENCES",
     "VERSION",
     "Activation",

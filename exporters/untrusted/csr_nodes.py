@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import onnx
 from onnx import TensorProto
 
 from exporters.errors import CsrError, MalformedModelError, TooLargeError, UnsupportedOpError
-from exporters.ops import SEQUENCES, EdgeOp, Part, find_op
+from exporters.ops import Q_SEQUENCES, SEQUENCES, EdgeOp, Part, find_op
+from exporters.untrusted.edge_weight import EdgeWeight
 from exporters.untrusted.node_view import NodeView, Shape, window
+from exporters.untrusted.q_nodes import check_q_weights, q_output_shapes
 from exporters.untrusted.tensors import to_array
 from exporters.untrusted.walk import node_name
 from exporters.weights import csr, nm
-
-
-@dataclass(frozen=True)
-class EdgeWeight:
-    """A weight of a node of ours: its op, suffix, dense shape, bytes when densified, and sparse format.
-
-    A dense one takes none, and its format is empty.
-    """
-
-    op: EdgeOp
-    suffix: str
-    shape: Shape
-    densified: int
-    format: str
 
 
 def op_of(node: onnx.NodeProto) -> EdgeOp:
@@ -37,7 +24,7 @@ def op_of(node: onnx.NodeProto) -> EdgeOp:
     if op is None:
         raise UnsupportedOpError(f"node {node_name(node)!r} is a {node.op_type}, which {node.domain} does not have.")
     stages = [attribute.s for attribute in node.attribute if attribute.name == "stages"]
-    if op.name in SEQUENCES and stages != [node.overload.encode()]:
+    if op.name in (*SEQUENCES, *Q_SEQUENCES) and stages != [node.overload.encode()]:
         raise MalformedModelError(f"the stages of node {node_name(node)!r} are not its overload; export it again.")
     return op
 
@@ -53,6 +40,8 @@ def check_edge_weights(node: onnx.NodeProto, constants: Mapping[str, TensorProto
     for key in op.constants:
         if inputs[key] not in constants:
             raise MalformedModelError(f"{key} of node {name!r} is no constant; export it again.")
+    if op.name in Q_SEQUENCES:
+        return check_q_weights(name, op, {key: constants[inputs[key]] for key in op.constants})
     return tuple(
         _edge_weight(part, node, {key: constants[inputs[key + part.suffix]] for key in part.op.constants})
         for part in op.parts
@@ -70,6 +59,8 @@ def edge_output_shapes(
     name, op = node_name(node), op_of(node)
     inputs = dict(zip(op.inputs, node.input, strict=True))
     found = [shapes[inputs["X"]]]
+    if op.name in Q_SEQUENCES:
+        return q_output_shapes(node, name, op, weights, found[0])
     if not weights:
         if len(found[0]) != 4:
             raise MalformedModelError(f"node {name!r} pools an input of {len(found[0])} dimensions, not 4.")

@@ -14,10 +14,12 @@ ERRORS = {
 }
 TYPES = {
     *("Decide", "Decision", "FileReport", "SparsifyCandidate", "ExportedLayer", "FileLayer"),
+    *("QuantisedCandidate", "QuantisedDecide", "QuantisedDecision"),
     *("Limits", "Link", "NetworkInfo", "NetworkRule", "SparseModel", "Verification"),
 }
 FUNCTIONS = {
     *("describe", "inspect", "load", "relative_difference", "save", "to_bytes", "to_onnx", "to_sparse", "verify"),
+    *("is_quantised", "to_sparse_int8"),
 }
 
 

@@ -1,0 +1,1 @@
+"""Quantised networks in standard ONNX (QDQ): recognition of their layers, and which of them make one node."""
