@@ -38,8 +38,23 @@ class ExportConfig(BaseModel):
         return arithmetic
 
 
+class QuantizeConfig(BaseModel):
+    """How a network becomes int8; the table ``[quantize]``.
+
+    `weight_bits` of the weights; below 8 they are rounded with the layer's Gram matrix in mind. `activation_range` is a
+    name of `chita_edge.quantization.RANGES`. `max_drop` is what the choice of a network may cost: points of accuracy,
+    or per cent of a metric of another kind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
+    activation_range: Literal["mse", "min_max", "percentile"] = "mse"
+    max_drop: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.0
+
+
 class BenchConfig(BaseModel):
-    """How both models of a bundle are measured on this machine; the table ``[bench]``.
+    """How the models of a bundle are measured on this machine; the table ``[bench]``.
 
     `samples` are taken of each model, with `threads` threads; `seed` draws the order in which they take turns.
     """
@@ -57,6 +72,8 @@ class PruneFileConfig(BaseModel):
     `calibration_images` are drawn by the seed of `prune`: 1,000, or all there are of fewer, when None. `metric` is what
     networks are judged by, a function of outputs and labels as ``package.module:function``, `better` which of its
     figures are; when None what the labels allow. `transform` is the table of how images become inputs.
+    `dtype` is that of the network that is made; `chita_edge.deploy.road` says what becomes of "auto". `quantize` is for
+    int8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -66,13 +83,15 @@ class PruneFileConfig(BaseModel):
     metric: str | None = None
     better: Literal["higher", "lower"] = "higher"
     transform: TransformConfig | None = None
+    dtype: Literal["auto", "int8", "float32", "float16"] = "auto"
+    quantize: QuantizeConfig = QuantizeConfig()
 
 
 class BuildConfig(PruneFileConfig):
     """Configuration of a build.
 
-    `model` is the name of a network; the others are the configurations of the three steps. In a TOML file `prune`,
-    `export` and `bench` are tables.
+    `model` is the name of a network; the others are the configurations of the steps. In a TOML file `prune`,
+    `quantize`, `export` and `bench` are tables.
     """
 
     model: str

@@ -14,24 +14,20 @@ import exporters
 import runtimes
 from chita_edge.bundle import check_target, write_bundle
 from chita_edge.config import BuildConfig
-from chita_edge.deploy.agreement import check_agreement
 from chita_edge.deploy.decide import stay_dense
-from chita_edge.deploy.export import export
 from chita_edge.deploy.int8_baseline import BaselineError, int8_baseline
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
+from chita_edge.deploy.make import make
 from chita_edge.deploy.manifest_content import manifest_content, not_measured
-from chita_edge.deploy.result import BuildResult, BuiltLayer, Compared, Latency
-from chita_edge.engine.api import prune
-from chita_edge.engine.plan import CHANNEL_STRUCTURES
+from chita_edge.deploy.result import BuildResult, Compared, Latency, built_layers
 from chita_edge.engine.threads import torch_threads
 from chita_edge.latency.measure import measure_bundle, measure_models
 from chita_edge.latency.summary import summarise
 from chita_edge.models import get_model
-from chita_edge.network.inputs import SeveralInputs, example_of, single
+from chita_edge.network.inputs import SeveralInputs, example_of
 from chita_edge.progress import Progress, silent
 from chita_edge.report.bundle_page import FirstRun
-from chita_edge.shrinking import shrink
 from device_bench.bundle_models import DENSE_FILE, INT8_FILE, SPARSE_FILE, models_in
 
 _APART = "model.apart.onnx"
@@ -75,15 +71,11 @@ def build(
     judge = Judge.of(model, test, metric=config.metric, better=config.better, seen=inputs.validation is None)
     example = example_of(test.images[:1])
 
-    # 3. Calibrate, prune, tune.
-    prunable = entry.prunable(model)
-    pruned = prune(model, inputs.calibration, config.prune, prunable=prunable, state_dir=state_dir, progress=progress)
-    # Whole filters and channels are removed for real; zeros of other structures stay in place.
-    smaller = config.prune.structure in CHANNEL_STRUCTURES
-    network = shrink(pruned.model, single(test.images[:1])) if smaller else pruned.model
+    # 3. Calibrate, prune, tune, round, export: layers become sparse where that pays on the target.
+    made = make(config, inputs, entry.prunable(model), state_dir=state_dir, progress=progress)
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(config.prune.threads):
-        # 4. Export: the dense network is the baseline, the pruned one becomes sparse where that pays on the target.
+        # 4. Export the dense network, and ONNX Runtime's int8 of it, as baselines.
         dense, int8, sparse, apart = (Path(scratch, name) for name in (DENSE_FILE, INT8_FILE, SPARSE_FILE, _APART))
         progress("export", 0, 3)
         baseline = exporters.to_sparse(exporters.to_onnx(model, example), stay_dense)
@@ -91,14 +83,13 @@ def build(
         progress("export", 1, 3)
         unmade = _write_int8(baseline.model, inputs.images, int8)
         progress("export", 2, 3)
-        exported = export(network, config.export, example_input=example, apart=True)
-        exporters.save(exported.model, sparse)
+        exporters.save(made.model, sparse)
         # What small layers take is measured where each is a node of its own; the bundle has them in one.
-        exporters.save(exported.apart or exported.model, apart)
+        exporters.save(made.apart, apart)
         progress("export", 3, 3)
 
-        # 5. Check: four ways to run the file have to agree with torch.
-        agreement = check_agreement(pruned.model, sparse, test.images[:2], config.export.values)
+        # 5. Check: four ways to run the file have to agree with torch, or with the integers.
+        agreement = made.check(sparse, test.images[:2])
 
         # 6. Judge all files on images that no step above has seen, in the runtimes that will run them.
         models = models_in(Path(scratch))
@@ -122,20 +113,24 @@ def build(
             bundle=folder.absolute(),
             model=config.model,
             target=config.export.target,
-            method=config.prune.method,
-            structure=config.prune.structure,
-            sparsity=pruned.figures.sparsity,
+            dtype=made.config.dtype,
+            method=made.method,
+            structure=made.config.prune.structure,
+            sparsity=made.sparsity,
             accuracy=Compared(**right),
             metric=judge.metric,
             judged_on=judge.on,
             notes=inputs.notes,
             size_bytes=Compared(**sizes),
-            layers=tuple(BuiltLayer.of(*pair) for pair in zip(exported.layers, baseline.layers, strict=True)),
+            layers=built_layers(made.layers, baseline.layers),
             agreement=agreement,
             latency=summarise(measurement),
             not_measured=(*not_measured(target), *unmade),
+            reason=made.reason,
+            remarks=made.remarks,
+            candidates=() if made.int8 is None else made.int8.candidates,
         )
-        content = manifest_content(config, result)
+        content = manifest_content(made.config, result, None if made.int8 is None else made.int8.network)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}
         run = FirstRun(content, dense, measurement.results)
         files = {model.path.name: model.path for model in models.values()}

@@ -15,6 +15,7 @@ from chita_edge.commands.options import configured, prune_options
 @click.argument("model")
 @click.option("--target", help="Platform that the bundle is for, such as arm64; needed here or in the file.")
 @prune_options
+@click.option("--max-drop", type=float, help="Points of accuracy that an unasked-for choice may cost. Default 1.0.")
 @click.option("--values", help="How sparse layers' weights are stored: float32 (default) or float16.")
 @click.option(
     "--arithmetic", help="Of sparse convolutions: float32 (default) or, with --values float16, float16 on arm64."
@@ -42,7 +43,7 @@ def build(
     from chita_edge.report.build_table import print_build
     from chita_edge.report.terminal import ProgressBars
 
-    values = configured(config_file, options, "prune", "export", "bench")
+    values = configured(config_file, options, "prune", "quantize", "export", "bench")
     config = validated(BuildConfig, {**values, "model": model})
     folder = out or Path(f"{model}-{config.export.target}")
     with ProgressBars() as progress:

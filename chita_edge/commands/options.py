@@ -25,6 +25,7 @@ _TABLES: Final[dict[str, tuple[str, ...]]] = {
         "distill_seconds",
         "gradual_steps",
     ),
+    "quantize": ("weight_bits", "max_drop"),
     "export": ("target", "values", "arithmetic"),
     "bench": ("threads", "samples"),
 }
@@ -49,6 +50,8 @@ def prune_options(command: Command) -> Command:
             click.option("--metric", help="What to judge by, package.module:function of outputs and labels."),
             click.option("--better", help="Whether a higher (default) or lower figure of --metric is better."),
             click.option("--distance", help="How outputs are compared: classes, binary or values."),
+            click.option("--dtype", help="Of the network that is made: auto (default), int8, float32 or float16."),
+            click.option("--weight-bits", type=int, help="Of int8's weights, 2 to 8. Default 8."),
             click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1)."),
             click.option("--method", help="How weights are chosen: a solver, and what follows it."),
             click.option("--structure", help="Sparsity pattern: unstructured, 2:4, 1x4, filter, …"),
@@ -74,7 +77,7 @@ def prune_options(command: Command) -> Command:
                 "--config",
                 "config_file",
                 type=click.Path(path_type=Path),
-                help="TOML file with tables [prune], [export] and [bench]; options given here win.",
+                help="TOML file with tables [prune], [quantize], [export], [bench]; options given here win.",
             ),
         )
     ):

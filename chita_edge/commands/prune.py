@@ -14,7 +14,9 @@ from chita_edge.commands.options import configured, prune_options
 
 @click.command()
 @click.argument("model")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="State dict: .pt, or .safetensors.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="State dict: .pt, or .safetensors; .onnx of int8."
+)
 @click.option("--start", type=click.Path(path_type=Path), help="The network pruned already, to move to --structure.")
 @prune_options
 @click.option("--force", is_flag=True, help="Replace the file --out.")
@@ -32,34 +34,59 @@ def prune(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Prune MODEL and write its state dict, with the network's own keys and zeros in place."""
+    """Prune MODEL and write its state dict, with the network's own keys and zeros in place.
+
+    With --dtype int8, or where --out ends in .onnx, weights are rounded as well, and --out is standard ONNX.
+    """
     from chita_edge.calibration import ranks_from_environment
     from chita_edge.config import PruneFileConfig, validated
-    from chita_edge.deploy.weights_file import prune_to_file
+    from chita_edge.deploy.int8_file import SUFFIX, compress_to_file
+    from chita_edge.deploy.weights_file import PrunedFile, prune_to_file
+    from chita_edge.errors import UsageError
     from chita_edge.progress import silent
     from chita_edge.report.prune_table import print_prune
     from chita_edge.report.terminal import ProgressBars
 
-    config = validated(PruneFileConfig, configured(config_file, options, "prune"))
+    config = validated(PruneFileConfig, configured(config_file, options, "prune", "quantize"))
+    is_int8 = config.dtype == "int8" or (config.dtype == "auto" and out.suffix == SUFFIX)
+    if config.dtype == "float16":
+        raise UsageError("A state dict holds float32; float16 is how `chita-edge export --dtype float16` stores it.")
+    if is_int8 and start is not None:
+        raise UsageError("A conversion (--start) is of float32 networks; leave it out, or --dtype int8.")
     with ranks_from_environment() as ranks, ProgressBars() if ranks.leads else nullcontext() as bars:
         try:
-            result = prune_to_file(
-                model,
-                out,
-                config.prune,
-                weights=weights,
-                start=start,
-                data=data,
-                validation=validation,
-                calibration_images=config.calibration_images,
-                transform=config.transform,
-                metric=config.metric,
-                better=config.better,
-                force=force,
-                state_dir=resume,
-                ranks=ranks,
-                progress=bars or silent,
-            )
+            if is_int8:
+                if ranks.size > 1:
+                    raise UsageError("An int8 network is made by one process; start it alone.")
+                result: PrunedFile | None = compress_to_file(
+                    model,
+                    out,
+                    config,
+                    weights=weights,
+                    data=data,
+                    validation=validation,
+                    force=force,
+                    state_dir=resume,
+                    progress=bars or silent,
+                )
+            else:
+                result = prune_to_file(
+                    model,
+                    out,
+                    config.prune,
+                    weights=weights,
+                    start=start,
+                    data=data,
+                    validation=validation,
+                    calibration_images=config.calibration_images,
+                    transform=config.transform,
+                    metric=config.metric,
+                    better=config.better,
+                    force=force,
+                    state_dir=resume,
+                    ranks=ranks,
+                    progress=bars or silent,
+                )
         except KeyboardInterrupt:
             if resume is None:
                 raise

@@ -73,7 +73,14 @@ class Dataset:
             raise UsageError(
                 f"The data set {self.name} has {available} calibration images, {count} cannot be drawn from them."
             )
-        chosen = torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:count]
+        return self._chosen(torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:count])
+
+    def held_out(self, n: int, seed: int = 0, most: int = 2000) -> LabelledImages:
+        """Calibration images that `calibration(n, seed)` does not draw, at most so many."""
+        order = torch.randperm(len(self.calibration_labels), generator=torch.Generator().manual_seed(seed))
+        return self._chosen(order[n : n + most])
+
+    def _chosen(self, chosen: torch.Tensor) -> LabelledImages:
         return LabelledImages(self.preprocess(self.calibration_images[chosen]), self.calibration_labels[chosen])
 
     def test(self, n: int | None = None) -> LabelledImages:

@@ -5,22 +5,55 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 import exporters
 import runtimes
 from chita_edge.deploy.feeds import answers, feeds
+from chita_edge.deploy.int8_products import products_are_exact
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.network.inputs import Batch
+from chita_edge.quantization import QuantisedNetwork
 from exporters.layers import FloatDtype
 
 TOLERANCE = 1e-4
 # Half precision rounds each weight by up to 2⁻¹¹ of itself; the accuracy is judged on the file as it is.
 HALF_TOLERANCE = 2e-2
+# Of the largest logit, for codes that are one step off here and there; the accuracy is judged on the file as it is.
+STEPS_TOLERANCE = 0.25
 
 
 class DisagreementError(ChitaEdgeError):
     """A runtime computes something else from the exported file than torch from the network."""
+
+
+def check_int8_agreement(network: QuantisedNetwork, path: Path, images: torch.Tensor) -> dict[str, float]:
+    """Largest difference from the integers of `network` on `images`, relative to the largest logit, by runtime.
+
+    With the kernel library it has to be 0, and in stock ONNX Runtime where that multiplies int8 exactly on this
+    processor. `onnx.reference` has no integer ops: a code may differ by one step a layer there.
+
+    Raises:
+        VerificationError, DisagreementError: a difference is larger.
+    """
+    session = runtimes.session(path)
+    inputs, expected = feeds(session, images), [network(images).numpy()]
+    found = exporters.verify(path, inputs, expected, STEPS_TOLERANCE)
+    with_kernels = exporters.relative_difference([np.asarray(one) for one in session.run(None, inputs)], expected)
+    differences = {
+        "stock ONNX Runtime": found.onnxruntime,
+        "onnx.reference": found.reference,
+        "ONNX Runtime with the kernels": with_kernels,
+    }
+    for runtime in ("ONNX Runtime with the kernels", *(["stock ONNX Runtime"] if products_are_exact() else [])):
+        # Written so that NaN fails.
+        if not differences[runtime] == 0:
+            raise DisagreementError(
+                f"In {runtime} the int8 file differs by {differences[runtime]:.1e} of the largest logit from the "
+                "network's own integers, which it should equal to the bit. Please report this, and the processor."
+            )
+    return differences
 
 
 def check_agreement(model: nn.Module, path: Path, images: Batch, values: FloatDtype = "float32") -> dict[str, float]:

@@ -11,12 +11,15 @@ import exporters
 import runtimes
 from chita_edge.config import ExportConfig
 from chita_edge.deploy.decide import cheapest_on
+from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
 from chita_edge.storage.atomic_file import check_free, write_file
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
+    from chita_edge.deploy.int8_network import Int8Network
     from exporters.from_torch import Example
 
 
@@ -65,3 +68,17 @@ def export(
     if out is not None:
         write_file(out, exporters.to_bytes(exported.model), force)
     return exported
+
+
+def export_int8(found: Int8Network, example: torch.Tensor) -> exporters.SparseModel:
+    """Give an int8 network as ONNX, and what became of each of its layers and why.
+
+    Args:
+        found: the network.
+        example: one image, float32 (1, …).
+
+    Raises:
+        QdqError: a layer has no such form.
+    """
+    model = to_qdq(found.network, example)
+    return exporters.SparseModel(model, (), model)

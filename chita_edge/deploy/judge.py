@@ -11,8 +11,10 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.feeds import feeds
 from chita_edge.deploy.metric import Better, Metric, Outputs, Score, find_metric
 from chita_edge.network.batch import output_tensors, run_batch
+from chita_edge.network.inputs import single
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
+from chita_edge.quantization import QuantisedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +81,12 @@ class Judge:
         count = len(self.samples)
         return f"{count:,} calibration samples, which it was fitted on" if self.seen else f"{count:,} test samples"
 
-    def network(self, model: nn.Module, phase: str = "judge", progress: Progress = silent) -> float:
-        """Figure of a torch network, in evaluation mode."""
+    def network(self, model: nn.Module | QuantisedNetwork, phase: str = "judge", progress: Progress = silent) -> float:
+        """Figure of a torch network, in evaluation mode, or of one of integers."""
         with torch.no_grad():
+            if isinstance(model, QuantisedNetwork):
+                integers = model
+                return self._figure(lambda batch: integers(single(batch)), phase, progress)
             return self._figure(lambda batch: run_batch(model, batch), phase, progress)
 
     def file(self, session: onnxruntime.InferenceSession, phase: str = "judge", progress: Progress = silent) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Inputs:
         labels: of these images, int64 (n,); None where the user gave none.
         validation: what no part of pruning sees; None where the user gave none.
         notes: what was left out of the data, one sentence each.
+        held_out: further images to calibrate on, which were not drawn: to choose among networks that were fitted on
+            ``images``.
     """
 
     model: nn.Module
@@ -37,6 +39,18 @@ class Inputs:
     labels: Any
     validation: LabelledImages | None
     notes: tuple[str, ...] = ()
+    held_out: LabelledImages | None = None
+
+    def split(self, least: int = 200) -> tuple[Inputs, LabelledImages]:
+        """Inputs to fit on, and images to choose by; a fifth of the drawn ones where there are few others."""
+        if self.held_out is not None and len(self.held_out) >= least:
+            return self, self.held_out
+        count = len(self.images) - max(1, len(self.images) // 5)
+        parts = (slice(None, count), slice(count, None))
+        fit, rest = (
+            LabelledImages(self.images[part], None if self.labels is None else self.labels[part]) for part in parts
+        )
+        return replace(self, images=fit.images, labels=fit.labels), rest
 
     @property
     def calibration(self) -> LabelledImages:
@@ -91,10 +105,11 @@ def load_inputs(
         with torch.inference_mode():
             classes = model(torch.zeros(1, *entry.input_shape)).shape[1]
         own = datasets.load_user_data(data, entry.input_shape, classes, entry.normalisation)
-        return Inputs(model, *own.draw(calibration_images, seed), own.validation)
+        images, labels = own.draw(calibration_images, seed)
+        return Inputs(model, images, labels, own.validation, held_out=own.held_out(len(images), seed))
     embedded = datasets.load(str(entry.dataset))
     drawn = embedded.calibration(calibration_images or 1000, seed)
-    return Inputs(model, drawn.images, drawn.labels, embedded.test())
+    return Inputs(model, drawn.images, drawn.labels, embedded.test(), held_out=embedded.held_out(len(drawn), seed))
 
 
 def open_inputs(

@@ -10,15 +10,28 @@ from typing import Any
 import runtimes
 from chita_edge.config import BuildConfig
 from chita_edge.deploy.result import BuildResult
+from chita_edge.quantization import QuantisedNetwork
 
 _TOOLS = ("chita-edge", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 
 
-def manifest_content(config: BuildConfig, result: BuildResult) -> dict[str, Any]:
-    """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured."""
-    return {
+def manifest_content(
+    config: BuildConfig, result: BuildResult, integers: QuantisedNetwork | None = None
+) -> dict[str, Any]:
+    """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured.
+
+    Of an int8 network also the grid of each activation, the scales of weights being in the file, and the candidates.
+    """
+    more: dict[str, Any] = {}
+    if integers is not None:
+        grids = {name: {"scale": grid.scale, "zero": grid.zero} for name, grid in integers.grids.items()}
+        more = {"activations": grids, "candidates": [candidate.to_json() for candidate in result.candidates]}
+    return more | {
         "config": config.model_dump(mode="json", exclude={"prune": {"scratch_dir"}}),
         "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},
+        "dtype": result.dtype,
+        "reason": result.reason,
+        "remarks": list(result.remarks),
         "sparsity": result.sparsity,
         **result.judged_json(),
         "size_bytes": result.size_bytes.to_json(),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from chita_edge.deploy.candidates import Candidate
 from chita_edge.deploy.metric import ACCURACY, Metric
 from exporters import ExportedLayer
 
@@ -78,6 +80,17 @@ class BuiltLayer:
         )
 
 
+def built_layers(made: Sequence[ExportedLayer], dense: Sequence[ExportedLayer]) -> tuple[BuiltLayer, ...]:
+    """Each layer as it was exported beside the same one of the dense network.
+
+    They are told apart by their names; a layer that the dense file does not have is compared with its own figures.
+    """
+    if len(made) == len(dense) and {one.name for one in made} != {one.name for one in dense}:
+        return tuple(BuiltLayer.of(*pair) for pair in zip(made, dense, strict=True))
+    known = {layer.name: layer for layer in dense}
+    return tuple(BuiltLayer.of(layer, known.get(layer.name, layer)) for layer in made)
+
+
 @dataclass(frozen=True)
 class Latency:
     """Latency of a bundle's models, measured interleaved on `device`, in milliseconds, or counted in `unit`.
@@ -131,12 +144,14 @@ class BuildResult:
     `sparsity` is the share of zeros among the prunable weights; `accuracy` the share of test images classified
     correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
     `not_measured` says in sentences which claims nobody should read into the figures. `dropped_runs` names the runs of
-    the bundle that was replaced, where they were of another product and are gone with it.
+    the bundle that was replaced, where they were of another product and are gone with it. `reason` says why the network
+    has this dtype; `candidates` are the int8 networks that were looked at, where one was chosen.
     """
 
     bundle: Path
     model: str
     target: str
+    dtype: str
     method: str
     structure: str
     sparsity: float
@@ -157,12 +172,18 @@ class BuildResult:
         metric = {"name": self.metric.name, "better": self.metric.better, "on": self.judged_on, **figures}
         return {"metric": metric} | ({"accuracy": figures} if self.metric == ACCURACY else {})
 
+    reason: str = ""
+    remarks: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object."""
         return {
             "bundle": str(self.bundle),
             "model": self.model,
             "target": self.target,
+            "dtype": self.dtype,
+            "reason": self.reason,
             "method": self.method,
             "structure": self.structure,
             "sparsity": self.sparsity,
@@ -174,4 +195,6 @@ class BuildResult:
             "not_measured": list(self.not_measured),
             "dropped_runs": list(self.dropped_runs),
             "notes": list(self.notes),
+            "remarks": list(self.remarks),
+            "candidates": [candidate.to_json() for candidate in self.candidates],
         }

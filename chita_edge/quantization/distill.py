@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class DistillConfig:
         batch_size: images a step.
         bits: of the weights.
         seed: of the order and of the views.
+        seconds: after which the training ends, whatever is left of its epochs; the rate has fallen to 0 by then.
     """
 
     epochs: int = 20
@@ -42,6 +44,7 @@ class DistillConfig:
     batch_size: int = 50
     bits: int = 8
     seed: int = 0
+    seconds: float | None = None
 
     def rate(self, done: float) -> float:
         """Learning rate when the share ``done`` of the training is over."""
@@ -78,6 +81,7 @@ def distill_through_rounding(
     optimiser = torch.optim.Adam(student.parameters(), lr=config.learning_rate)
     steps = -(-len(images) // config.batch_size)
     total = config.epochs * steps
+    started, share = time.monotonic(), 0.0
     progress("distill", 0, total)
     for epoch in range(config.epochs):
         rng = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
@@ -86,8 +90,14 @@ def distill_through_rounding(
             varied = varied.contiguous(memory_format=torch.channels_last) if varied.dim() == 4 else varied
             with torch.no_grad():
                 wanted = teacher(varied)
+            share = (epoch * steps + step) / total
+            if config.seconds is not None:
+                share = max(share, (time.monotonic() - started) / config.seconds)
+            if share >= 1:
+                progress("distill", total, total)
+                return student.to_network()
             for group in optimiser.param_groups:
-                group["lr"] = config.rate((epoch * steps + step) / total)
+                group["lr"] = config.rate(share)
             loss = _loss(student(varied), wanted, config.temperature)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

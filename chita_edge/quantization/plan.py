@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.quantization.budgets import Curve, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
 from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError
 from chita_edge.quantization.moments import position_count
+from chita_edge.quantization.stored import curve_tensors, curves_from
 from chita_edge.quantization.trace import trace
 
 if TYPE_CHECKING:
@@ -42,7 +44,12 @@ class Plan:
 
 
 def prepare(
-    model: nn.Module, images: torch.Tensor, config: CompressionConfig, prunable: Sequence[str] | None = None
+    model: nn.Module,
+    images: torch.Tensor,
+    config: CompressionConfig,
+    prunable: Sequence[str] | None = None,
+    *,
+    journal: Journal = FORGETFUL,
 ) -> Plan:
     """Trace, fold, equalise, and measure the curvature of the layers.
 
@@ -52,6 +59,7 @@ def prepare(
         config: options.
         prunable: names of layers, with or without ``.weight``; all without groups but those that read the images and
             those that give the network's output, when None.
+        journal: keeps the curves, which take most of the time.
 
     Raises:
         UnsupportedNetworkError: the network holds what has no integer form.
@@ -75,9 +83,14 @@ def prepare(
     some = images[: config.curvature_images]
     curves: Mapping[str, Curve] = {}
     if names:
-        curvatures = fisher(graph, some, names, seed=config.seed)
-        pattern = get_pattern(config.structure)
-        curves = measure_curves(graph, some, names, pattern, curvatures, rows=config.rows // 2, ridge=config.ridge)
+
+        def measured() -> dict[str, torch.Tensor]:
+            curvatures = fisher(graph, some, names, seed=config.seed)
+            pattern = get_pattern(config.structure)
+            found = measure_curves(graph, some, names, pattern, curvatures, rows=config.rows // 2, ridge=config.ridge)
+            return curve_tensors(found)
+
+        curves = curves_from(journal.remember("curves", measured), names)
     return Plan(graph, names, curves, _fixed_multiplications(graph, images[:1], names))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from chita_edge.deploy.candidates import Candidate
+from chita_edge.deploy.metric import Metric
 from chita_edge.deploy.result import BuildResult, BuiltLayer, Compared, Latency
 from chita_edge.report.terminal import data_console
 
@@ -16,6 +19,8 @@ def print_build(result: BuildResult) -> None:
     console = data_console()
     console.print(_layers(result))
     console.print(_totals(result))
+    if result.candidates:
+        console.print(candidates_table(result.candidates, result.metric))
     for line in _remarks(result):
         console.print(Text(line))
 
@@ -48,7 +53,9 @@ def print_latency(latency: Latency) -> None:
 
 
 def _layers(result: BuildResult) -> Table:
-    table = Table(title=f"{result.model} for {result.target}, pruned by {result.method}", title_justify="left")
+    table = Table(
+        title=f"{result.model} for {result.target}, {result.dtype}, pruned by {result.method}", title_justify="left"
+    )
     table.add_column("layer", no_wrap=True)
     table.add_column("shape", no_wrap=True)
     for heading in ("sparsity", "bytes", "of dense", "MACs", "of dense"):
@@ -98,15 +105,16 @@ def _three(figures: Compared[Any], form: str) -> tuple[str, str, str]:
 
 def _remarks(result: BuildResult) -> list[str]:
     latency = result.latency
-    worst = max(result.agreement.values())
     dropped = bool(result.dropped_runs)
     removed = any(layer.shape != layer.dense_shape for layer in result.layers)
     return [
         f"{result.metric.title}: on {result.judged_on}{_beside_dense(result)}.",
         *result.notes,
+        *([f"Chosen: {result.reason}"] if result.reason else []),
         f"Sparsity: {result.sparsity:.2%} of the prunable weights are {'removed' if removed else 'zero'}.",
-        f"Checked: {', '.join(result.agreement)} agree with torch to {worst:.1e} of the largest logit.",
+        _checked(result),
         f"Measured on {latency.device}: {latency.description}; {_speedup(latency)}",
+        *result.remarks,
         *(f"Warning: {warning}" for warning in latency.warnings),
         *(f"Not measured: {sentence}" for sentence in result.not_measured),
         *([f"Gone: the replaced bundle's runs of another product, {', '.join(result.dropped_runs)}."] * dropped),
@@ -120,6 +128,32 @@ def _beside_dense(result: BuildResult) -> str:
         return "" if result.metric.better == "higher" else "; lower is better"
     what = "the share of samples with the dense network's top class"
     return f"; {what if result.metric.share and result.metric.better == 'higher' else 'of its outputs'}, no labels used"
+
+
+def _checked(result: BuildResult) -> str:
+    """What the check of the file found."""
+    equal = [name for name, difference in result.agreement.items() if difference == 0]
+    others = {name: difference for name, difference in result.agreement.items() if difference}
+    near = f"{', '.join(others)} agree to {max(others.values()):.1e} of the largest logit" if others else ""
+    if result.dtype == "int8" and equal:
+        exact = f"{', '.join(equal)} equal the network's integers to the bit"
+        return f"Checked: {exact}{'; ' if near else ''}{near}."
+    worst = max(result.agreement.values())
+    return f"Checked: {', '.join(result.agreement)} agree with torch to {worst:.1e} of the largest logit."
+
+
+def candidates_table(candidates: Sequence[Candidate], metric: Metric) -> Table:
+    """Accuracy against predicted time of the int8 networks that were looked at."""
+    table = Table(title="Candidates, on calibration samples that nothing was fitted on", title_justify="left")
+    by = "points lower" if metric.share else "% worse"
+    for heading in ("", "structure", "zeros", f"predicted, {candidates[0].unit}", metric.name, by):
+        table.add_column(Text(heading), justify="left" if heading in ("", "structure") else "right")
+    for one in candidates:
+        found = ("not tried", "")
+        if one.metric is not None and one.drop is not None:
+            found = (metric.value(one.metric), f"{one.drop:.2f}")
+        table.add_row("→" if one.chosen else "", one.structure, f"{one.sparsity:.0%}", f"{one.predicted:,.3g}", *found)
+    return table
 
 
 def _shape(layer: BuiltLayer) -> str:

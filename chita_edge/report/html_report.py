@@ -18,7 +18,7 @@ from device_bench.short_numbers import short
 _USUAL = (("dense", "sparse"), ("dense", "int8", "sparse"))
 _MOST_CHARTS = 12
 _SHARES = ("accuracy", "agreement", "relative error")
-_SUBTITLE = ("method", "structure", "sparsity", "allocation", "calibration_images", "values", "seed")
+_SUBTITLE = ("dtype", "method", "structure", "sparsity", "allocation", "calibration_images", "values", "seed")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ ON_FEW_IMAGES = (
     "from functools import partialmethod; from chita_edge.datasets import Dataset; "
     "Dataset.test = partialmethod(Dataset.test, 1000); "
 )
-BUILD = ["build", "mobilenet", "--target", "arm64", "--calibration-images", "40", "--samples", "50", "--json"]
+BUILD = ["build", "mobilenet", "--target", "arm64", "--calibration-images", "40", "--samples", "50"]
+BUILD += ["--dtype", "float32", "--json"]
 TINY = ["build", tiny_network.NAME, "--target", "arm64", "--calibration-images", "64"]
 CONFIG = BuildConfig(
     model=tiny_network.NAME,
@@ -159,6 +160,17 @@ def _interrupt_at(wanted: str) -> Progress:
     return progress
 
 
+@pytest.mark.parametrize("stage", ["sensitivities", "int8, 75% zeros"])
+def test_an_interrupt_of_the_choice_among_int8_networks_leaves_nothing(
+    stage: str, tiny: tuple[Path, Path], tmp_path: Path
+) -> None:
+    weights, data = tiny
+    config = CONFIG.model_copy(update={"prune": PruneConfig()})
+    with pytest.raises(KeyboardInterrupt):
+        chita_edge.build(config, tmp_path / "bundle", weights=weights, data=data, progress=_interrupt_at(stage))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("stage", ["gradients", "batch norm", "export", "accuracy of sparse", "latency"])
 def test_an_interrupt_leaves_nothing(
     stage: str,
@@ -196,7 +208,7 @@ def test_ctrl_c_is_a_sentence_and_exit_code_130(tiny_files: tuple[Path, Path], t
     scratch.mkdir()
     weights, data = map(str, tiny_files)
     done = subprocess.run(
-        [*tiny_network.program(INTERRUPTED), *TINY, "--weights", weights, "--data", data],
+        [*tiny_network.program(INTERRUPTED), *TINY, "--dtype", "float32", "--weights", weights, "--data", data],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,

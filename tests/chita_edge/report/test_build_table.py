@@ -23,6 +23,7 @@ RESULT = BuildResult(
     bundle=Path("/somewhere/mobilenet-arm64"),
     model="mobilenet",
     target="arm64",
+    dtype="float32",
     method="default",
     structure="unstructured",
     sparsity=0.8,

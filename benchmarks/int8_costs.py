@@ -1,0 +1,158 @@
+"""What int8 layers cost in each form: makes the rates of runtimes/cost_tables/*.int8.json.
+
+    python benchmarks/int8_costs.py x86_64 [--json runtimes/cost_tables/x86_64.int8.json] [--bursts 7]
+
+Each kernel alone, on one thread, in turns; processor time, the least of the bursts, microseconds. A layer is taken to
+cost its stored multiply-adds and its outputs times a rate each, and what any call takes: rates from 0 up by least
+squares of relative errors. What they miss is printed. Weights and blocks are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from runtimes import host_isa, library
+from runtimes.bindings import Kernels
+from runtimes.quantized import Blocks, Grid, QKernels, QPlan, packed_bytes
+from runtimes.structures import Geometry
+
+FORMS = ("dense", "1x4", "2x4", "depthwise")
+LAYERS = (  # outputs, channels, window, stride, side of the input
+    (64, 32, 1, 1, 56), (128, 64, 1, 1, 28), (128, 128, 1, 1, 28), (256, 256, 1, 1, 14), (512, 512, 1, 1, 14),
+    (64, 128, 1, 1, 24), (512, 256, 1, 1, 7), (96, 24, 1, 1, 56), (24, 144, 1, 1, 28), (16, 16, 3, 1, 32),
+    (32, 32, 3, 1, 16), (64, 64, 3, 1, 8), (64, 64, 3, 1, 28), (128, 64, 3, 2, 28),
+)  # fmt: skip
+DEPTHWISE = ((32, 3, 1, 56), (64, 3, 2, 56), (128, 3, 1, 28), (512, 3, 1, 14), (96, 5, 1, 28), (64, 3, 1, 12))
+DENSITIES = (0.5, 0.35, 0.25, 0.1)
+X, Y = Grid(0.02, 128), Grid(0.05, 3)
+RNG = np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One layer: its form, stored multiply-adds, outputs, and a call of it."""
+
+    form: str
+    macs: int
+    outputs: int
+    call: Callable[[], None]
+
+
+def geometry(outputs: int, channels: int, window: int, stride: int) -> Geometry:
+    return Geometry(outputs, channels, window, window, stride, stride, *(window // 2,) * 4, 1, 1)
+
+
+def weights(shape: tuple[int, ...], rows: int, density: float) -> Any:
+    """Random weights; ``rows`` 1 or 2: in blocks of which so many are there, 0: dense."""
+    full = RNG.integers(-127, 128, shape).astype(np.int8)
+    full[full == 0] = 1
+    if not rows:
+        return full
+    blocks = RNG.random((-(-shape[0] // rows), -(-shape[1] // 4), *shape[2:])) < density
+    kept = blocks.repeat(rows, 0)[: shape[0]].repeat(4, 1)[:, : shape[1]]
+    return Blocks.of(full * kept, rows)
+
+
+def bound(plan: QPlan, form: str, macs: int, x_shape: tuple[int, ...]) -> Timed:
+    y_shape = plan.out_shape(x_shape)
+    x, y = (np.zeros(packed_bytes(shape) + 64, np.uint8) for shape in (x_shape, y_shape))
+    x, y = (part[-part.ctypes.data % 64 :] for part in (x, y))
+    x[:] = RNG.integers(0, 256, x.shape)
+    return Timed(form, macs, math.prod(y_shape), plan.bind(x, y, x_shape))
+
+
+def layers(kernels: Kernels) -> list[Timed]:
+    ops, found = QKernels(kernels), []
+    for outputs, channels, window, stride, side in LAYERS:
+        shape, x_shape = (outputs, channels, window, window), (1, channels, side, side)
+        scale, bias = np.full(outputs, 0.01, np.float32), np.zeros(outputs, np.int32)
+        for form, rows, density in [
+            ("dense", 0, 1.0), *((form, rows, d) for form, rows in (("1x4", 1), ("2x4", 2)) for d in DENSITIES)
+        ]:  # fmt: skip
+            made = weights(shape, rows, density)
+            plan = ops.conv("q_conv", made, scale, bias, geometry(outputs, channels, window, stride), X, Y)
+            pixels = math.prod(plan.out_shape(x_shape)[2:])
+            stored = made.values.size if rows else math.prod(shape)
+            found.append(bound(plan, form, stored * pixels, x_shape))
+    for channels, window, stride, side in DEPTHWISE:
+        x_shape = (1, channels, side, side)
+        scale, bias = np.full(channels, 0.01, np.float32), np.zeros(channels, np.int32)
+        made = weights((channels, window, window), 0, 1.0)
+        plan = ops.conv("q_depthwise_conv", made, scale, bias, geometry(channels, 1, window, stride), X, Y)
+        macs = math.prod(plan.out_shape(x_shape)) * window**2
+        found.append(bound(plan, "depthwise", macs, x_shape))
+    return found
+
+
+def measured(calls: list[Callable[[], None]], bursts: int) -> np.ndarray:
+    """Microseconds of processor time of each call: the least mean of several bursts, taken in turns."""
+    repeats = []
+    for call in calls:
+        call()
+        start = time.process_time()
+        for _ in range(5):
+            call()
+        repeats.append(max(5, math.ceil(5 * 2e-3 / max(time.process_time() - start, 1e-6))))
+    best = np.full(len(calls), np.inf)
+    for _ in range(bursts):
+        for number, (call, count) in enumerate(zip(calls, repeats, strict=True)):
+            start = time.process_time()
+            for _ in range(count):
+                call()
+            best[number] = min(best[number], (time.process_time() - start) / count * 1e6)
+    return best
+
+
+def elements(kernels: Kernels, bursts: int) -> float:
+    """Microseconds for one value of a sum."""
+    ops, shape = QKernels(kernels), (1, 128, 56, 56)
+    plan = ops.add(X, X, Y)
+    a, b, y = (np.zeros(packed_bytes(shape) + 64, np.uint8) for _ in range(3))
+    a, b, y = (part[-part.ctypes.data % 64 :] for part in (a, b, y))
+    return float(measured([plan.bind(a, y, shape, b)], bursts)[0]) / math.prod(shape)
+
+
+def rates(found: list[Timed], times: np.ndarray) -> dict[str, Any]:
+    columns = [*FORMS, "output", "stage"]
+    system = np.zeros((len(found), len(columns)))
+    for row, one in enumerate(found):
+        system[row, columns.index(one.form)] = one.macs
+        system[row, columns.index("output")] = one.outputs
+        system[row, columns.index("stage")] = 1
+    scale = system.max(0)
+    solved = nnls(system / scale / times[:, None], np.ones(len(found)))[0] / scale
+    errors = system @ solved / times - 1
+    for one, taken, error in zip(found, times, errors, strict=True):
+        print(f"{one.form:>9} {one.macs:>11,} MACs {one.outputs:>8,} outputs {taken:9.1f} µs, predicted {error:+.0%}")
+    print(f"median error {np.median(np.abs(errors)):.0%}, 90th percentile {np.quantile(np.abs(errors), 0.9):.0%}")
+    named = dict(zip(columns, solved.tolist(), strict=True))
+    return {"products": {form: named[form] for form in FORMS}, "output": named["output"], "stage": named["stage"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", choices=["x86_64"])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--bursts", type=int, default=7)
+    arguments = parser.parse_args()
+    kernels = Kernels(library())
+    found = layers(kernels)
+    times = measured([one.call for one in found], arguments.bursts)
+    table = {"unit": "µs", **rates(found, times), "element": elements(kernels, arguments.bursts)}
+    print(host_isa(), table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""From a trained network to one of integers: compressed at a given sparsity, or at the one that a choice finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of
+from chita_edge.deploy.int8_costs import Int8Costs
+from chita_edge.deploy.judge import Judge
+from chita_edge.network.inputs import single
+from chita_edge.pruning.journal import FORGETFUL, Journal
+from chita_edge.quantization import CompressionConfig, Plan, QuantisedNetwork, UnsupportedNetworkError, compress_plan
+from chita_edge.quantization import prepare as prepare_plan
+from chita_edge.quantization.distance import tempered_divergence
+from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
+from chita_edge.quantization.plan import layer_constraints
+from chita_edge.quantization.stored import network_from, network_tensors
+from chita_edge.tuning import infer_training_augmentation
+from chita_edge.tuning.views import darkest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import nn
+
+    from chita_edge.config import PruneFileConfig
+    from chita_edge.datasets import LabelledImages
+    from chita_edge.deploy.road import Road
+    from chita_edge.progress import Progress
+
+_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Int8Network:
+    """An int8 network and how it came about.
+
+    Attributes:
+        network: the integers.
+        structure: of the zeros.
+        prunable: names of the layers that may lose weights.
+        candidates: those that were looked at; none where the sparsity was given.
+        remarks: sentences about it.
+    """
+
+    network: QuantisedNetwork
+    structure: str
+    prunable: tuple[str, ...]
+    candidates: tuple[Candidate, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros that pruning put among the prunable weights."""
+        masks = [self.network.layers[name].mask for name in self.prunable]
+        return 1 - sum(int(mask.sum()) for mask in masks) / max(1, sum(mask.numel() for mask in masks))
+
+
+def make_int8(
+    model: nn.Module,
+    images: torch.Tensor,
+    held_out: LabelledImages | None,
+    config: PruneFileConfig,
+    road: Road,
+    costs: Int8Costs | None,
+    *,
+    prunable: Sequence[str],
+    journal: Journal = FORGETFUL,
+    progress: Progress,
+) -> Int8Network:
+    """Prune and round a network together; without a sparsity, try candidates and take the fastest within the drop.
+
+    Args:
+        model: trained.
+        images: to calibrate on, float32 (n, …); labels are not used.
+        held_out: images that nothing is fitted on, with labels where there are any; needed where candidates are tried.
+        config: options.
+        road: structure and sparsity.
+        costs: of the target, for the candidates.
+        prunable: names of weights.
+        journal: keeps the plan's curves and each compressed network.
+        progress: told of every stage.
+
+    Raises:
+        QuantizationError: the network, or its values, have no integer form.
+    """
+    if not isinstance(images, torch.Tensor) or not images.is_floating_point():
+        raise UnsupportedNetworkError("An int8 network has one input of real numbers. Use --dtype float32.")
+    base = CompressionConfig(
+        sparsity=road.sparsity or 0.0,
+        structure=road.structure,
+        weight_bits=config.quantize.weight_bits,
+        activation_range=config.quantize.activation_range,
+        seed=config.prune.seed,
+    )
+    progress("sensitivities", 0, 1)
+    plan = prepare_plan(model, images, base, _may_lose(model, prunable), journal=journal)
+    progress("sensitivities", 1, 1)
+
+    def made(sparsity: float) -> QuantisedNetwork:
+        config_of = replace(base, sparsity=sparsity)
+        told = partial(_named, progress, f"int8, {sparsity:.0%} zeros")
+
+        def compute() -> dict[str, torch.Tensor]:
+            network = compress_plan(plan, images, config_of, progress=told).network
+            assert network is not None  # noqa: S101 (of dtype int8)
+            return network_tensors(network)
+
+        return network_from(plan.graph, journal.remember(f"{base.structure} {sparsity}", compute))
+
+    if road.sparsity is not None:
+        found = Int8Network(made(road.sparsity), base.structure, plan.prunable)
+    else:
+        assert held_out is not None and costs is not None  # noqa: S101 (the caller has them)
+        judge = Judge.of(model, held_out, metric=config.metric, better=config.better)
+        found = _chosen(plan, made, judge, base, costs, config.quantize.max_drop, model)
+    if config.prune.distill_epochs:
+        found = _distilled(found, model, images, config, journal, progress)
+    return found
+
+
+def _chosen(
+    plan: Plan,
+    made: Callable[[float], QuantisedNetwork],
+    judge: Judge,
+    base: CompressionConfig,
+    costs: Int8Costs,
+    max_drop: float,
+    model: nn.Module,
+) -> Int8Network:
+    """The network of the chosen candidate."""
+    image = single(judge.samples.images[:1])
+    dense = judge.network(model)
+    networks: dict[float, QuantisedNetwork] = {}
+
+    def try_out(candidate: Candidate) -> tuple[float, float]:
+        network = networks[candidate.sparsity] = made(candidate.sparsity)
+        figure = judge.network(network)
+        return figure, drop_of(judge.metric, dense, figure)
+
+    candidates = []
+    for sparsity in SPARSITIES:
+        constraints = layer_constraints(plan, replace(base, sparsity=sparsity))
+        kept = {name: constraint.total for name, constraint in constraints.items()}
+        predicted = costs.network(plan.graph, image, kept, base.structure)
+        candidates.append(Candidate(base.structure, sparsity, predicted, costs.unit))
+    tried = choose(candidates, try_out, max_drop)
+    best = next(one for one in tried if one.chosen)
+    remarks: tuple[str, ...] = ()
+    if best.drop is not None and best.drop > max_drop:
+        remarks = (
+            f"No candidate stays within {max_drop:g} of the dense network; the closest is taken. More calibration "
+            "images, --distill or --dtype float32 may help.",
+        )
+    return Int8Network(networks[best.sparsity], base.structure, plan.prunable, tried, remarks)
+
+
+def _distilled(
+    found: Int8Network,
+    model: nn.Module,
+    images: torch.Tensor,
+    config: PruneFileConfig,
+    journal: Journal,
+    progress: Progress,
+) -> Int8Network:
+    """The network after training through the rounding, if it is closer to the dense one then."""
+    prune = config.prune
+    how = DistillConfig(
+        prune.distill_epochs,
+        prune.distill_rate or _RATE,
+        bits=config.quantize.weight_bits,
+        seed=prune.seed,
+        seconds=prune.distill_seconds,
+    )
+    known = infer_training_augmentation(model, images, seed=prune.seed)
+    dark = darkest(images)
+
+    def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        seen = known.views(batch, rng, dark)
+        assert isinstance(seen, torch.Tensor)  # noqa: S101 (of a tensor)
+        return seen
+
+    def compute() -> dict[str, torch.Tensor]:
+        made = distill_through_rounding(found.network, model, images, how, views=views, progress=progress)
+        return network_tensors(made)
+
+    tuned = network_from(found.network.graph, journal.remember("distilled", compute))
+    with torch.inference_mode():
+        dense = torch.cat([model(batch) for batch in torch.split(images, 100)])
+    before, after = (tempered_divergence(network(images), dense) for network in (found.network, tuned))
+    kept = after < before
+    verdict = "was kept" if kept else "was not kept"
+    remark = (
+        f"Distillation through the rounding {verdict}: the divergence from the dense network went from {before:.4g} to "
+        f"{after:.4g}."
+    )
+    return replace(found, network=tuned if kept else found.network, remarks=(*found.remarks, remark))
+
+
+def _may_lose(model: nn.Module, prunable: Sequence[str]) -> list[str]:
+    """The weights of layers without groups among the prunable ones."""
+    names = [name.removesuffix(".weight") for name in prunable]
+    return [name for name in names if getattr(model.get_submodule(name), "groups", 1) == 1]
+
+
+def _named(progress: Progress, phase: str, _stage: str, done: int, total: int) -> None:
+    progress(phase, done, total)
