@@ -126,7 +126,7 @@ typedef struct rows_cut {
 } rows_cut;
 
 static rows_cut cut_rows(const plan_t *plan, int64_t n, int threads) {
-  rows_cut found = {.cut = cut_pixels(plan, (ce_shape){1, 1, n}, threads)};
+  rows_cut found = {.cut = cut_pixels(plan, (ce_shape){.n = 1, .h = 1, .w = n}, threads)};
   const int64_t width = (int64_t)found.cut.vectors * CE_LANES;
   found.panel = ce_min(plan->g.in_channels, plan->channel_tile) * width;
   found.all = found.panel + plan->g.out_channels * width;
@@ -134,7 +134,7 @@ static rows_cut cut_rows(const plan_t *plan, int64_t n, int threads) {
 }
 
 static int rows_tasks(const plan_t *plan, int64_t nnz, int64_t n, int threads) {
-  const cut_t cut = cut_pixels(plan, (ce_shape){1, 1, n}, threads);
+  const cut_t cut = cut_pixels(plan, (ce_shape){.n = 1, .h = 1, .w = n}, threads);
   const int64_t most = ce_min(ce_ceil_div(n * nnz, LEAST_WORK), cut.tiles * plan->blocks);
   return (int)ce_max(1, ce_min(threads, most));
 }
