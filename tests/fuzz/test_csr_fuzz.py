@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sanitized import march
 
 from runtimes import host_platform, library, toolchain
 from runtimes.platforms import ops
@@ -75,9 +76,7 @@ def sanitized(folder: Path) -> Path:
     flags = (*FLAGS, "-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=all", "-DLIBFUZZER")
 
     def compile_one(unit: toolchain.Unit) -> str:
-        # clang names processors as gcc does on x86, ziglang's clang with underscores
-        own = [flag.replace("-mcpu=x86_64", "-march=x86-64").replace("_", "-") for flag in unit.flags if "-m" in flag]
-        own = [flag.split("-prefer")[0] for flag in own] + [flag for flag in unit.flags if flag.startswith("-D")]
+        own = [flag for of_zig in unit.flags for flag in march(of_zig)]
         run(["clang", *flags, *own, "-c", toolchain.NATIVE / unit.source, "-o", unit.object], folder)
         return unit.object
 

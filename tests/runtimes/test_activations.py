@@ -7,6 +7,7 @@ import onnx
 import pytest
 import sparse_models
 import torch
+from kernel_isas import float_isas
 from torch import nn
 from torch.nn import functional
 
@@ -36,7 +37,7 @@ def activated(variant: str, x: np.ndarray, isa: str) -> np.ndarray:
     return y.reshape(x.shape)
 
 
-@pytest.mark.parametrize("isa", runtimes.isas())
+@pytest.mark.parametrize("isa", float_isas())
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_error_over_all_magnitudes(variant: str, isa: str) -> None:
     bits = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32)
@@ -57,7 +58,7 @@ def test_special_values_are_those_of_stock_onnx_runtime(variant: str) -> None:
     head = '<ir_version: 8, opset_import: ["": 18]> g (float[n] x) => (float[n] y)'
     dense = onnx.parser.parse_model(f"{head} {{ {body} }}")
     (want,) = runtimes.dense_session(dense.SerializeToString()).run(None, {"x": x})
-    for isa in runtimes.isas():
+    for isa in float_isas():
         got = activated(variant, x, isa)
         np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
         known = ~np.isnan(want)
@@ -100,6 +101,6 @@ def test_a_network_of_mobile_blocks_end_to_end() -> None:
     assert pools == ["chita.edge"] * 2
     stock = runtimes.dense_session(sparse.model.SerializeToString()).run(None, {"input": x.numpy()})[0]
     assert exporters.relative_difference(stock, expected) < 1e-5
-    for isa in runtimes.isas():
+    for isa in float_isas():
         ours = runtimes.session(sparse.model.SerializeToString(), isa=isa).run(None, {"input": x.numpy()})[0]
         assert exporters.relative_difference(ours, expected) < 1e-5

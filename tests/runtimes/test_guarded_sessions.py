@@ -11,14 +11,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import sparse_models
+from kernel_isas import float_isas, int8_isas
 from onnx import TensorProto, helper, numpy_helper
+from quantized_models import QNet
 
 from exporters.ops import CHAINS, EdgeOp, find_op
 from runtimes import host_platform
@@ -55,8 +57,7 @@ def run_alone(*case):
     assert os.waitpid(child, 0)[1] == 0 and found, f"{case}: the run failed"
     return found
 
-isas = runtimes.isas()
-for path, shape, counts in json.loads(sys.argv[1]):
+for path, shape, isas, counts in json.loads(sys.argv[1]):
     for isa in isas:
         found = {run_alone(path, shape, isa, count) for count in counts}
         assert len(found) == 1, f"{path} {shape} {isa}: the number of threads changes bits"
@@ -103,8 +104,19 @@ def sequence(text: str, channels: Sequence[int]) -> bytes:
     return model_of(op, channels, text)
 
 
+def quantized() -> QNet:
+    """Every int8 kernel, with values of several sizes between them."""
+    net = QNet(np.random.default_rng(1), [5])
+    stem = net.conv(net.quantize(), 9, 3, block_rows=0, stride=2)
+    deep = net.conv(net.table(net.conv(stem, 22, sparsity=0.8)), 22, 3, depthwise=True)
+    scaled = net.mul(deep, net.gemm(net.mean(deep), 22, block_rows=2, to_float=False))
+    total = net.add(stem, net.conv(net.max_pool(scaled, 3, 1), 9, 3, block_rows=2))
+    net.dequantize(net.conv(total, 7, 1, sparsity=0.3))
+    return net
+
+
 # The strips of a depthwise layer that feeds a sparse one: 128 channels of 20 pixels fit in once 6 rows, once 5 or 4.
-CASES = {
+CASES: dict[str, tuple[Callable[[], bytes], list[tuple[int, ...]]]] = {
     "fed": (lambda: model_of(CHAINS["DP"], (128, 128, 9)), [(1, 128, 20, 20), (1, 128, 1, 17)]),
     "fed_residual": (lambda: model_of(CHAINS["DA"], (24, 24, 24)), [(1, 24, 3, 352)]),
     "fed_twice": (lambda: model_of(CHAINS["DPDP"], (24, 24, 40, 40, 3)), [(1, 24, 352, 18)]),
@@ -114,6 +126,7 @@ CASES = {
         lambda: sequence("DenseConv:0 CsrConv:1 DepthwiseConv:2 CsrConvAdd:3+1", (3, 8, 9, 9, 8)),
         [(1, 3, 23, 17), (2, 3, 8, 40)],
     ),
+    "quantized": (lambda: quantized().model(), [(1, 5, 23, 17), (2, 5, 8, 40)]),
 }
 
 
@@ -128,7 +141,8 @@ def test_chains_and_sequences_touch_only_what_they_asked_for(tmp_path: Path) -> 
     for name, (make, shapes) in CASES.items():
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(make())
-        cases += [(str(path), shape, COUNTS) for shape in shapes]
+        isas = int8_isas() if name == "quantized" else float_isas()
+        cases += [(str(path), shape, isas, COUNTS) for shape in shapes]
     done = subprocess.run(
         [sys.executable, "-c", RUN, json.dumps(cases)],
         cwd=tmp_path,

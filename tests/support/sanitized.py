@@ -65,12 +65,12 @@ def build_with_kernels(source: Path, output: Path) -> Path:
     for unit in units(get_platform(host_platform())):
         if not unit.source.startswith(("ort/", "common/memory")):
             # Their flags are spelt as zig does; its own switching off of sanitizers comes before CHECKS' would.
-            flags = [own for flag in (*COMPILE_FLAGS, *CHECKS, *unit.flags) if flag != "-O3" for own in _march(flag)]
+            flags = [own for flag in (*COMPILE_FLAGS, *CHECKS, *unit.flags) if flag != "-O3" for own in march(flag)]
             sources.append((NATIVE / unit.source, flags))
     return compile_and_link(sources, output)
 
 
-def _march(flag: str) -> list[str]:
+def march(flag: str) -> list[str]:
     """A flag of zig's as clang's: a processor, and what it has besides."""
     name, *features = flag.removeprefix("-mcpu=").split("+")
     if not flag.startswith("-mcpu=") or name not in _CPUS:

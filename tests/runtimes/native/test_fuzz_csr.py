@@ -1,4 +1,4 @@
-"""libFuzzer over the validation of CSR and of N:M weights; CSR from a corpus that reaches all of it. Longer on request:
+"""libFuzzer over the validation of weights: CSR, from a corpus that reaches all of it, N:M and int8. Longer on request:
 
 CHITA_EDGE_FUZZ_SECONDS=300 pytest tests/runtimes/native/test_fuzz_csr.py
 """
@@ -20,7 +20,7 @@ RUNS = 20_000
 SECONDS = int(os.environ.get("CHITA_EDGE_FUZZ_SECONDS", "0"))
 
 
-@pytest.mark.parametrize("kind", ["csr", "nm"])
+@pytest.mark.parametrize("kind", ["csr", "nm", "q"])
 def test_no_arrays_are_accepted_against_the_rules_or_read_beyond_their_ends(kind: str, tmp_path: Path) -> None:
     if sanitized.clang() is None:
         pytest.skip(f"clang and its sanitizers are not installed; they come with `{sanitized.APT_COMMAND}`")
