@@ -12,11 +12,11 @@
 #define MOST_1 8
 #define MOST_2 6
 #define MOST_4 5
-#elif CE_REGISTERS == 32
+#elif defined(__ARM_FEATURE_DOTPROD)
 #define MOST_1 8
 #define MOST_2 8
 #define MOST_4 4
-#else
+#else /* 16 registers, or two sums a vector */
 #define MOST_1 4
 #define MOST_2 4
 #define MOST_4 2
@@ -45,7 +45,28 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
                           const int rows, const int vectors) {
   const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
   const uint8_t *column = plan->column + begin, *last = plan->column + end;
-#if CE_Q_TWO_CHAINS
+#if defined(CE_Q_WORDS_BY_LANE) /* four words in a register */
+  CE_ONE_BY_ONE for (; column + 4 / rows <= last; column += 4 / rows, words += 4) {
+    const vq word = ce_q_load_unaligned((const uint8_t *)words);
+    CE_UNROLL for (int b = 0; b < 4 / rows; ++b) {
+      const uint8_t *at = input_of(x, column[b], step);
+      CE_UNROLL for (int v = 0; v < vectors; ++v) {
+        const vq input = ce_q_load(at + v * CE_Q_VECTOR_BYTES);
+        CE_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] = ce_q_dot_lane(sum[r][v], input, word, b * rows + r);
+      }
+    }
+  }
+#elif defined(CE_Q_WORDS_BY_TWO)
+  CE_ONE_BY_ONE for (; column + 2 <= last; column += 2, words += 2 * rows) {
+    const uint8_t *a = input_of(x, column[0], step), *b = input_of(x, column[1], step);
+    vq of_a[4], of_b[4];
+    CE_UNROLL for (int r = 0; r < rows; ++r) of_a[r] = ce_q_splat(words[r]), of_b[r] = ce_q_splat(words[rows + r]);
+    CE_UNROLL for (int v = 0; v < vectors; ++v) {
+      const vq input = ce_q_load(a + v * CE_Q_VECTOR_BYTES), other = ce_q_load(b + v * CE_Q_VECTOR_BYTES);
+      CE_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] = ce_q_dot_two(sum[r][v], input, of_a[r], other, of_b[r]);
+    }
+  }
+#elif CE_Q_TWO_CHAINS
   if (rows == 1 && vectors <= CE_Q_TWO_CHAINS) {
     va other[8];
     CE_UNROLL for (int v = 0; v < vectors; ++v) other[v] = ce_q_begin((vi)0);
