@@ -11,6 +11,7 @@ import exporters
 import runtimes
 from chita_edge.config import ExportConfig
 from chita_edge.deploy.decide import cheapest_on
+from chita_edge.deploy.int8_costs import int8_format
 from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
 from chita_edge.storage.atomic_file import check_free, write_file
@@ -70,15 +71,18 @@ def export(
     return exported
 
 
-def export_int8(found: Int8Network, example: torch.Tensor) -> exporters.SparseModel:
-    """Give an int8 network as ONNX, and what became of each of its layers and why.
+def export_int8(
+    found: Int8Network, example: torch.Tensor, target: runtimes.Target
+) -> tuple[exporters.SparseModel, onnx.ModelProto]:
+    """Give an int8 network as one node of ours, or a few, what became of each of its layers and why, and as QDQ alone.
 
     Args:
         found: the network.
         example: one image, float32 (1, …).
+        target: whose costs decide the format of each layer.
 
     Raises:
         QdqError: a layer has no such form.
     """
     model = to_qdq(found.network, example)
-    return exporters.SparseModel(model, (), model)
+    return exporters.to_sparse_int8(model, int8_format(target)), model

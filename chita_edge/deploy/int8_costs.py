@@ -1,19 +1,26 @@
-"""Predicted cost of an int8 network on a target: each step's from the target's table of rates."""
+"""Predicted cost of an int8 network on a target, and the form of each layer that costs least."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from chita_edge.quantization.moments import position_count
+from device_bench.short_numbers import short
+from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision
+from runtimes.int8_costs import Int8Rates, load_int8_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chita_edge.quantization.graph import Graph, Step
-    from runtimes.int8_costs import Int8Rates
+    from runtimes import Target
+
+
+_TOLD = 0.05
+"""Share of zeros from which a layer's other forms are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +65,29 @@ class Int8Costs:
         dense = self.rates.layer("dense", layer.weight.numel() * positions, outputs)
         blocks = float("inf") if kept is None else self.rates.layer(structure, kept * positions, outputs)
         return blocks, dense
+
+
+def int8_format(target: Target) -> QuantisedDecide:
+    """Rule that stores each int8 layer in the form that costs the target least."""
+    rates = load_int8_rates(target.name)
+
+    def decide(layer: QuantisedCandidate) -> QuantisedDecision:
+        taps = layer.kernel[0] * layer.kernel[1]
+        outputs = layer.out_channels * layer.out_pixels
+        if layer.op == "QDepthwiseConv":
+            cost = rates.depthwise_layer(outputs * taps, outputs)
+            return QuantisedDecision("dense", f"a depthwise layer keeps all weights; {_told(cost, rates)}", cost)
+        macs = layer.in_channels * taps * outputs
+        costs: dict[Literal["dense", "1x4", "2x4"], float] = {"dense": rates.layer("dense", macs, outputs)}
+        costs |= {form: rates.layer(form, round(share * macs), outputs) for form, share in layer.blocks.items()}
+        best = min(costs, key=lambda form: costs[form])
+        others = ", ".join(f"{form} {short(cost)}" for form, cost in costs.items() if form != best)
+        beside = f" ({others})" if layer.sparsity >= _TOLD else ""
+        reason = f"{layer.sparsity:.0%} zeros: {best} takes {_told(costs[best], rates)}{beside} on {target.name}"
+        return QuantisedDecision(best, reason, costs[best])
+
+    return decide
+
+
+def _told(cost: float, rates: Int8Rates) -> str:
+    return f"{short(cost)} {rates.unit}"

@@ -132,11 +132,11 @@ def _int8(
     if chosen is not None:
         structure["sparsity"] = chosen  # type: ignore[assignment]
     with torch_threads(config.prune.threads):
-        exported = export_int8(found, single(inputs.images[:1]))
+        exported, standard = export_int8(found, single(inputs.images[:1]), target)
     return Made(
         config=config.model_copy(update={"dtype": "int8", "prune": config.prune.model_copy(update=structure)}),
         model=exported.model,
-        apart=exported.apart or exported.model,
+        apart=standard,
         layers=exported.layers,
         check=lambda path, images: check_int8_agreement(found.network, path, single(images)),
         method="together",
