@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import onnx
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from exporters.from_torch import Example
 
 
+Dtype = Literal["auto", "int8", "float32", "float16"]
+
+
 def export(
     model: nn.Module | onnx.ModelProto | str | Path,
     config: ExportConfig,
@@ -32,6 +35,7 @@ def export(
     out: Path | None = None,
     force: bool = False,
     apart: bool = False,
+    dtype: Dtype = "auto",
 ) -> exporters.SparseModel:
     """Give a pruned network as sparse ONNX, and what became of each of its layers and why.
 
@@ -45,9 +49,11 @@ def export(
         out: the file to write, whole or not at all.
         force: replace ``out`` where it exists.
         apart: also give the model in which each small layer is a node of its own, for a profile.
+        dtype: of the network: "int8" takes a file that any tool quantised, whose integers stay as they are; "float16"
+            stores weights so; "auto" is int8 for a quantised file and what ``config`` says for another.
 
     Raises:
-        UsageError: a torch network comes without an example, or ``out`` exists.
+        UsageError: a torch network comes without an example, ``out`` exists, or the file is not of this dtype.
         UnknownTargetError: there is no such target.
         ExportError: the file cannot be read, or the network cannot be exported.
         FileWriteError: ``out`` cannot be written.
@@ -63,12 +69,28 @@ def export(
         dense = exporters.to_onnx(model, example_input)
     else:
         raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")
-    exported = exporters.to_sparse(
-        dense, cheapest_on(target), config.values, config.arithmetic, target.cache, apart=apart
-    )
+    quantised = exporters.is_quantised(dense)
+    _check_dtype(dtype, quantised, config)
+    if quantised:
+        exported = exporters.to_sparse_int8(dense, int8_format(target))
+    else:
+        stored = (dtype, dtype) if dtype == "float16" else (config.values, config.arithmetic)
+        exported = exporters.to_sparse(dense, cheapest_on(target), *stored, target.cache, apart=apart)
     if out is not None:
         write_file(out, exporters.to_bytes(exported.model), force)
     return exported
+
+
+def _check_dtype(dtype: Dtype, quantised: bool, config: ExportConfig) -> None:
+    """Refuse a dtype that a file is not of."""
+    if dtype == "int8" and not quantised:
+        raise UsageError(
+            "The network holds no integers. Quantise it first: `chita-edge build --dtype int8`, "
+            "`chita-edge prune --dtype int8 --out NAME.onnx`, or any tool that writes QDQ or QLinear ops."
+        )
+    floating = dtype in ("float32", "float16") or config.values == "float16"
+    if quantised and floating:
+        raise UsageError("The network is quantised, and its integers stay as they are; leave out --dtype and --values.")
 
 
 def export_int8(
