@@ -21,6 +21,8 @@ _TABLES: Final[dict[str, tuple[str, ...]]] = {
         "seed",
         "loss",
         "distance",
+        "only",
+        "ignore",
         "distill_epochs",
         "distill_seconds",
         "gradual_steps",
@@ -49,6 +51,8 @@ def prune_options(command: Command) -> Command:
             click.option("--loss", help="cross_entropy, bce, mse or package.module:function; by default no labels."),
             click.option("--metric", help="What to judge by, package.module:function of outputs and labels."),
             click.option("--better", help="Whether a higher (default) or lower figure of --metric is better."),
+            click.option("--only", multiple=True, help="Prune what this matches: a name, a class, re:PATTERN."),
+            click.option("--ignore", multiple=True, help="Keep dense what this matches, likewise."),
             click.option("--distance", help="How outputs are compared: classes, binary or values."),
             click.option("--dtype", help="Of the network that is made: auto (default), int8, float32 or float16."),
             click.option("--weight-bits", type=int, help="Of int8's weights, 2 to 8. Default 8."),
@@ -107,7 +111,7 @@ def configured(config_file: Path | None, options: Mapping[str, Any], *tables: st
             values[table] = found
     homes = {option: table for table in tables for option in _TABLES[table]}
     for option, value in options.items():
-        if value is not None and option != "distill":
+        if value is not None and value != () and option != "distill":
             (values[homes[option]] if option in homes else values)[option] = value
     _distil(values.get("prune", {}), bool(options.get("distill")))
     return values

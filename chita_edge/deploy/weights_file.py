@@ -25,6 +25,8 @@ from chita_edge.engine.result import PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.models import get_model, load_weights
+from chita_edge.network.batch import copy_network
+from chita_edge.network.rewrite import restored
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.atomic_file import check_free, write_file
 
@@ -152,7 +154,9 @@ def prune_to_file(
 
 
 def _state_dict_file(model: nn.Module, path: Path) -> bytes:
-    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    model = copy_network(model)
+    restored(model)  # the network's own keys and shapes
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if path.suffix == ".safetensors":
         return bytes(safetensors.torch.save(state))
     buffer = io.BytesIO()

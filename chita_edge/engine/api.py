@@ -21,6 +21,7 @@ from chita_edge.engine.run import Run, share
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
+from chita_edge.network.rewrite import rewritten
 from chita_edge.progress import Progress, silent
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
@@ -61,8 +62,8 @@ def prune(
             any iterable of tensors, tuples or dicts; with labels where a loss compares with them. See
             `chita_edge.datasets.collect`.
         config: how; the defaults when None.
-        prunable: names of the weights that may become zero; the 1×1 convolutions' and linear layers' when None. Any
-            parameter can that the network uses in linear layers and convolutions, and nowhere else.
+        prunable: names of the weights that may become zero; all that the network uses in linear layers and
+            convolutions, and nowhere else, but for the first layer's and depthwise ones when None.
         loss: of (outputs, labels), one value a sample or their mean, for the gradients; no labels are needed without
             one.
         gradients: of the same network at the same weights, where they are at hand already; computed when None.
@@ -85,14 +86,15 @@ def prune(
     if loss is not None and config.loss is None:  # for the record
         config = config.model_copy(update={"loss": f"{loss.__module__}:{getattr(loss, '__qualname__', 'loss')}"})
     model = copy_network(float32_network(model)).eval()
+    changes = rewritten(model)
     calibration = collect(data, model, seed=config.seed).calibration.float32()
-    plan = resolve(config, model, prunable, calibration.labels is not None)
-    _check(plan, gradients, state_dir, ranks)
-    if state_dir is not None and ranks.size > 1:
-        state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
     with torch_threads(config.threads), ranks.guarded():
         check_weights(model)
         check_images(calibration.images, calibration.labels)
+        plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
+        _check(plan, gradients, state_dir, ranks)
+        if state_dir is not None and ranks.size > 1:
+            state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
         objective = run_objective(model, calibration, config, loss)
         known_by = None
         if state_dir is not None or ranks.size > 1:
@@ -114,13 +116,15 @@ def prune(
                 one = Run(plan_now, network, calibration, objective, stopwatch, state, ranks, progress)
                 return one.result(gradients if network is model else None)
 
-        if not config.distill_epochs:
-            return prune_once(model, plan)
-        result = prune_and_distill(
-            prune_once, model, calibration.images, plan, state_dir, known_by, objective=objective, progress=progress
-        )
-        masks = share(ranks, result.model, result.masks)
-    return replace(result, masks=masks)
+        if config.distill_epochs:
+            result = prune_and_distill(
+                prune_once, model, calibration.images, plan, state_dir, known_by, objective=objective, progress=progress
+            )
+            result = replace(result, masks=share(ranks, result.model, result.masks))
+        else:
+            result = prune_once(model, plan)
+    figures = replace(result.figures, dense=plan.dense, compared=str(objective), rewritten=changes)
+    return replace(result, figures=figures)
 
 
 def calibration_gradients(
@@ -133,7 +137,8 @@ def calibration_gradients(
 ) -> GradientMatrix:
     """The gradients of one round of `prune`: each round takes the next images, round and round."""
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
-    plan = resolve(config, model, names, calibration.labels is not None)
+    rewritten(model)
+    plan = resolve(config, model, names, calibration.labels is not None, calibration.images[:1])
     with torch_threads(config.threads):
         objective = run_objective(model, calibration, config)
         known = PLAIN

@@ -17,11 +17,19 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_tuples)]
+
+
 class PruneConfig(BaseModel):
     """How to prune; the table ``[prune]``. Frozen, and an unknown key is refused.
 
     Attributes:
         sparsity: share of the prunable weights that become zero, in [0, 1).
+        sparsities: of single layers, by pattern; the last that matches a weight counts.
+        only: patterns of the weights that may become zero: names of weights or modules, classes of modules, or ``re:``
+            and a regular expression. All that can but the first layer's and depthwise ones when empty.
+        ignore: patterns of the weights that stay dense.
         method: a name of `chita_edge.engine.methods.METHODS`.
         structure: a name of `chita_edge.pruning.PATTERNS`.
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
@@ -70,7 +78,10 @@ class PruneConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.8
+    sparsity: Share = 0.8
+    sparsities: dict[str, Share] = {}
+    only: Patterns = ()
+    ignore: Patterns = ()
     method: str = "default"
     structure: str = "unstructured"
     allocation: str = "global"

@@ -16,6 +16,7 @@ from chita_edge.engine.run import Run
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, copy_network, float32_network
+from chita_edge.network.rewrite import rewritten
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, Problem, Solution
 from chita_edge.pruning.conversion import convert as convert_weights
@@ -60,10 +61,12 @@ def convert(
     config = config or PruneConfig()
     calibration = calibration.float32()
     model, pruned = (copy_network(float32_network(network)).eval() for network in (model, pruned))
+    for network in (model, pruned):
+        rewritten(network)
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
-    plan = resolve(config, model, prunable, calibration.labels is not None)
+    plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
     with torch_threads(config.threads):
         objective = run_objective(model, calibration, config)
         if plan.side is not None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.methods import Curvature, Method, curvature_kind, get_method, gradient_views, round_count
 from chita_edge.errors import UsageError
+from chita_edge.network.selection import KeptDense, Selection, named_sparsities, select
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
+from chita_edge.network.weights import Weight, find_weights
 from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
 from chita_edge.pruning.schedules import round_sparsities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.pruning import Pattern, Solver
     from chita_edge.pruning.allocation.registry import Allocation
     from chita_edge.shrinking import Side
 
 CHANNEL_STRUCTURES = ("filter", "channel")
+_FREE = ("unstructured", "1x4", "2x4")
+_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class PruningPlan:
         ridges: λ of the solutions among which each round chooses, in units of the mean curvature.
         curvature: what the gradients are of: the loss, or random projections of the network's answers.
         gradient_views: views of an image whose gradients are averaged.
+        dense: the network's other weights, and why they stay dense.
+        fixed: sparsity of the weights that have one of their own.
+        denser: the weight of a classifier's head, which gets half of the sparsity; None where there is none.
     """
 
     config: PruneConfig
@@ -53,6 +61,9 @@ class PruningPlan:
     ridges: tuple[float, ...]
     curvature: Curvature
     gradient_views: int
+    dense: tuple[KeptDense, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    denser: str | None = None
 
     @property
     def needs_gradients(self) -> bool:
@@ -71,23 +82,30 @@ class PruningPlan:
 
 
 def resolve(
-    config: PruneConfig, model: nn.Module, prunable: Sequence[str] | None = None, labelled: bool = True
+    config: PruneConfig,
+    model: nn.Module,
+    prunable: Sequence[str] | None = None,
+    labelled: bool = True,
+    sample: Batch | None = None,
 ) -> PruningPlan:
     """Decide everything about a run before any of it is done.
 
     Args:
         config: what is asked for.
         model: the network.
-        prunable: names of the weights that may become zero; those of 1×1 convolutions and linear layers when None.
+        prunable: names of the weights that may become zero; what `select` chooses when None, or without a sample those
+            of 1×1 convolutions and linear layers.
         labelled: whether the samples have labels.
+        sample: one, for which the network is run to see what becomes of its weights.
 
     Raises:
         ChitaEdgeError: an unknown name, options that exclude each other, or no weight to prune.
     """
     method = get_method(config.method)
-    names = layer_weights(model, pointwise_and_linear(model) if prunable is None else prunable)
+    selection, weights = _selected(config, model, prunable, sample)
+    names = selection.names
     if not names:
-        raise PruningError("There is no layer to prune. Name at least one weight that may be pruned.")
+        raise PruningError(f"There is no layer to prune{_why(selection)}. Name at least one weight that may be pruned.")
     _check_costs(config, names)
     channels = config.structure in CHANNEL_STRUCTURES
     return PruningPlan(
@@ -102,7 +120,37 @@ def resolve(
         ridges=tuple(factor * config.ridge for factor in method.ridges),
         curvature=_of_channels(config, labelled) if channels else curvature_kind(config, labelled),
         gradient_views=gradient_views(config),
+        dense=selection.dense,
+        fixed={name: share for name, share in named_sparsities(weights, config.sparsities).items() if name in names},
+        denser=selection.head if prunable is None and _has_denser_head(config) else None,
     )
+
+
+def _selected(
+    config: PruneConfig, model: nn.Module, prunable: Sequence[str] | None, sample: Batch | None
+) -> tuple[Selection, tuple[Weight, ...]]:
+    given = None if prunable is None else layer_weights(model, prunable)
+    if sample is None:
+        return Selection(given or layer_weights(model, pointwise_and_linear(model)), ()), ()
+    weights = find_weights(model, sample)
+    selection = select(weights, only=config.only, ignore=config.ignore, prunable=given)
+    if given is None or config.only or config.ignore:
+        return selection, weights
+    # Names that a caller gives are tried as they are: what cannot be pruned is an error of its own.
+    return replace(
+        selection, names=given, dense=tuple(one for one in selection.dense if one.name not in given)
+    ), weights
+
+
+def _why(selection: Selection) -> str:
+    reasons = [f"{one.name} ({one.reason})" for one in selection.dense]
+    more = f" and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
+    return f": {', '.join(reasons[:_TOLD])}{more}" if reasons else ""
+
+
+def _has_denser_head(config: PruneConfig) -> bool:
+    """Whether budgets are free enough for it."""
+    return config.structure in _FREE and config.allocation not in ("flops", "latency") and not config.only
 
 
 def _of_channels(config: PruneConfig, labelled: bool) -> Curvature:

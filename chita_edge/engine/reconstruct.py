@@ -53,8 +53,8 @@ def reconstruct(
     is moved to make up for the difference of the means. Its variance is kept: a channel that can be
     explained in part only has less variance than before, and to scale that up again would amplify its error.
 
-    A weight that the network uses several times is refitted at its last use, on the inputs of all its uses; those
-    before the last saw the weight as it was.
+    Grouped convolutions keep the weights that they have. A weight that the network uses several times is refitted at
+    its last use, on the inputs of all its uses; those before the last saw the weight as it was.
 
     Args:
         pruned: the network whose weights and running means are replaced, in place; in evaluation mode.
@@ -97,6 +97,9 @@ def reconstruct(
         for number, name in enumerate(order):
             stop, dense_stop = _same_call(name, forward.next(), reference.next())
             norm = norms.get(name)
+            if getattr(stop.form, "groups", 1) != 1:  # keeps what the solver has found
+                found[name], done = masks[name], done + (number == last[name])
+                continue
             if name not in known:
                 _, known[name], *_ = ranks.command(0, int(journal.knows(name)))
             if not known[name]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from chita_edge.network.selection import KeptDense
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -74,6 +76,9 @@ class PruneFigures:
         threads: of torch while pruning.
         distilled_epochs: epochs of the fine-tuning whose result was kept.
         distillation: each fine-tuning, with the reason why its result was kept or not.
+        dense: the weights that were not pruned, and why.
+        compared: how the outputs of two networks were compared.
+        rewritten: modules that were folded or written otherwise, one phrase each.
 
     """
 
@@ -88,6 +93,9 @@ class PruneFigures:
     threads: int
     distilled_epochs: int = 0
     distillation: tuple[DistillationStep, ...] = ()
+    dense: tuple[KeptDense, ...] = ()
+    compared: str = ""
+    rewritten: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""
@@ -111,7 +119,11 @@ class PruneResult:
 
 
 def figures_of(
-    config: PruneConfig, solution: Solution, masks: dict[str, torch.Tensor], samples: int, seconds: dict[str, float]
+    config: PruneConfig,
+    solution: Solution,
+    masks: dict[str, torch.Tensor],
+    samples: int,
+    seconds: dict[str, float],
 ) -> PruneFigures:
     """Figures of a run that ended with this solution and these masks; the layers are in the order of the masks."""
     layers = tuple(

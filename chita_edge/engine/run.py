@@ -10,6 +10,7 @@ import torch
 
 from chita_edge.calibration.distributed.ranks import ALONE, Ranks
 from chita_edge.calibration.distributed.sharded_columns import lead, serve
+from chita_edge.engine.budgets import open_constraint, whole_constraint
 from chita_edge.engine.facts import layer_facts
 from chita_edge.engine.gradients import mean_curvature, no_gradients, round_gradients, round_images
 from chita_edge.engine.reconstruct import reconstruct
@@ -18,7 +19,6 @@ from chita_edge.network.batch import copy_network
 from chita_edge.network.distance import Answers
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, Layer, Problem, Solution
-from chita_edge.pruning.allocation.curvature_weighted_budget import curvature_weighted_budget
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.tuning import infer_training_augmentation, recalibrate_bn_if_better
 from chita_edge.tuning.bn_recalibration import best_recalibration
@@ -106,16 +106,15 @@ class Run:
         return CANDIDATES[number]
 
     def _constraint(self, sparsity: float) -> Constraint:
-        """Constraint of a round."""
-        pattern = self.plan.pattern
-        assert pattern is not None  # noqa: S101 (whole channels are chosen elsewhere)
+        """Constraint of a round, of the layers whose budgets are free."""
         shapes = tuple(self.pruned.get_parameter(name).shape for name in self.plan.names)
         facts = layer_facts(self.dense, self.pruned, self.plan, self.calibration.images[:1])
-        return Constraint(pattern, shapes, self.plan.allocation(shapes, sparsity, facts))
+        return open_constraint(self.plan, shapes, sparsity, facts)
 
     def _round(self, number: int, constraint: Constraint, gradients: GradientMatrix | None) -> Solution:
         """Take gradients and choose weights: the leader's solution, for which it asks the others' samples."""
         name, ranks, config = f"round-{number:03}", self.ranks, self.plan.config
+        sparsity = self.plan.sparsities[number]
         journal: Journal = FORGETFUL if self.state is None else self.state.journal.under(name)
         augmentation = self.augmentation
         _, known_to_leader, *_ = ranks.command(0, int(journal.knows("solution")))
@@ -123,7 +122,7 @@ class Run:
         if known_to_leader or not self.plan.needs_gradients:
             if ranks.leads:
                 empty = no_gradients(self.pruned, self.plan.names)
-                found = journal.remember("solution", lambda: self._solve(empty, constraint, journal))
+                found = journal.remember("solution", lambda: self._solve(empty, constraint, journal, sparsity))
         else:
             rows = round_images(self.calibration, config) // config.samples_per_row
             step = -(-config.gradient_batch // config.samples_per_row)
@@ -133,7 +132,7 @@ class Run:
                 serve(mine, ranks, shares)
             else:
                 with lead(mine, ranks, shares) as matrix:
-                    found = journal.remember("solution", lambda: self._solve(matrix, constraint, journal))
+                    found = journal.remember("solution", lambda: self._solve(matrix, constraint, journal, sparsity))
         tensors = ranks.hand_out(found)
         if self.state is not None:
             self.state.discard_gradients(name)
@@ -154,7 +153,9 @@ class Run:
                 progress=self.progress,
             )
 
-    def _solve(self, gradients: GradientMatrix, constraint: Constraint, journal: Journal) -> dict[str, torch.Tensor]:
+    def _solve(
+        self, gradients: GradientMatrix, constraint: Constraint, journal: Journal, sparsity: float
+    ) -> dict[str, torch.Tensor]:
         """Solve with each ridge; the solution whose network is closest to the dense one."""
         plan, config = self.plan, self.plan.config
         with self.stopwatch.timed("solve"):
@@ -166,10 +167,8 @@ class Run:
             curvatures = scale["layers"].tolist()
             sizes = [layer.weight.numel() for layer in layers]
             mean = sum(h * size for h, size in zip(curvatures, sizes, strict=True)) / max(1, sum(sizes))
-            if plan.method.curvature_exponent:
-                constraint = curvature_weighted_budget(
-                    constraint, [layer.weight for layer in layers], curvatures, plan.method.curvature_exponent
-                )
+            tensors = [layer.weight for layer in layers]
+            constraint = whole_constraint(plan, constraint, tensors, curvatures, sparsity)
         solutions = []
         for ridge in plan.ridges:
             with self.stopwatch.timed("solve"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +14,7 @@ from chita_edge.network.errors import CalibrationError
 from chita_edge.network.layer import Convolution, LayerForm, Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
 
@@ -48,6 +50,9 @@ class LayerCalls(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is functional.multi_head_attention_forward:
+            with self:  # the linear layers that it is made of
+                return _attention(*args, **kwargs)
         reader, others = _READERS.get(func), args
         if reader is not None:
             inputs, weight, form, others = reader(*args, **kwargs)
@@ -132,6 +137,13 @@ def _sides(value: Sides, count: int) -> tuple[int, ...]:
     return values * count if len(values) == 1 else values
 
 
+# torch hands the function over whole to whoever watches; its body is run as if nobody did.
+_attention: Callable[..., Any] = FunctionType(
+    functional.multi_head_attention_forward.__code__,
+    {**vars(functional), "has_torch_function": lambda _: False},
+    "multi_head_attention_forward",
+    functional.multi_head_attention_forward.__defaults__,
+)
 _BATCHED, _TRAINING = 4, 5
 _VALUES: type = type({}.values())
 _aten = torch.ops.aten

@@ -20,7 +20,6 @@ def pointwise_and_linear(model: nn.Module) -> tuple[str, ...]:
     """Names of the 1×1 convolutions' and linear layers' weights, in the order of the network.
 
     Stem and depthwise filters are left out: they hold 3 % of a MobileNet's weights and most of what pruning can break.
-    So is the output projection of ``nn.MultiheadAttention``, whose weight one function of torch takes with the others.
     """
     return tuple(
         f"{name}.weight"

@@ -145,7 +145,7 @@ def test_training_mode_of_the_given_network_changes_nothing() -> None:
         (LabelledImages(images(), labels()[:-1]), {}, "one int64 label an image"),
         (LabelledImages(images()[:0], labels()[:0]), {}, "at least one image"),
         (LabelledImages((images() * 40).to(torch.uint8), labels()), {}, "needs a float tensor"),
-        (LabelledImages(images(5, 8, 8), labels()), {}, "fails on 24 samples of shape (5, 8, 8)"),
+        (LabelledImages(images(5, 8, 8), labels()), {}, "samples of shape (5, 8, 8)"),
         (LabelledImages(images()), {"structure": "filter", "curvature": "loss"}, "so it needs labels"),
     ],
 )

@@ -75,6 +75,16 @@ def sequence_first(m: Any, x: torch.Tensor) -> torch.Tensor:
     return m.head(m.b(m.a(x.permute(2, 0, 1)).relu()).mean(0))
 
 
+def attended(m: Any, x: torch.Tensor) -> torch.Tensor:
+    steps = m.b(x.transpose(1, 2))
+    return m.head(m.a(steps, steps, steps, need_weights=False)[0].mean(1))
+
+
+def crossed(m: Any, x: torch.Tensor) -> torch.Tensor:
+    steps = x.permute(2, 0, 1)
+    return m.head(m.a(m.b(steps), steps, steps)[0].mean(0))
+
+
 def windows_of_samples(m: Any, x: torch.Tensor) -> torch.Tensor:
     halves = x.unflatten(3, (2, 3)).permute(0, 3, 1, 2, 4).flatten(0, 1)
     return pooled(m, m.b(m.a(halves).relu()).unflatten(0, (-1, 2)).sum(1))
@@ -146,6 +156,23 @@ NETWORKS: dict[str, tuple[Callable[[], Lambda], tuple[int, ...]]] = {
             nn.Conv1d(4, 4, 3, padding="same", dilation=2, groups=2),
             4,
             lambda m, x: m.head(m.b(m.a(x).relu()).mean(2)),
+        ),
+        SERIES,
+    ),
+    "attention with packed projections": (
+        lambda: Lambda(nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(3, 8), 8, attended),
+        SERIES,
+    ),
+    "attention with projections apart": (
+        lambda: Lambda(nn.MultiheadAttention(8, 2, kdim=3, vdim=3), nn.Linear(3, 8), 8, crossed),
+        SERIES,
+    ),
+    "layers of a transformer": (
+        lambda: Lambda(
+            nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+            nn.Linear(3, 8),
+            8,
+            lambda m, x: m.head(m.a(m.b(x.transpose(1, 2))).mean(1)),
         ),
         SERIES,
     ),
