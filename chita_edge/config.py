@@ -71,9 +71,10 @@ class PruneFileConfig(BaseModel):
 
     `calibration_images` are drawn by the seed of `prune`: 1,000, or all there are of fewer, when None. `metric` is what
     networks are judged by, a function of outputs and labels as ``package.module:function``, `better` which of its
-    figures are; when None what the labels allow. `transform` is the table of how images become inputs.
-    `dtype` is that of the network that is made; `chita_edge.deploy.road` says what becomes of "auto". `quantize` is for
-    int8.
+    figures are; when None what the labels allow. `transform` is the table of how images become inputs, `model_args`
+    that of arguments for the function that makes a user's network, `inputs` of the sizes of inputs that leave theirs
+    open. `dtype` is that of the network that is made; `chita_edge.deploy.road` says what becomes of "auto". `quantize`
+    is for int8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -85,13 +86,15 @@ class PruneFileConfig(BaseModel):
     transform: TransformConfig | None = None
     dtype: Literal["auto", "int8", "float32", "float16"] = "auto"
     quantize: QuantizeConfig = QuantizeConfig()
+    model_args: dict[str, Any] = {}
+    inputs: dict[str, list[Annotated[int, Field(ge=1)]]] = {}
 
 
 class BuildConfig(PruneFileConfig):
     """Configuration of a build.
 
-    `model` is the name of a network; the others are the configurations of the steps. In a TOML file `prune`,
-    `quantize`, `export` and `bench` are tables.
+    `model` is a network, see `chita_edge.deploy.doors.open_network`; the others are the configurations of the steps. In
+    a TOML file `prune`, `quantize`, `export` and `bench` are tables.
     """
 
     model: str

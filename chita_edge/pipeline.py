@@ -14,7 +14,8 @@ import exporters
 import runtimes
 from chita_edge.bundle import check_target, write_bundle
 from chita_edge.config import BuildConfig
-from chita_edge.deploy.decide import stay_dense
+from chita_edge.deploy.doors import open_network, prunable_weights, short_name, suited
+from chita_edge.deploy.export import dense_baseline, input_sizes
 from chita_edge.deploy.int8_baseline import BaselineError, int8_baseline
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
@@ -24,7 +25,6 @@ from chita_edge.deploy.result import BuildResult, Compared, Latency, built_layer
 from chita_edge.engine.threads import torch_threads
 from chita_edge.latency.measure import measure_bundle, measure_models
 from chita_edge.latency.summary import summarise
-from chita_edge.models import get_model
 from chita_edge.network.inputs import SeveralInputs, example_of
 from chita_edge.progress import Progress, silent
 from chita_edge.report.bundle_page import FirstRun
@@ -53,8 +53,8 @@ def build(
     """
     # 1. What is asked for exists, and the result will have a place.
     target = runtimes.get_target(config.export.target)
-    entry = get_model(config.model)
     check_target(folder, force)
+    entry = open_network(config.model, weights=weights, arguments=config.model_args)
 
     # 2. Load the network and the data that it was trained on.
     inputs = load_inputs(
@@ -66,19 +66,22 @@ def build(
         seed=config.prune.seed,
         transform=config.transform,
     )
-    config = config.model_copy(update={"calibration_images": len(inputs.images)})
+    config = config.model_copy(
+        update={"calibration_images": len(inputs.images), "prune": suited(config.prune, inputs.model)}
+    )
     model, test = inputs.model, inputs.validation or inputs.calibration
     judge = Judge.of(model, test, metric=config.metric, better=config.better, seen=inputs.validation is None)
     example = example_of(test.images[:1])
 
     # 3. Calibrate, prune, tune, round, export: layers become sparse where that pays on the target.
-    made = make(config, inputs, entry.prunable(model), state_dir=state_dir, progress=progress)
+    prunable = prunable_weights(entry, model)
+    made = make(config, inputs, prunable, state_dir=state_dir, progress=progress)
 
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch, torch_threads(config.prune.threads):
         # 4. Export the dense network, and ONNX Runtime's int8 of it, as baselines.
         dense, int8, sparse, apart = (Path(scratch, name) for name in (DENSE_FILE, INT8_FILE, SPARSE_FILE, _APART))
         progress("export", 0, 3)
-        baseline = exporters.to_sparse(exporters.to_onnx(model, example), stay_dense)
+        baseline = dense_baseline(model, example)
         exporters.save(baseline.model, dense)
         progress("export", 1, 3)
         unmade = _write_int8(baseline.model, inputs.images, int8)
@@ -92,7 +95,7 @@ def build(
         agreement = made.check(sparse, test.images[:2])
 
         # 6. Judge all files on images that no step above has seen, in the runtimes that will run them.
-        models = models_in(Path(scratch))
+        models = {name: replace(one, trusted=True) for name, one in models_in(Path(scratch)).items()}
         models["sparse"] = replace(models["sparse"], profiled=apart)
         right = {
             name: judge.file(
@@ -105,13 +108,14 @@ def build(
         sizes = {name: model.path.stat().st_size for name, model in models.items()}
 
         # 7. Measure all on this machine, in turns.
-        plan = device_bench.BenchPlan(**config.bench.model_dump(), profile=True)
+        shapes = input_sizes(baseline.model, config.inputs, example)
+        plan = device_bench.BenchPlan(**config.bench.model_dump(), profile=True, input_shapes=shapes)
         measurement = measure_models(models, plan, "local", progress)
 
         # 8. Bundle.
         result = BuildResult(
             bundle=folder.absolute(),
-            model=config.model,
+            model=short_name(config.model),
             target=config.export.target,
             dtype=made.config.dtype,
             method=made.method,

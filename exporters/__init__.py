@@ -24,6 +24,7 @@ from exporters.network import Link, NetworkInfo, NetworkRule, describe
 from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision
 from exporters.save import save
 from exporters.serialize import to_bytes
+from exporters.sizes import declared_shape, fix_sizes, has_open_sizes, inputs_of
 from exporters.sparse import to_sparse
 from exporters.sparse_int8 import is_quantised, to_sparse_int8
 from exporters.untrusted.limits import Limits
@@ -57,7 +58,11 @@ __all__ = [
     "UnsupportedOpError",
     "Verification",
     "VerificationError",
+    "declared_shape",
     "describe",
+    "fix_sizes",
+    "has_open_sizes",
+    "inputs_of",
     "inspect",
     "is_quantised",
     "load",

@@ -35,15 +35,19 @@ def to_onnx(model: nn.Module, example_input: Example) -> onnx.ModelProto:
     batch first in each.
     The model's input is called ``input`` (several: ``input_0``, ``input_1``, …, or by their names), its output, or
     first one, ``logits``, its initializers as the network's parameters. The same weights give the same bytes.
-    ``model`` is left as it was.
+    ``model`` is left as it was. A network that was made from a graph gives that graph, with all its own names.
 
     Raises UnsupportedModelError when torch cannot export the network.
     """
     # Torch and the rewriter take seconds to import, and who only reads or checks files needs neither.
     import onnx_ir as ir
 
+    from exporters.interpreter import OnnxNetwork
     from exporters.passes import FoldBatchNorm, FoldConstants, MeanToPool, NameLayers, ShapeToFlatten, Strip
+    from exporters.prepare import prepare
 
+    if isinstance(model, OnnxNetwork):
+        return prepare(model.to_onnx(), fold_batch_norm=True)
     exported = _export(model, example_input)
     ir.passes.Sequential(FoldConstants(), FoldBatchNorm(), MeanToPool(), ShapeToFlatten(), Strip(), NameLayers())(
         exported

@@ -14,6 +14,7 @@ import onnx
 
 from exporters.errors import VerificationError
 from exporters.load import load
+from exporters.read import read
 from exporters.serialize import to_bytes
 
 TOLERANCE = 1e-4
@@ -34,16 +35,21 @@ class Verification:
 
 
 def verify(
-    path: str | Path, inputs: Feeds, expected: Array | Sequence[Array], tolerance: float = TOLERANCE
+    path: str | Path,
+    inputs: Feeds,
+    expected: Array | Sequence[Array],
+    tolerance: float = TOLERANCE,
+    *,
+    trusted: bool = False,
 ) -> Verification:
     """Check the file at ``path`` and run it on ``inputs``, the network's own outputs for which are ``expected``.
 
     inputs: such as float32 (batch, channels, height, width), or of several by their names in the file; expected: such
     as float32 (batch, classes), or one of each of several outputs, in the file's order. One or two samples do, as
-    onnx.reference is slow. Raises LoadError, and VerificationError when the checker refuses or a difference exceeds
-    ``tolerance``.
+    onnx.reference is slow. trusted: a file of one's own, which may hold what :func:`exporters.load` refuses. Raises
+    LoadError, and VerificationError when the checker refuses or a difference exceeds ``tolerance``.
     """
-    model = load(path)
+    model = read(path).model if trusted else load(path)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

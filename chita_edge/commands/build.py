@@ -37,15 +37,20 @@ def build(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Prune MODEL for a target, export, check, measure and bundle it."""
+    """Prune MODEL for a target, export, check, measure and bundle it.
+
+    MODEL is a name of `chita-edge models`, FILE.onnx, FILE.pt2, or package.module:factory or path/file.py:factory,
+    which alone run code of yours.
+    """
     from chita_edge import pipeline
     from chita_edge.config import BuildConfig, validated
+    from chita_edge.deploy.doors import short_name
     from chita_edge.report.build_table import print_build
     from chita_edge.report.terminal import ProgressBars
 
     values = configured(config_file, options, "prune", "quantize", "export", "bench")
     config = validated(BuildConfig, {**values, "model": model})
-    folder = out or Path(f"{model}-{config.export.target}")
+    folder = out or Path(f"{short_name(model)}-{config.export.target}")
     with ProgressBars() as progress:
         result = pipeline.build(
             config,

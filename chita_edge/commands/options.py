@@ -56,6 +56,10 @@ def prune_options(command: Command) -> Command:
             click.option("--distance", help="How outputs are compared: classes, binary or values."),
             click.option("--dtype", help="Of the network that is made: auto (default), int8, float32 or float16."),
             click.option("--weight-bits", type=int, help="Of int8's weights, 2 to 8. Default 8."),
+            click.option(
+                "--model-arg", multiple=True, metavar="KEY=VALUE", help="Argument for MODEL's factory, as TOML."
+            ),
+            click.option("--input", multiple=True, metavar="NAME=SHAPE", help="Size of an open input: x=1x3x320x320."),
             click.option("--sparsity", type=float, help="Share of zeros among the prunable weights, in [0, 1)."),
             click.option("--method", help="How weights are chosen: a solver, and what follows it."),
             click.option("--structure", help="Sparsity pattern: unstructured, 2:4, 1x4, filter, …"),
@@ -111,10 +115,26 @@ def configured(config_file: Path | None, options: Mapping[str, Any], *tables: st
             values[table] = found
     homes = {option: table for table in tables for option in _TABLES[table]}
     for option, value in options.items():
-        if value is not None and value != () and option != "distill":
+        if value is not None and value != () and option not in ("distill", "model_arg", "input"):
             (values[homes[option]] if option in homes else values)[option] = value
     _distil(values.get("prune", {}), bool(options.get("distill")))
+    _pairs(values, options)
     return values
+
+
+def _pairs(values: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """Options KEY=VALUE, over those of the file."""
+    from chita_edge.models.factory import parse_arguments
+    from device_bench.plan import parse_input_shapes
+
+    shapes = parse_input_shapes(options.get("input") or ())
+    for table, given in (
+        ("model_args", parse_arguments(options.get("model_arg") or ())),
+        ("inputs", {name: list(shape) for name, shape in shapes.items()}),
+    ):
+        if given:
+            known = values.get(table, {})
+            values[table] = {**known, **given} if isinstance(known, dict) else given
 
 
 def _distil(prune: dict[str, Any], wanted: bool) -> None:

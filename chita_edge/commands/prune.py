@@ -15,7 +15,10 @@ from chita_edge.commands.options import configured, prune_options
 @click.command()
 @click.argument("model")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="State dict: .pt, or .safetensors; .onnx of int8."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="State dict: .pt, .safetensors; .onnx of int8 or ONNX.",
 )
 @click.option("--start", type=click.Path(path_type=Path), help="The network pruned already, to move to --structure.")
 @prune_options
@@ -36,7 +39,11 @@ def prune(
 ) -> None:
     """Prune MODEL and write its state dict, with the network's own keys and zeros in place.
 
-    With --dtype int8, or where --out ends in .onnx, weights are rounded as well, and --out is standard ONNX.
+    MODEL is a name of `chita-edge models`, FILE.onnx, FILE.pt2, or package.module:factory or path/file.py:factory,
+    which alone run code of yours.
+
+    With --dtype int8, or where --out of a torch network ends in .onnx, weights are rounded as well, and --out is
+    standard ONNX.
     """
     from chita_edge.calibration import ranks_from_environment
     from chita_edge.config import PruneFileConfig, validated
@@ -48,7 +55,8 @@ def prune(
     from chita_edge.report.terminal import ProgressBars
 
     config = validated(PruneFileConfig, configured(config_file, options, "prune", "quantize"))
-    is_int8 = config.dtype == "int8" or (config.dtype == "auto" and out.suffix == SUFFIX)
+    is_graph = model.endswith(SUFFIX)
+    is_int8 = config.dtype == "int8" or (config.dtype == "auto" and out.suffix == SUFFIX and not is_graph)
     if config.dtype == "float16":
         raise UsageError("A state dict holds float32; float16 is how `chita-edge export --dtype float16` stores it.")
     if is_int8 and start is not None:
@@ -74,6 +82,7 @@ def prune(
                     model,
                     out,
                     config.prune,
+                    arguments=config.model_args,
                     weights=weights,
                     start=start,
                     data=data,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,11 +12,14 @@ import onnx
 import exporters
 import runtimes
 from chita_edge.config import ExportConfig
-from chita_edge.deploy.decide import cheapest_on
+from chita_edge.deploy.decide import cheapest_on, decide_for, stay_dense
 from chita_edge.deploy.int8_costs import int8_format
 from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
 from chita_edge.storage.atomic_file import check_free, write_file
+from device_bench.sampling.inputs import input_shape
+from exporters.prepare import prepare
+from exporters.read import read
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
     from chita_edge.deploy.int8_network import Int8Network
     from exporters.from_torch import Example
+    from exporters.layers import FloatDtype
 
 
 Dtype = Literal["auto", "int8", "float32", "float16"]
@@ -36,6 +42,7 @@ def export(
     force: bool = False,
     apart: bool = False,
     dtype: Dtype = "auto",
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> exporters.SparseModel:
     """Give a pruned network as sparse ONNX, and what became of each of its layers and why.
 
@@ -51,8 +58,11 @@ def export(
         apart: also give the model in which each small layer is a node of its own, for a profile.
         dtype: of the network: "int8" takes a file that any tool quantised, whose integers stay as they are; "float16"
             stores weights so; "auto" is int8 for a quantised file and what ``config`` says for another.
+        sizes: of inputs that leave theirs open, by name, such as (1, 3, 320, 320); the example's when None. They stay
+            open in the file, and layers are chosen for these.
 
     Raises:
+        PlanError: a size is open, and neither ``sizes`` nor the example give it; or they do not fit.
         UsageError: a torch network comes without an example, ``out`` exists, or the file is not of this dtype.
         UnknownTargetError: there is no such target.
         ExportError: the file cannot be read, or the network cannot be exported.
@@ -62,7 +72,8 @@ def export(
         check_free(out, force)
     target = runtimes.get_target(config.target)
     if isinstance(model, str | Path):
-        dense = exporters.load(model)
+        dense = read(model).model
+        dense = exporters.load(model) if exporters.is_quantised(dense) else prepare(dense, fold_batch_norm=True)
     elif isinstance(model, onnx.ModelProto):
         dense = model
     elif example_input is not None:
@@ -75,7 +86,7 @@ def export(
         exported = exporters.to_sparse_int8(dense, int8_format(target))
     else:
         stored = (dtype, dtype) if dtype == "float16" else (config.values, config.arithmetic)
-        exported = exporters.to_sparse(dense, cheapest_on(target), *stored, target.cache, apart=apart)
+        exported = _floating(dense, target, stored, input_sizes(dense, sizes, example_input), apart)
     if out is not None:
         write_file(out, exporters.to_bytes(exported.model), force)
     return exported
@@ -108,3 +119,71 @@ def export_int8(
     """
     model = to_qdq(found.network, example)
     return exporters.to_sparse_int8(model, int8_format(target)), model
+
+
+def dense_baseline(model: nn.Module, example: Example) -> exporters.SparseModel:
+    """Give the dense network as standard ONNX, and its layers.
+
+    Args:
+        model: a torch network, or one made from a graph.
+        example: one batch of its inputs.
+    """
+    dense = exporters.to_onnx(model, example)
+    found = exporters.to_sparse(dense, stay_dense)
+    if exporters.has_open_sizes(dense):
+        fixed = exporters.fix_sizes(dense, input_sizes(dense, None, example))
+        found = replace(found, layers=exporters.to_sparse(fixed, stay_dense).layers)
+    return found
+
+
+def input_sizes(
+    dense: onnx.ModelProto, sizes: Mapping[str, Sequence[int]] | None = None, example: Example | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The size of each input of a graph, by name: as declared, open ones from ``sizes`` or an example, the batch 1.
+
+    Raises:
+        PlanError: a size is open and nothing gives it, or it does not fit; the message names the input.
+    """
+    inputs = exporters.inputs_of(dense)
+    given = {name: tuple(shape) for name, shape in (sizes or {}).items()}
+    for name, shape in _example_shapes([value.name for value in inputs], example).items():
+        given.setdefault(name, shape)
+    found: dict[str, tuple[int, ...]] = {}
+    for value in inputs:
+        shape = exporters.declared_shape(value)
+        if shape is None:
+            found[value.name] = given.get(value.name, ())
+            continue
+        # The batch is 1 whatever the example's, unless the file fixes it.
+        chosen = given.get(value.name)
+        if chosen is not None and len(chosen) == len(shape):
+            first = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+            given[value.name] = (first, *chosen[1:])
+        found[value.name] = input_shape(value.name, shape, given)
+    return found
+
+
+def _example_shapes(names: Sequence[str], example: Example | None) -> dict[str, tuple[int, ...]]:
+    if example is None:
+        return {}
+    if isinstance(example, Mapping):
+        pairs = example.items() if set(example) == set(names) else zip(names, example.values(), strict=False)
+        return {name: tuple(tensor.shape) for name, tensor in pairs}
+    tensors = example if isinstance(example, tuple) else (example,)
+    return {name: tuple(tensor.shape) for name, tensor in zip(names, tensors, strict=False)}
+
+
+def _floating(
+    dense: onnx.ModelProto,
+    target: runtimes.Target,
+    stored: tuple[FloatDtype, FloatDtype],
+    shapes: Mapping[str, Sequence[int]],
+    apart: bool,
+) -> exporters.SparseModel:
+    if not exporters.has_open_sizes(dense):
+        return exporters.to_sparse(dense, cheapest_on(target), *stored, target.cache, apart=apart)
+    # Layers are chosen, and their multiply-adds counted, at the sizes that are given; the file leaves them open.
+    fixed = exporters.fix_sizes(dense, shapes)
+    select = decide_for(target, fixed)
+    layers = exporters.to_sparse(fixed, select, *stored, target.cache).layers
+    return replace(exporters.to_sparse(dense, select, *stored, target.cache, apart=apart), layers=layers)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import exporters
+from chita_edge.deploy.doors import open_network, prunable_weights
 from chita_edge.deploy.int8_network import Int8Network
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
@@ -20,7 +21,6 @@ from chita_edge.deploy.weights_file import Accuracy, PrunedFile
 from chita_edge.engine.result import LayerFigures, PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
-from chita_edge.models import get_model
 from chita_edge.progress import Progress, silent
 from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.atomic_file import check_free, write_file
@@ -45,10 +45,10 @@ def compress_to_file(
     state_dir: Path | None = None,
     progress: Progress = silent,
 ) -> PrunedFile:
-    """Prune and round a registered network together, and write it in quantise-dequantise ops to `out`.
+    """Prune and round a network together, and write it in quantise-dequantise ops to `out`.
 
     Args:
-        model: name of the network.
+        model: the network, see `chita_edge.deploy.doors.open_network`.
         out: an ONNX file, written in one step at the end; `chita-edge export` makes its layers sparse for a target.
         config: how; dtype int8.
         weights: state dict of the trained network; the embedded one when None.
@@ -66,8 +66,8 @@ def compress_to_file(
         raise UsageError(
             f"A state dict holds no scales, so an int8 network is written as ONNX; call it {out.with_suffix(SUFFIX)}."
         )
-    entry = get_model(model)
     check_free(out, force)
+    entry = open_network(model, weights=weights, arguments=config.model_args)
     road = choose_road(config)
     road = replace(road, sparsity=SPARSITY if road.sparsity is None else road.sparsity)
     watch = Stopwatch()
@@ -85,7 +85,7 @@ def compress_to_file(
         if inputs.validation is not None:
             judge = Judge.of(inputs.model, inputs.validation, metric=config.metric, better=config.better)
         before = None if judge is None else judge.network(inputs.model, f"{judge.metric.name} before", progress)
-        prunable = entry.prunable(inputs.model)
+        prunable = prunable_weights(entry, inputs.model)
         with watch.timed("compress"):
             found = compress_int8(config, road, inputs, prunable, None, state_dir=state_dir, progress=progress)
         after = None if judge is None else judge.network(found.network, f"{judge.metric.name} after", progress)

@@ -13,6 +13,7 @@ from chita_edge import datasets
 from chita_edge.datasets import LabelledImages
 from chita_edge.datasets.opened import open_data
 from chita_edge.datasets.transform import TransformConfig
+from chita_edge.deploy.doors import Door, OwnNetwork, settle
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
 from chita_edge.network.inputs import Batch
@@ -59,7 +60,7 @@ class Inputs:
 
 
 def load_inputs(
-    entry: ModelEntry,
+    entry: Door,
     *,
     weights: Path | None,
     data: str | Path | None,
@@ -71,7 +72,7 @@ def load_inputs(
     """Load a network's weights, its own or a user's, and images, its own or a user's.
 
     Args:
-        entry: the network.
+        entry: the network, with its weights if it is the user's own.
         weights: state dict, or the name of published ones; the embedded one when None.
         data: npz file, see `chita_edge.datasets.load_user_data`, or another door of `open_data`; the embedded data set
             when None.
@@ -84,6 +85,19 @@ def load_inputs(
         UsageError: there are no embedded weights or images, or not so many images.
         WeightsError, DataError: a file cannot be read or does not fit.
     """
+    if isinstance(entry, OwnNetwork):
+        if data is None:
+            raise UsageError(f"The network {entry.name!r} comes without samples: it needs --data SOURCE.")
+        inputs = open_inputs(
+            entry.model,
+            data,
+            validation=validation,
+            calibration_images=calibration_images,
+            seed=seed,
+            transform=transform,
+        )
+        settle(entry.model, inputs.images[:2])
+        return inputs
     source = entry.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")

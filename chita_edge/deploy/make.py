@@ -15,7 +15,7 @@ from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.int8_network import Int8Network, make_int8
 from chita_edge.deploy.road import Road, choose_road
 from chita_edge.engine.api import prune
-from chita_edge.engine.plan import CHANNEL_STRUCTURES
+from chita_edge.engine.plan import CHANNEL_STRUCTURES, resolve
 from chita_edge.engine.threads import torch_threads
 from chita_edge.network.inputs import example_of, single
 from chita_edge.pruning.journal import FORGETFUL, Journal
@@ -66,7 +66,7 @@ class Made:
 
 
 def make(
-    config: BuildConfig, inputs: Inputs, prunable: Sequence[str], *, state_dir: Path | None, progress: Progress
+    config: BuildConfig, inputs: Inputs, prunable: Sequence[str] | None, *, state_dir: Path | None, progress: Progress
 ) -> Made:
     """Make the sparse network of a bundle by the road that the configuration takes.
 
@@ -90,7 +90,7 @@ def _floating(
     config: BuildConfig,
     road: Road,
     inputs: Inputs,
-    prunable: Sequence[str],
+    prunable: Sequence[str] | None,
     state_dir: Path | None,
     progress: Progress,
 ) -> Made:
@@ -103,7 +103,9 @@ def _floating(
     smaller = config.prune.structure in CHANNEL_STRUCTURES
     network = shrink(pruned.model, single(inputs.images[:1])) if smaller else pruned.model
     with torch_threads(config.prune.threads):
-        exported = export(network, config.export, example_input=example_of(inputs.images[:1]), apart=True)
+        exported = export(
+            network, config.export, example_input=example_of(inputs.images[:1]), apart=True, sizes=config.inputs
+        )
     values = config.export.values
     return Made(
         config=config.model_copy(update={"dtype": road.dtype}),
@@ -121,7 +123,7 @@ def _int8(
     config: BuildConfig,
     road: Road,
     inputs: Inputs,
-    prunable: Sequence[str],
+    prunable: Sequence[str] | None,
     state_dir: Path | None,
     progress: Progress,
 ) -> Made:
@@ -151,7 +153,7 @@ def compress_int8(
     config: PruneFileConfig,
     road: Road,
     inputs: Inputs,
-    prunable: Sequence[str],
+    prunable: Sequence[str] | None,
     target: str | None,
     *,
     state_dir: Path | None,
@@ -164,6 +166,8 @@ def compress_int8(
         StateError: the state folder is another run's.
     """
     held_out = None
+    if prunable is None:
+        prunable = resolve(config.prune, inputs.model, labelled=False, sample=inputs.images[:1]).names
     if road.sparsity is None:
         inputs, held_out = inputs.split()
     with torch_threads(config.prune.threads), _journal(state_dir, config, road, inputs) as journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
+import exporters
 from chita_edge.calibration import ALONE, Ranks
 from chita_edge.datasets.transform import TransformConfig
+from chita_edge.deploy.doors import Door, open_network, prunable_weights, short_name, suited
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
 from chita_edge.deploy.metric import ACCURACY, Better, Metric
@@ -24,11 +27,12 @@ from chita_edge.engine.plan import resolve
 from chita_edge.engine.result import PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
-from chita_edge.models import get_model, load_weights
+from chita_edge.models import ModelEntry, load_weights
 from chita_edge.network.batch import copy_network
 from chita_edge.network.rewrite import restored
 from chita_edge.progress import Progress, silent
 from chita_edge.storage.atomic_file import check_free, write_file
+from exporters.interpreter import OnnxNetwork
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def prune_to_file(
     out: Path,
     config: PruneConfig,
     *,
+    arguments: Mapping[str, Any] | None = None,
     weights: Path | None = None,
     start: Path | None = None,
     data: str | Path | None = None,
@@ -87,12 +92,14 @@ def prune_to_file(
     ranks: Ranks = ALONE,
     progress: Progress = silent,
 ) -> PrunedFile | None:
-    """Prune a registered network and write its state dict, with the network's own keys, to `out`.
+    """Prune a network and write its state dict, with the network's own keys, or its ONNX graph, to `out`.
 
     Args:
-        model: name of the network.
-        out: a torch file, or a safetensors file if it is called so; written in one step at the end.
+        model: the network, see `chita_edge.deploy.doors.open_network`.
+        out: a torch file, or a safetensors file if it is called so, or ONNX for a network that came as such; written
+            in one step at the end.
         config: how to prune.
+        arguments: for the function of the user's code that makes the network.
         weights: state dict of the trained network; the embedded one when None.
         start: state dict of the same network pruned already, to be moved into the structure, see
             `chita_edge.engine.convert`; a dense network is pruned when None.
@@ -112,9 +119,10 @@ def prune_to_file(
         UsageError: `out` exists, a name is unknown, or the method needs labels that the data do not hold.
         ChitaEdgeError: a file cannot be read or written, or `prune` fails.
     """
-    entry = get_model(model)
     get_method(config.method)  # said before anything is read
     check_free(out, force)
+    entry = open_network(model, weights=weights, arguments=arguments)
+    _check_kind(entry, out)
     if start is not None and (ranks.size > 1 or state_dir is not None):
         raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
     with torch_threads(config.threads):
@@ -127,8 +135,12 @@ def prune_to_file(
             seed=config.seed,
             transform=transform,
         )
-        prunable = entry.prunable(inputs.model)
-        if inputs.labels is None and resolve(config, inputs.model, prunable, labelled=False).needs_labels:
+        config = suited(config, inputs.model)
+        prunable = prunable_weights(entry, inputs.model)
+        if (
+            inputs.labels is None
+            and resolve(config, inputs.model, prunable, labelled=False, sample=inputs.images[:1]).needs_labels
+        ):
             raise UsageError(
                 f"Gradients of the loss need labels: add y_calib to {data}, or leave out the loss; outputs need none."
             )
@@ -141,19 +153,40 @@ def prune_to_file(
                 inputs.model, images, config, prunable=prunable, state_dir=state_dir, ranks=ranks, progress=progress
             )
         else:
-            given = entry.architecture().eval()
-            load_weights(given, start)
+            given = _pruned_already(entry, model, start, arguments)
             result = convert(inputs.model, given, images, config, prunable=prunable, progress=progress)
         if not ranks.leads:
             return None
         after = None if judge is None else judge.network(result.model, f"{judge.metric.name} after", progress)
-    write_file(out, _state_dict_file(result.model, out), force)
+    write_file(out, _network_file(result.model, out), force)
     judged = None if before is None or after is None else Accuracy(before, after)
     judged_by = ACCURACY if judge is None else judge.metric
-    return PrunedFile(model, out, len(inputs.images), result.figures, judged, judged_by, inputs.notes)
+    return PrunedFile(short_name(model), out, len(inputs.images), result.figures, judged, judged_by, inputs.notes)
 
 
-def _state_dict_file(model: nn.Module, path: Path) -> bytes:
+def _check_kind(entry: Door, out: Path) -> None:
+    """Refuse a file of another kind than the network's."""
+    graph = not isinstance(entry, ModelEntry) and isinstance(entry.model, OnnxNetwork)
+    if graph != (out.suffix == ".onnx"):
+        kind = "an ONNX file, NAME.onnx" if graph else "a state dict, NAME.pt or NAME.safetensors"
+        raise UsageError(f"The network {entry.name!r} is written as {kind}; --out is {out}.")
+
+
+def _pruned_already(entry: Door, model: str, start: Path, arguments: Mapping[str, Any] | None) -> nn.Module:
+    """The network with the weights of ``start``."""
+    if isinstance(entry, ModelEntry):
+        given = entry.architecture().eval()
+        load_weights(given, start)
+        return given
+    given_as_file = isinstance(entry.model, OnnxNetwork)
+    other = open_network(str(start)) if given_as_file else open_network(model, weights=start, arguments=arguments)
+    assert not isinstance(other, ModelEntry)  # noqa: S101 (the entry is none)
+    return other.model
+
+
+def _network_file(model: nn.Module, path: Path) -> bytes:
+    if isinstance(model, OnnxNetwork):
+        return exporters.to_bytes(model.to_onnx())
     model = copy_network(model)
     restored(model)  # the network's own keys and shapes
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}

@@ -127,6 +127,11 @@ class OnnxNetwork(nn.Module):
         paths = [self._weights[name].path for name in order]
         return tuple(path for path in paths if self.get_parameter(path).ndim > 1)
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in their order."""
+        return tuple(entry.name for entry in self.inputs)
+
     def forward(self, *given: torch.Tensor, **named: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Outputs of the graph, one or a tuple; inputs by position or by name."""
         values = dict(zip((entry.name for entry in self.inputs), given, strict=False)) | named

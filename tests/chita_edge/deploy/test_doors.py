@@ -1,0 +1,195 @@
+"""Networks through each of the doors, pruned and exported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import own_networks
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+
+import exporters
+from chita_edge.config import ExportConfig
+from chita_edge.deploy.doors import OwnNetwork, open_network, prunable_weights, short_name, suited
+from chita_edge.deploy.export import export, input_sizes
+from chita_edge.deploy.weights_file import PrunedFile, prune_to_file
+from chita_edge.engine.config import PruneConfig
+from chita_edge.errors import UsageError
+from chita_edge.models import ModelEntry
+from chita_edge.network.weights import find_weights
+from device_bench.errors import PlanError
+
+QUICK = PruneConfig(method="magnitude", sparsity=0.6, recalibration_views=0)
+SMALL = ExportConfig(target="x86_64")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "net.pt2"
+    own_networks.as_program(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, program: Path) -> Iterator[Path]:
+    (tmp_path / "own_net.py").write_text(own_networks.CODE)
+    onnx.save(own_networks.as_onnx(), tmp_path / "net.onnx")
+    (tmp_path / "net.pt2").symlink_to(program)
+    own_networks.samples(tmp_path / "data.npz")
+    yield tmp_path
+    sys.modules.pop("own_net", None)
+
+
+def _own(text: str, **options: object) -> OwnNetwork:
+    found = open_network(text, **options)  # type: ignore[arg-type]
+    assert isinstance(found, OwnNetwork)
+    return found
+
+
+def test_all_doors_open_the_same_network(folder: Path) -> None:
+    x = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        expected = own_networks.Net().eval()(x)
+        for text in (f"{folder}/own_net.py:Net", f"{folder}/net.pt2", f"{folder}/net.onnx"):
+            own = _own(text)
+            torch.testing.assert_close(own.model(x), expected)
+            assert prunable_weights(own, own.model) is None
+            found = find_weights(own.model, x[:1])
+            assert [weight.name for weight in found if not weight.obstacle] == ["a.weight", "b.weight", "f.weight"]
+            assert [weight.first for weight in found] == [True, False, False]
+    assert _own(f"{folder}/own_net.py:Net", arguments={"width": 4}).model.a.out_channels == 4
+    assert [short_name(str(folder / name)) for name in ("net.onnx", "net.pt2", "own_net.py:Net")] == [
+        "net",
+        "net",
+        "Net",
+    ]
+    entry = open_network("mobilenet")
+    assert isinstance(entry, ModelEntry)
+    assert len(prunable_weights(entry, entry.architecture()) or ()) == 14
+
+
+def test_weights_go_to_code_alone(folder: Path) -> None:
+    other = {name: torch.ones_like(tensor) for name, tensor in own_networks.Net().state_dict().items()}
+    save_file(other, folder / "ones.safetensors")
+    own = _own(f"{folder}/own_net.py:Net", weights=folder / "ones.safetensors")
+    assert bool((own.model.get_parameter("a.weight") == 1).all())
+    for text, options, sentence in (
+        (f"{folder}/net.onnx", {"weights": folder / "ones.safetensors"}, "--weights is for networks that code makes"),
+        (f"{folder}/net.pt2", {"arguments": {"width": 3}}, "--model-arg is for networks that code makes"),
+        ("mobilenet", {"arguments": {"width": 3}}, "--model-arg is for networks that code makes"),
+        (f"{folder}/ones.safetensors", {}, "a state dict goes to --weights"),
+        ("no_such_model", {}, "There is no model 'no_such_model'"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            open_network(text, **options)  # type: ignore[arg-type]
+
+
+def _pruned(folder: Path, text: str, out: str, config: PruneConfig = QUICK) -> PrunedFile:
+    found = prune_to_file(text, folder / out, config, data=folder / "data.npz")
+    assert found is not None
+    return found
+
+
+def test_the_same_options_make_the_same_weights_through_every_door(folder: Path) -> None:
+    config = PruneConfig(sparsity=0.6, recalibration_views=1, samples_per_row=1)
+    from_code = _pruned(folder, f"{folder}/own_net.py:Net", "code.pt", config)
+    from_onnx = _pruned(folder, f"{folder}/net.onnx", "graph.onnx", config)
+    state = torch.load(folder / "code.pt", weights_only=True)
+    arrays = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "graph.onnx").graph.initializer
+    }
+    for name in ("a.weight", "b.weight", "f.weight"):
+        array = arrays[name].T if name == "f.weight" else arrays[name]
+        assert np.array_equal(array != 0, state[name].numpy() != 0), name
+        np.testing.assert_allclose(array, state[name].numpy(), atol=2e-3)
+    assert from_code.figures.sparsity == from_onnx.figures.sparsity == pytest.approx(0.6, abs=0.01)
+    assert from_code.accuracy == from_onnx.accuracy
+
+
+def test_a_pruned_graph_keeps_its_names_and_open_sizes(folder: Path) -> None:
+    _pruned(folder, f"{folder}/net.onnx", "sparse.onnx")
+    written = onnx.load(folder / "sparse.onnx")
+    onnx.checker.check_model(written, full_check=True)
+    (image,) = written.graph.input
+    assert [dim.dim_param or dim.dim_value for dim in image.type.tensor_type.shape.dim] == [
+        "batch",
+        3,
+        "height",
+        "width",
+    ]
+    with pytest.raises(UsageError, match="is written as an ONNX file"):
+        _pruned(folder, f"{folder}/net.onnx", "sparse.pt")
+    with pytest.raises(UsageError, match="is written as a state dict"):
+        _pruned(folder, f"{folder}/own_net.py:Net", "code.onnx")
+    with pytest.raises(UsageError, match="needs --data"):
+        prune_to_file(f"{folder}/net.onnx", folder / "x.onnx", QUICK)
+
+
+def test_an_exported_graph_runs_at_other_sizes(folder: Path) -> None:
+    _pruned(folder, f"{folder}/net.onnx", "sparse.onnx", QUICK.model_copy(update={"sparsity": 0.9}))
+    made = export(folder / "sparse.onnx", SMALL, sizes={"image": (1, 3, 64, 64)})
+    assert [layer.macs_dense for layer in made.layers] == [16 * 27 * 32**2, 32 * 16 * 32**2, 128]
+    names = [value.name for value in (*made.model.graph.input, *made.model.graph.output)]
+    assert names == ["image", "classes"]
+    for shape in ((2, 3, 8, 8), (1, 3, 13, 21)):
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        dense, sparse = (
+            onnxruntime.InferenceSession(model).run(None, {"image": x})[0]
+            for model in (str(folder / "sparse.onnx"), exporters.to_bytes(made.model))
+        )
+        np.testing.assert_allclose(sparse, dense, atol=1e-5)
+
+
+def test_an_open_size_is_asked_for_by_name(folder: Path) -> None:
+    _pruned(folder, f"{folder}/net.onnx", "sparse.onnx")
+    with pytest.raises(PlanError, match=r"input 'image' .* --input image=1x3xSIZExSIZE"):
+        export(folder / "sparse.onnx", SMALL)
+    with pytest.raises(PlanError, match="1×1×8×8 does not fit"):
+        export(folder / "sparse.onnx", SMALL, sizes={"image": (1, 1, 8, 8)})
+    graph = own_networks.as_onnx()
+    assert input_sizes(graph, None, torch.zeros(7, 3, 9, 5)) == {"image": (1, 3, 9, 5)}
+    assert input_sizes(graph, {"image": (4, 3, 2, 2)}, torch.zeros(7, 3, 9, 5)) == {"image": (1, 3, 2, 2)}
+    assert input_sizes(own_networks.as_onnx((6, 7))) == {"image": (1, 3, 6, 7)}
+
+
+def test_a_graph_that_torch_computes_in_part_is_reconstructed(folder: Path) -> None:
+    """An operator of another domain: ONNX Runtime computes it, and layers around it are refitted without gradients."""
+    given = own_networks.as_onnx((8, 8), 13)
+    given.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    given.graph.node[1].CopyFrom(helper.make_node("BiasGelu", ["c1", "zeros"], ["r1"], domain="com.microsoft"))
+    given.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.float32), "zeros"))
+    onnx.save(given, folder / "odd.onnx")
+    own = _own(f"{folder}/odd.onnx")
+    assert own.model.runtime_nodes == ("r1 (BiasGelu)",)
+    assert suited(PruneConfig(), own.model).method == "reconstruct"
+    with pytest.raises(UsageError, match=r"gradients, and they end at r1 \(BiasGelu\)"):
+        suited(PruneConfig(method="chita"), own.model)
+    with pytest.raises(UsageError, match="removes channels from torch networks"):
+        suited(PruneConfig(structure="filter"), own.model)
+    found = _pruned(folder, f"{folder}/odd.onnx", "odd-sparse.onnx", PruneConfig(sparsity=0.5))
+    assert found.figures.method == "reconstruct"
+    assert found.figures.sparsity == pytest.approx(0.5, abs=0.01)
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    assert onnxruntime.InferenceSession(str(folder / "odd-sparse.onnx")).run(None, {"image": x})[0].shape == (2, 4)
+
+
+def test_half_precision_is_pruned_in_float32(folder: Path) -> None:
+    given = own_networks.as_onnx((8, 8))
+    for tensor in given.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    for value in (*given.graph.input, *given.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.save(given, folder / "half.onnx")
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        expected = own_networks.Net().eval()(x)
+        torch.testing.assert_close(_own(f"{folder}/half.onnx").model(x), expected, atol=5e-3, rtol=1e-2)
+    _pruned(folder, f"{folder}/half.onnx", "half-sparse.onnx")
+    assert onnx.load(folder / "half-sparse.onnx").graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
