@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import onnx
@@ -93,7 +93,7 @@ def _fold_batch_norms(model: ir.Model) -> None:
         factor = (scale / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float64)
         moved = (0 if bias is None else bias) - mean.astype(np.float64)
         folded = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
-        stem = str(convolution.inputs[1].name)
+        stem = str(cast("ir.Value", convolution.inputs[1]).name)
         taken = set(model.graph.initializers)
         for place, name, array in ((1, stem, folded), (2, f"{stem}.bias", factor * moved + shift)):
             while name in taken:  # the one of now may have other readers

@@ -150,16 +150,16 @@ def input_sizes(
         given.setdefault(name, shape)
     found: dict[str, tuple[int, ...]] = {}
     for value in inputs:
-        shape = exporters.declared_shape(value)
-        if shape is None:
+        declared = exporters.declared_shape(value)
+        if declared is None:
             found[value.name] = given.get(value.name, ())
             continue
         # The batch is 1 whatever the example's, unless the file fixes it.
         chosen = given.get(value.name)
-        if chosen is not None and len(chosen) == len(shape):
-            first = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+        if chosen is not None and len(chosen) == len(declared) > 0:
+            first = declared[0] if isinstance(declared[0], int) and declared[0] > 0 else 1
             given[value.name] = (first, *chosen[1:])
-        found[value.name] = input_shape(value.name, shape, given)
+        found[value.name] = input_shape(value.name, declared, given)
     return found
 
 

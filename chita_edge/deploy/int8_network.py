@@ -204,7 +204,8 @@ def _distilled(
 def _may_lose(model: nn.Module, prunable: Sequence[str]) -> list[str]:
     """The weights of layers without groups among the prunable ones."""
     names = [name.removesuffix(".weight") for name in prunable]
-    return [name for name in names if getattr(model.get_submodule(name), "groups", 1) == 1]
+    modules = dict(model.named_modules())
+    return [name for name in names if name in modules and getattr(modules[name], "groups", 1) == 1]
 
 
 def _named(progress: Progress, phase: str, _stage: str, done: int, total: int) -> None:

@@ -51,7 +51,8 @@ def trace(model: nn.Module) -> Graph:
         traced = fx.symbolic_trace(model)
     except Exception as error:
         raise UnsupportedNetworkError(
-            f"The network cannot be traced, which quantisation needs: {error}. Its forward must not depend on values."
+            f"The network cannot be traced, which quantisation needs ({str(error).partition('.')[0]}). Its forward "
+            "must not depend on values."
         ) from error
     builder = _Builder(dict(traced.named_modules()))
     for node in traced.graph.nodes:
