@@ -41,3 +41,7 @@ benchmarks:
 train data='/usr/share/datasets/fashion-mnist':
     python training/train_mobilenet.py --data {{data}} --out runs/mobilenet
     python training/embed_dataset.py --data {{data}}
+
+# Train the embedded activity network again from the embedded recordings
+train-watch:
+    python training/train_watch.py --seeds 5 --out runs/watch

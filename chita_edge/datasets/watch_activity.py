@@ -16,7 +16,7 @@ from chita_edge.datasets.dataset import Dataset
 
 FILE = Path(__file__).parent / "files" / "watch_activity.npz"
 HERTZ = 50
-WINDOW = 128  # samples of one input: 2.56 s
+WINDOW = 256  # samples of one input: 5.12 s
 STRIDE = WINDOW // 2  # from one window to the next of a recording
 STEPS = (512, 512, 512, 256, 256, 256)  # stored numbers per g of acceleration and per rad/s of angular rate
 CLASSES = ("pendulum", "abduction", "forward elevation", "internal rotation", "external rotation", "trapezius", "row")

@@ -8,6 +8,7 @@ from chita_edge.errors import UsageError
 from chita_edge.models.ds_cnn import DsCnn
 from chita_edge.models.efficientnet_lite0 import EfficientNetLite0
 from chita_edge.models.entry import ModelEntry, Normalisation
+from chita_edge.models.fcn_1d import Fcn1d
 from chita_edge.models.mobilenet_v1 import MobileNetV1
 from chita_edge.models.mobilenet_v2 import MobileNetV2
 from chita_edge.models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
@@ -102,6 +103,16 @@ _ENTRIES = (
         architecture=DsCnn,
         input_shape=(1, 49, 10),
         normalisation=Normalisation((0.5,), (0.5,)),
+    ),
+    ModelEntry(
+        name="watch-activity",
+        description="Convolutions along 5 s of a watch's 6 sensors, width 0.5, trained on 7 shoulder exercises",
+        architecture=partial(Fcn1d, in_channels=6, num_classes=7, width=0.5, kernels=(9, 9, 9), strides=(2, 2, 2)),
+        input_shape=(6, 256),
+        normalisation=Normalisation((0.5,) * 6, (0.5,) * 6),
+        dataset="watch_activity",
+        weights="watch_activity.safetensors",
+        prunable=convolutions_and_linear,
     ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
