@@ -3,8 +3,10 @@
     python benchmarks/int8_costs.py x86_64 [--json runtimes/cost_tables/x86_64.int8.json] [--bursts 7]
 
 Each kernel alone, on one thread, in turns; processor time, the least of the bursts, microseconds. A layer is taken to
-cost its stored multiply-adds and its outputs times a rate each, and what any call takes: rates from 0 up by least
-squares of relative errors. What they miss is printed. Weights and blocks are random.
+cost its stored multiply-adds, its outputs and, with windows larger than 1x1, the inputs that are brought together for
+them times a rate each, and what any call takes: rates from 0 up by least squares of relative errors. What they miss is
+printed. Weights and blocks are random. ONNX Runtime's own int8 has rates of its own, from the same dense layers by its
+profile (benchmarks/onnxruntime_int8.py).
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
+from onnxruntime_int8 import macs_of, model_of, node_microseconds
 from scipy.optimize import nnls
 
+from device_bench.sampling.context import cpu_name
 from runtimes import host_isa, library
 from runtimes.bindings import Kernels
+from runtimes.int8_costs import gathered_inputs
 from runtimes.quantized import Blocks, Grid, QKernels, QPlan, packed_bytes
 from runtimes.structures import Geometry
 
@@ -40,11 +46,12 @@ RNG = np.random.default_rng(0)
 
 @dataclass(frozen=True)
 class Timed:
-    """One layer: its form, stored multiply-adds, outputs, and a call of it."""
+    """One layer: its form, stored multiply-adds, outputs, inputs gathered for windows, and a call of it."""
 
     form: str
     macs: int
     outputs: int
+    gathered: int
     call: Callable[[], None]
 
 
@@ -63,12 +70,12 @@ def weights(shape: tuple[int, ...], rows: int, density: float) -> Any:
     return Blocks.of(full * kept, rows)
 
 
-def bound(plan: QPlan, form: str, macs: int, x_shape: tuple[int, ...]) -> Timed:
+def bound(plan: QPlan, form: str, macs: int, x_shape: tuple[int, ...], gathered: int = 0) -> Timed:
     y_shape = plan.out_shape(x_shape)
     x, y = (np.zeros(packed_bytes(shape) + 64, np.uint8) for shape in (x_shape, y_shape))
     x, y = (part[-part.ctypes.data % 64 :] for part in (x, y))
     x[:] = RNG.integers(0, 256, x.shape)
-    return Timed(form, macs, math.prod(y_shape), plan.bind(x, y, x_shape))
+    return Timed(form, macs, math.prod(y_shape), gathered, plan.bind(x, y, x_shape))
 
 
 def layers(kernels: Kernels) -> list[Timed]:
@@ -83,7 +90,7 @@ def layers(kernels: Kernels) -> list[Timed]:
             plan = ops.conv("q_conv", made, scale, bias, geometry(outputs, channels, window, stride), X, Y)
             pixels = math.prod(plan.out_shape(x_shape)[2:])
             stored = made.values.size if rows else math.prod(shape)
-            found.append(bound(plan, form, stored * pixels, x_shape))
+            found.append(bound(plan, form, stored * pixels, x_shape, gathered_inputs(channels, window, pixels)))
     for channels, window, stride, side in DEPTHWISE:
         x_shape = (1, channels, side, side)
         scale, bias = np.full(channels, 0.01, np.float32), np.zeros(channels, np.int32)
@@ -131,11 +138,12 @@ def overhead(kernels: Kernels, bursts: int) -> float:
 
 
 def rates(found: list[Timed], times: np.ndarray) -> dict[str, Any]:
-    columns = [*FORMS, "output", "stage"]
+    columns = [*FORMS, "output", "gathered", "stage"]
     system = np.zeros((len(found), len(columns)))
     for row, one in enumerate(found):
         system[row, columns.index(one.form)] = one.macs
         system[row, columns.index("output")] = one.outputs
+        system[row, columns.index("gathered")] = one.gathered
         system[row, columns.index("stage")] = 1
     scale = system.max(0)
     solved = nnls(system / scale / times[:, None], np.ones(len(found)))[0] / scale
@@ -144,7 +152,34 @@ def rates(found: list[Timed], times: np.ndarray) -> dict[str, Any]:
         print(f"{one.form:>9} {one.macs:>11,} MACs {one.outputs:>8,} outputs {taken:9.1f} µs, predicted {error:+.0%}")
     print(f"median error {np.median(np.abs(errors)):.0%}, 90th percentile {np.quantile(np.abs(errors), 0.9):.0%}")
     named = dict(zip(columns, solved.tolist(), strict=True))
-    return {"products": {form: named[form] for form in FORMS}, "output": named["output"], "stage": named["stage"]}
+    return {"products": {form: named.pop(form) for form in FORMS}, **named}
+
+
+def onnxruntime_rates(bursts: int) -> dict[str, float]:
+    """Of ONNX Runtime's QLinearConv: of a multiply-add without and with groups, of an output and of a node."""
+    shapes = [(*layer, 1) for layer in LAYERS]
+    shapes += [(channels, channels, window, stride, side, channels) for channels, window, stride, side in DEPTHWISE]
+    sides = [(1, shape[1], shape[4], shape[4]) for shape in shapes]
+    times = np.array(node_microseconds([model_of(*shape) for shape in shapes], sides, bursts))
+    names = ("dense", "depthwise", "output", "stage")
+    system = np.zeros((len(shapes), len(names)))
+    for row, shape in enumerate(shapes):
+        macs, outputs = macs_of(*shape)
+        system[row] = macs * (shape[5] == 1), macs * (shape[5] > 1), outputs, 1
+    scale = system.max(0)
+    solved = nnls(system / scale / times[:, None], np.ones(len(times)))[0] / scale
+    errors = np.abs(system @ solved / times - 1)
+    print(f"ONNX Runtime: median error {np.median(errors):.0%}, 90th percentile {np.quantile(errors, 0.9):.0%}")
+    return dict(zip(names, solved.tolist(), strict=True))
+
+
+def rounded(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers to three digits: more than the fit tells."""
+    made = {}
+    for name, value in table.items():
+        nested = isinstance(value, Mapping)
+        made[name] = rounded(value) if nested else float(f"{value:.3g}") if isinstance(value, float) else value
+    return made
 
 
 def main() -> None:
@@ -157,7 +192,12 @@ def main() -> None:
     found = layers(kernels)
     times = np.maximum(measured([one.call for one in found], arguments.bursts) - overhead(kernels, 50), 0.05)
     table = {"unit": "µs", **rates(found, times), "element": elements(kernels, arguments.bursts)}
-    print(host_isa(), table)
+    table["onnxruntime"] = onnxruntime_rates(arguments.bursts)
+    table = rounded(table) | {
+        "what": f"fitted to layers measured on {cpu_name()}, {host_isa()}, one thread",
+        "onnxruntime_version": onnxruntime.__version__,
+    }
+    print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -21,7 +21,7 @@ from exporters.inspect import FileLayer, FileReport, inspect
 from exporters.layers import Decide, Decision, ExportedLayer, SparseModel, SparsifyCandidate
 from exporters.load import load
 from exporters.network import Link, NetworkInfo, NetworkRule, describe
-from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision
+from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision, QuantisedFormat
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sizes import declared_shape, fix_sizes, has_open_sizes, inputs_of
@@ -50,6 +50,7 @@ __all__ = [
     "QuantisedCandidate",
     "QuantisedDecide",
     "QuantisedDecision",
+    "QuantisedFormat",
     "SaveError",
     "SparseModel",
     "SparsifyCandidate",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _TABLES = Path(__file__).parent / "cost_tables"
@@ -28,22 +29,37 @@ class Int8Rates:
     """Of one value of a sum, a pool or a table."""
     stage: float
     """Of each step besides."""
+    gathered: float = 0.0
+    """Of an input that is brought together with others for a window larger than 1x1."""
+    onnxruntime: Mapping[str, float] = field(default_factory=dict)
+    """The same of ONNX Runtime's own int8: ``dense``, ``depthwise``, ``output``, ``stage``; empty if not measured."""
 
-    def layer(self, form: str, macs: int, outputs: int) -> float:
-        """Cost of a convolution without groups or a linear layer."""
-        return self.products[form] * macs + self.output * outputs + self.stage
+    def layer(self, form: str, macs: int, outputs: int, gathered: int = 0) -> float:
+        """Cost of a convolution without groups or a linear layer; gathered: of `gathered_inputs`."""
+        return self.products[form] * macs + self.output * outputs + self.gathered * gathered + self.stage
 
     def depthwise_layer(self, macs: int, outputs: int) -> float:
         """Cost of a convolution with groups."""
         return self.layer("depthwise", macs, outputs)
+
+    def onnxruntime_layer(self, form: str, macs: int, outputs: int) -> float:
+        """Cost of a layer in ONNX Runtime's own int8; infinite where it was not measured."""
+        own = self.onnxruntime
+        return own[form] * macs + own["output"] * outputs + own["stage"] if own else math.inf
 
     def elements(self, count: int) -> float:
         """Cost of a step without weights that makes so many values."""
         return self.element * count + self.stage
 
 
+def gathered_inputs(channels: int, window_width: int, out_pixels: int) -> int:
+    """Inputs that a convolution brings together for its windows: each as often as the window is wide."""
+    return channels * window_width * out_pixels if window_width > 1 else 0
+
+
 @functools.cache
 def load_int8_rates(target: str) -> Int8Rates:
     """The rates of a target, made by benchmarks/int8_costs.py."""
     table = json.loads((_TABLES / f"{target}.int8.json").read_text(encoding="utf-8"))
-    return Int8Rates(table["unit"], table["products"], table["output"], table["element"], table["stage"])
+    common = (table[name] for name in ("unit", "products", "output", "element", "stage"))
+    return Int8Rates(*common, table.get("gathered", 0.0), table.get("onnxruntime", {}))

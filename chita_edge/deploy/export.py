@@ -49,7 +49,8 @@ def export(
     Zeros in the weights are all that counts, whoever put them there.
 
     Args:
-        model: a torch network; a dense ONNX model, or the path of one, from any exporter.
+        model: a torch network; a dense or quantised ONNX model, or the path of one, from any exporter. A quantised one
+            (QDQ or QLinear ops) keeps its integers, and its layers run in the kernels' int8.
         config: the target, and how sparse weights are stored and multiplied.
         example_input: one batch, for a torch network: such as float32 (batch, channels, height, width), a tuple of
             several inputs, or a mapping by the names of forward's parameters.

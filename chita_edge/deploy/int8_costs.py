@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,7 @@ import torch
 from chita_edge.quantization.moments import position_count
 from device_bench.short_numbers import short
 from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision
-from runtimes.int8_costs import Int8Rates, load_int8_rates
+from runtimes.int8_costs import Int8Rates, gathered_inputs, load_int8_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,15 +77,23 @@ def int8_format(target: Target) -> QuantisedDecide:
         outputs = layer.out_channels * layer.out_pixels
         if layer.op == "QDepthwiseConv":
             cost = rates.depthwise_layer(outputs * taps, outputs)
-            return QuantisedDecision("dense", f"a depthwise layer keeps all weights; {_told(cost, rates)}", cost)
+            theirs = rates.onnxruntime_layer("depthwise", outputs * taps, outputs)
+            return QuantisedDecision(
+                "dense", f"a depthwise layer keeps all weights; {_told(cost, rates)}", cost, theirs
+            )
         macs = layer.in_channels * taps * outputs
-        costs: dict[Literal["dense", "1x4", "2x4"], float] = {"dense": rates.layer("dense", macs, outputs)}
-        costs |= {form: rates.layer(form, round(share * macs), outputs) for form, share in layer.blocks.items()}
+        gathered = gathered_inputs(layer.in_channels, layer.kernel[1], layer.out_pixels)
+        costs: dict[Literal["dense", "1x4", "2x4"], float] = {"dense": rates.layer("dense", macs, outputs, gathered)}
+        for form, share in layer.blocks.items():
+            costs[form] = rates.layer(form, round(share * macs), outputs, gathered)
         best = min(costs, key=lambda form: costs[form])
         others = ", ".join(f"{form} {short(cost)}" for form, cost in costs.items() if form != best)
         beside = f" ({others})" if layer.sparsity >= _TOLD else ""
         reason = f"{layer.sparsity:.0%} zeros: {best} takes {_told(costs[best], rates)}{beside} on {target.name}"
-        return QuantisedDecision(best, reason, costs[best])
+        theirs = rates.onnxruntime_layer("dense", macs, outputs)
+        if theirs < math.inf:
+            reason += f", {_told(theirs, rates)} in ONNX Runtime"
+        return QuantisedDecision(best, reason, costs[best], theirs)
 
     return decide
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from exporters.layers.graph import constant, ints, only_user
+from exporters.layers.graph import constant, ints, only_user, static_shape
 from exporters.layers.padding import same_pads
 from exporters.qdq.constants import Unfit, Weight, bias_of, weight_of
 from exporters.qdq.read import codes_behind, view_of
@@ -113,7 +113,8 @@ def window_of(node: ir.Node, kernel: tuple[int, ...]) -> dict[str, tuple[int, ..
     reach = [step * (side - 1) + 1 for step, side in zip(dilations, kernel, strict=True)]
     pads: tuple[int, ...] | None = ints(node, "pads", (0, 0, 0, 0))
     if auto.startswith("SAME"):
-        pads = same_pads(node.inputs[0], strides, reach, auto)
+        shape = None if node.inputs[0] is None else static_shape(node.inputs[0])
+        pads = same_pads(None if shape is None else shape[2:], strides, reach, auto)
     if pads is None:
         raise Unfit("its padding is automatic, and its input's size not fixed")
     return {"strides": strides, "pads": pads, "dilations": dilations}

@@ -14,7 +14,7 @@ ERRORS = {
 }
 TYPES = {
     *("Decide", "Decision", "FileReport", "SparsifyCandidate", "ExportedLayer", "FileLayer"),
-    *("QuantisedCandidate", "QuantisedDecide", "QuantisedDecision"),
+    *("QuantisedCandidate", "QuantisedDecide", "QuantisedDecision", "QuantisedFormat"),
     *("Limits", "Link", "NetworkInfo", "NetworkRule", "SparseModel", "Verification"),
 }
 FUNCTIONS = {
