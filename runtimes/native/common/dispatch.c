@@ -39,20 +39,24 @@ unsigned ce_usable_isas(void) {
   return isas;
 }
 
-/* The kernel of a data type of the highest usable ISA up to `isa` that takes desc; NULL where there is none. */
-static const ce_kernel *choose_of(enum ce_op op, const void *desc, int dtype, int isa, size_t *bytes) {
+/* The next lower kernel of a data type than `below`, for a usable ISA up to `isa`; NULL where there is none. */
+static const ce_kernel *next_of(enum ce_op op, int dtype, int isa, const ce_kernel *below) {
   const ce_kernel *best = 0;
   const unsigned usable = ce_usable_isas();
   for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; ++i) {
     const ce_kernel *kernel = TABLE[i].kernel;
     if (TABLE[i].op != op || kernel->dtype != dtype || kernel->isa > isa || !(usable >> kernel->isa & 1)) continue;
-    if (best && kernel->isa < best->isa) continue;
-    const size_t needed = kernel->plan_bytes(desc);
-    if (!needed) continue;
-    best = kernel;
-    *bytes = needed;
+    if ((!below || kernel->isa < below->isa) && (!best || kernel->isa > best->isa)) best = kernel;
   }
   return best;
+}
+
+/* The kernel of a data type of the highest usable ISA up to `isa` that takes desc; NULL where there is none. Lower ones are not
+ * asked: the answer may take a pass over all weights. */
+static const ce_kernel *choose_of(enum ce_op op, const void *desc, int dtype, int isa, size_t *bytes) {
+  const ce_kernel *kernel = next_of(op, dtype, isa, 0);
+  while (kernel && !(*bytes = kernel->plan_bytes(desc))) kernel = next_of(op, dtype, isa, kernel);
+  return kernel;
 }
 
 /* In the data type that desc allows if there is such a kernel, else in the op's own, in which the reference takes everything. */

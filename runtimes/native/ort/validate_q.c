@@ -27,6 +27,7 @@ static int blocks_validate(const q_arrays* q, csr_dims* dims, text* why) {
   if (csr->n_values > MAX_ELEMENTS / per_block)
     REFUSE("there are %d blocks, more than %d", csr->n_values, (int64_t)MAX_ELEMENTS / per_block);
   if (!csr_rows_validate(csr, rows, columns, why)) return 0;
+  if (dims->shape[1] % CE_Q_GROUP == 0 && dims->rows % csr->block_rows == 0) return 1;
   const int8_t* values = csr->values;
   for (int64_t row = 0; row < rows; row++)
     for (int64_t i = csr->row_ptr[row]; i < csr->row_ptr[row + 1]; i++) {
@@ -56,9 +57,15 @@ int q_weights_validate(const q_arrays* q, int rank, int depthwise, csr_dims* dim
   return blocks_validate(q, dims, why);
 }
 
+/* In pieces whose sums fit int32, which a compiler adds up in vectors. */
 static int64_t magnitudes(const int8_t* values, int64_t count) {
   int64_t sum = 0;
-  for (int64_t i = 0; i < count; i++) sum += values[i] < 0 ? -values[i] : values[i];
+  for (int64_t first = 0; first < count; first += 1 << 20) {
+    const int64_t end = ce_min(count, first + (1 << 20));
+    int32_t piece = 0;
+    for (int64_t i = first; i < end; i++) piece += values[i] < 0 ? -values[i] : values[i];
+    sum += piece;
+  }
   return sum;
 }
 
@@ -69,6 +76,8 @@ static int64_t row_magnitude(const q_arrays* q, const csr_dims* dims, int64_t ro
   if (!csr->block_rows) return magnitudes(values + row * dims->columns, dims->columns);
   const int64_t of = row / csr->block_rows, lane = row % csr->block_rows;
   int64_t sum = 0;
+  if (csr->block_rows == 1)
+    return magnitudes(values + (int64_t)csr->row_ptr[row] * CE_Q_GROUP, (int64_t)(csr->row_ptr[row + 1] - csr->row_ptr[row]) * CE_Q_GROUP);
   for (int64_t i = csr->row_ptr[of]; i < csr->row_ptr[of + 1]; i++)
     sum += magnitudes(values + (i * csr->block_rows + lane) * CE_Q_GROUP, CE_Q_GROUP);
   return sum;
