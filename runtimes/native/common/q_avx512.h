@@ -40,6 +40,7 @@ typedef vi va;
 CE_INLINE va ce_q_begin(vi sum) { return sum; }
 CE_INLINE vi ce_q_end(va sum) { return sum; }
 CE_INLINE va ce_q_join(va a, va b) { return a + b; }
+CE_INLINE int ce_q_is_whole(ce_mask mask) { return mask == 0xffff; }
 CE_INLINE ce_mask ce_q_both(ce_mask a, ce_mask b) { return a & b; }
 
 /* Four rows of pixels: register j gets, of pixel 4 i + j, a word of the four rows for each channel, as its 128 bits i. */

@@ -8,6 +8,7 @@
 typedef unsigned ce_mask;
 CE_INLINE unsigned ce_below(int64_t n) { return n <= 0 ? 0 : n >= CE_LANES ? (1u << CE_LANES) - 1 : (1u << n) - 1; }
 CE_INLINE ce_mask ce_lanes(int64_t begin, int64_t end) { return ce_below(end) & ~ce_below(begin); }
+CE_INLINE int ce_q_is_whole(ce_mask mask) { return mask == 15; }
 CE_INLINE ce_mask ce_q_both(ce_mask a, ce_mask b) { return a & b; }
 CE_INLINE ce_mask ce_q_inside(vi y, vi x, int32_t dy, int32_t dx, int32_t h, int32_t w) {
   const vu bit = {1, 2, 4, 8}, in = (vu)((vu)(y + (vi)dy) < (vu)(uint32_t)h & (vu)(x + (vi)dx) < (vu)(uint32_t)w) & bit;

@@ -100,15 +100,6 @@ typedef struct panel_t {
   int64_t k_tile;
 } panel_t;
 
-/* One vector of a tap for all groups of the K tile. `at` is where its first pixel would be read. */
-CE_INLINE void fill_vector(const panel_t *p, const uint8_t *at, uint8_t *to, ce_mask mask, int more) {
-  const int64_t taps = p->plan->taps, step = taps * p->vectors * CE_Q_VECTOR_BYTES, plane = p->source->group;
-  const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
-  const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
-  for (int64_t column = begin; column < end; column += taps, at += plane, to += step)
-    ce_q_store(to, ce_q_load_mask(at, mask, more ? ce_q_load(to) : padding));
-}
-
 /* Coordinates of a vector of output pixels. */
 typedef struct pixels_t {
   vi y, x;
@@ -126,28 +117,66 @@ static pixels_t pixels_from(int64_t row, int64_t x, int64_t out_w) {
   return at;
 }
 
-static void fill_panel(const panel_t *p) {
+#define MOST_PANEL_VECTORS 48
+
+/* Columns of a tap, one a group of channels, of which pixels of `mask` are read, vector by vector, from `from` on. */
+CE_INLINE void fill_columns(const panel_t *p, const uint8_t *from, uint8_t *to, const ce_mask *mask, const int masked) {
+  const int64_t taps = p->plan->taps, vectors = p->vectors, bytes = vectors * CE_Q_VECTOR_BYTES, plane = p->source->group;
+  const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
+  const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
+  for (int64_t column = begin; column < end; column += taps, from += plane, to += taps * bytes)
+    for (int64_t v = 0; v < vectors; ++v) {
+      const uint8_t *at = from + v * CE_Q_VECTOR_BYTES;
+      ce_q_store(to + v * CE_Q_VECTOR_BYTES, masked ? ce_q_load_mask(at, mask[v], padding) : ce_q_load_unaligned(at));
+    }
+}
+
+/* The same where rows of the planes are longer or shorter than those of the output: a vector is put together row by row. */
+static void fill_by_rows(const panel_t *p, const tap_t *t, const uint8_t *planes, uint8_t *to, const ce_mask *mask) {
   const source_t *s = p->source;
-  const int64_t before = p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
-  int64_t pixel = p->first * CE_LANES, row = pixel / s->out_w, x = pixel % s->out_w;
-  for (int64_t v = 0; v < p->vectors; ++v, pixel += CE_LANES) {
-    const pixels_t at = pixels_from(row, x, s->out_w);
-    const int64_t last = ce_min(row + (x + CE_LANES - 1) / s->out_w, s->out_h - 1);
-    uint8_t *to = p->to + v * CE_Q_VECTOR_BYTES;
-    for (const tap_t *t = p->taps; t < p->taps + p->plan->taps; ++t, to += p->vectors * CE_Q_VECTOR_BYTES) {
-      const uint8_t *plane = p->planes + before + t->phase * s->phase;
-      const ce_mask inside = ce_q_inside(at.y, at.x, t->down, t->right, t->h, t->w);
-      if (s->row == s->out_w) {
-        fill_vector(p, plane + (pixel + t->down * s->row + t->right) * 4, to, inside, 0);
-        continue;
-      }
+  const int64_t taps = p->plan->taps, bytes = p->vectors * CE_Q_VECTOR_BYTES;
+  const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
+  const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
+  for (int64_t column = begin; column < end; column += taps, planes += s->group, to += taps * bytes)
+    for (int64_t v = 0; v < p->vectors; ++v) {
+      const int64_t pixel = (p->first + v) * CE_LANES, row = pixel / s->out_w;
+      const int64_t last = ce_min((pixel + CE_LANES - 1) / s->out_w, s->out_h - 1);
+      vq value = padding;
       for (int64_t r = row; r <= last; ++r) {
         const ce_mask of_row = ce_lanes(r * s->out_w - pixel, (r + 1) * s->out_w - pixel);
         const int64_t from = (r + t->down) * s->row + pixel - r * s->out_w + t->right;
-        fill_vector(p, plane + from * 4, to, ce_q_both(inside, of_row), r > row);
+        value = ce_q_load_mask(planes + from * 4, ce_q_both(mask[v], of_row), value);
       }
+      ce_q_store(to + v * CE_Q_VECTOR_BYTES, value);
     }
+}
+
+static void fill_panel(const panel_t *p) {
+  const source_t *s = p->source;
+  pixels_t at[MOST_PANEL_VECTORS];
+  ce_mask mask[MOST_PANEL_VECTORS];
+  const int64_t first = p->first * CE_LANES;
+  int64_t row = first / s->out_w, x = first % s->out_w;
+  for (int64_t v = 0; v < p->vectors; ++v) {
+    at[v] = pixels_from(row, x, s->out_w);
     for (x += CE_LANES; x >= s->out_w; x -= s->out_w) ++row;
+  }
+  const uint8_t *planes = p->planes + p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
+  uint8_t *to = p->to;
+  for (const tap_t *t = p->taps; t < p->taps + p->plan->taps; ++t, to += p->vectors * CE_Q_VECTOR_BYTES) {
+    const uint8_t *plane = planes + t->phase * s->phase;
+    int whole = 1;
+    for (int64_t v = 0; v < p->vectors; ++v) {
+      mask[v] = ce_q_inside(at[v].y, at[v].x, t->down, t->right, t->h, t->w);
+      whole &= ce_q_is_whole(mask[v]);
+    }
+    if (s->row != s->out_w) {
+      fill_by_rows(p, t, plane, to, mask);
+      continue;
+    }
+    const uint8_t *from = plane + (first + t->down * s->row + t->right) * 4;
+    if (whole) fill_columns(p, from, to, mask, 0);
+    else fill_columns(p, from, to, mask, 1);
   }
 }
 

@@ -16,7 +16,7 @@
 #define CE_Q_CACHED (48 * 1024 / CE_Q_VECTOR_BYTES)
 #endif
 #ifndef CE_Q_K_TILE
-#define CE_Q_K_TILE (CE_LANES == 16 ? 128 : 256)
+#define CE_Q_K_TILE (CE_LANES == 16 ? 160 : 256)
 #endif
 #define CE_Q_MOST_TAPS 256 /* columns of a K tile are numbered by bytes */
 

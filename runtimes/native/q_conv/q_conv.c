@@ -19,15 +19,16 @@ typedef struct cut_t {
   int64_t phases, panel, sums; /* bytes of a task's scratch */
 } cut_t;
 
+/* Whether the planes, or their first phases, are the inputs of the only tap as they lie. */
 static int is_plain(const ce_conv_geometry *g) {
-  return g->kernel_h == 1 && g->kernel_w == 1 && !has_phases(g) && !g->pad_top && !g->pad_left && !g->pad_bottom && !g->pad_right;
+  return g->kernel_h == 1 && g->kernel_w == 1 && !g->pad_top && !g->pad_left && !g->pad_bottom && !g->pad_right;
 }
 
 static cut_t cut_of(const plan_t *plan, ce_shape in, int threads) {
   cut_t cut = {.source = source_of(plan, in)};
   cut.vectors = ce_q_pitch(cut.source.out_h, cut.source.out_w) / CE_LANES;
   const int64_t most = most_vectors(plan);
-  cut.by_pixels = cut.vectors >= most * threads || !is_plain(&plan->g);
+  cut.by_pixels = cut.vectors >= most * threads || !is_plain(&plan->g) || has_phases(&plan->g);
   cut.tasks = ce_max(1, ce_min(threads, cut.by_pixels ? cut.vectors : plan->groups));
   const int64_t each = cut.by_pixels ? ce_ceil_div(cut.vectors, cut.tasks) : cut.vectors;
   cut.most = ce_min(most, each);
@@ -66,13 +67,14 @@ static void run_side_by_side(const job_t *job, int64_t first, int64_t vectors, i
   tile.y += first * CE_Q_VECTOR_BYTES;
   if (tile.residual) tile.residual += first * CE_Q_VECTOR_BYTES;
   const int plain = is_plain(&plan->g);
-  tile.step = plain ? ce_q_plane(job->cut->source.in.h, job->cut->source.in.w) : vectors * count * CE_Q_VECTOR_BYTES;
+  const uint8_t *planes = has_phases(&plan->g) ? job->phases : job->x;
+  tile.step = plain ? job->cut->source.group : vectors * count * CE_Q_VECTOR_BYTES;
   for (tile.k_tile = 0; tile.k_tile < plan->k_tiles; ++tile.k_tile) {
     if (plain) {
-      tile.x = job->x + first * CE_Q_VECTOR_BYTES + tile.k_tile * plan->k_columns * tile.step;
+      tile.x = planes + first * CE_Q_VECTOR_BYTES + tile.k_tile * plan->k_columns * tile.step;
     } else {
       const panel_t panel = {.plan = plan, .source = &job->cut->source, .taps = job->taps, .to = job->panel, .first = first, .k_tile = tile.k_tile,
-                             .planes = has_phases(&plan->g) ? job->phases : job->x, .vectors = vectors * count};
+                             .planes = planes, .vectors = vectors * count};
       fill_panel(&panel);
       tile.x = job->panel;
     }
