@@ -2,11 +2,16 @@
 
     python benchmarks/runtime.py [--network mobilenet_v1] [--sparsity 0.9] [--threads 1] [--isa avx2] [--json FILE]
     python benchmarks/runtime.py --structure 4x1 …    the same zeros in blocks too, in turns with CSR
+    python benchmarks/runtime.py --dtype int8 [--structure 2x4] [--sparsity 0.75] [--memory] …
 
 Dense: stock ONNX Runtime with all its optimisations, on the same weights with their zeros. Each sample of either
 follows an untimed run of the same session. Ratio: median over the samples of dense time / sparse time taken in the
 same round, with its 95 % interval. ``--layers all`` makes every prunable layer sparse instead of those that pay by the
 cost model. Afterwards each layer alone: GMAC/s of non-zero work, beside what a core of this machine can do at most.
+
+int8: networks that ``quantize_static`` rounds (uint8 activations, int8 weights a channel, QDQ), dense and with zeros in
+blocks of four input channels, in turns with ONNX Runtime's float32 of the same weights and its int8 of the same
+integers; how many outputs differ from the latter's, the time to make a session, and with --memory what one holds.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from int8_networks import STRUCTURES
+from int8_runtime import ROWS as INT8_ROWS
+from int8_runtime import int8_table, measure_int8
 from kernels import measure, peaks, show
 from networks import NETWORKS, dense_network, input_shape
 from profile_layers import all_sparse
@@ -131,13 +139,20 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, action="append")
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--isa", choices=runtimes.isas(), action="append", help="hides better ones; default: the best")
-    parser.add_argument("--structure", choices=("unstructured", "2x1", "4x1"), default="unstructured")
+    parser.add_argument("--dtype", choices=("float32", "int8"), default="float32")
+    parser.add_argument("--structure", choices=("unstructured", "2x1", "4x1", *STRUCTURES), default="unstructured")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--target", default="x86_64", choices=sorted(runtimes.TARGETS), help="whose cost model decides")
     parser.add_argument("--layers", choices=("model", "all"), default="model")
     parser.add_argument("--seconds", type=float, default=0.05, help="for each layer alone; 0 leaves that table out")
+    parser.add_argument("--memory", action="store_true", help="resident memory of sessions too (int8)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.dtype == "int8":
+        measure_all_int8(arguments)
+        return
+    if arguments.structure in STRUCTURES:
+        parser.error(f"--structure {arguments.structure} is for --dtype int8")
     target = None if arguments.layers == "all" else arguments.target
     block_rows = 1 if arguments.structure == "unstructured" else int(arguments.structure[0])
     console = Console(width=140)
@@ -157,10 +172,34 @@ def main() -> None:
             for sparsity in arguments.sparsity or SPARSITIES:
                 found = measure(Kernels(runtimes.library(), isa), name, sparsity, arguments.seconds)
                 show(found, limits, f"{name} at sparsity {sparsity}, {isa}, 1 thread, each layer alone")
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"processor": cpu_name(), "rows": rows}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+    write_rows(arguments.json, rows)
+
+
+def measure_all_int8(arguments: argparse.Namespace) -> None:
+    """The table of int8 networks."""
+    console = Console(width=200)
+    wanted = [] if arguments.structure not in STRUCTURES else [(arguments.structure, 0.75)]
+    if arguments.sparsity:
+        structures = [arguments.structure] if wanted else ["1x4"]
+        wanted = [(structure, sparsity) for structure in structures for sparsity in arguments.sparsity]
+    rows = []
+    for name in arguments.network or NAMED:
+        for structure, sparsity in wanted or INT8_ROWS:
+            for threads in arguments.threads or (1,):
+                for isa in arguments.isa or (runtimes.host_isa(),):
+                    how = (threads, isa, arguments.samples, arguments.target)
+                    rows.append(measure_int8(name, structure, sparsity, *how, memory=arguments.memory))
+                    to = [f"{rows[-1][key]['ratio']:.2f}" for key in ("to_float32", "to_int8")]
+                    console.print(f"{name} {structure} {sparsity:.0%} {threads} {isa}: {to[0]} ({to[1]})", style="dim")
+                    write_rows(arguments.json, rows)
+    console.print(int8_table(rows, cpu_name()))
+
+
+def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    """Write the rows and what processor they are of, where a file is asked for."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"processor": cpu_name(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -61,5 +61,12 @@ def gathered_inputs(channels: int, window_width: int, out_pixels: int) -> int:
 def load_int8_rates(target: str) -> Int8Rates:
     """The rates of a target, made by benchmarks/int8_costs.py."""
     table = json.loads((_TABLES / f"{target}.int8.json").read_text(encoding="utf-8"))
-    common = (table[name] for name in ("unit", "products", "output", "element", "stage"))
-    return Int8Rates(*common, table.get("gathered", 0.0), table.get("onnxruntime", {}))
+    return Int8Rates(
+        unit=table["unit"],
+        products=table["products"],
+        output=table["output"],
+        element=table["element"],
+        stage=table["stage"],
+        gathered=table.get("gathered", 0.0),
+        onnxruntime=table.get("onnxruntime", {}),
+    )
