@@ -105,10 +105,8 @@ def _check_dtype(dtype: Dtype, quantised: bool, config: ExportConfig) -> None:
         raise UsageError("The network is quantised, and its integers stay as they are; leave out --dtype and --values.")
 
 
-def export_int8(
-    found: Int8Network, example: torch.Tensor, target: runtimes.Target
-) -> tuple[exporters.SparseModel, onnx.ModelProto]:
-    """Give an int8 network as one node of ours, or a few, what became of each of its layers and why, and as QDQ alone.
+def export_int8(found: Int8Network, example: torch.Tensor, target: runtimes.Target) -> exporters.SparseModel:
+    """Give an int8 network as one node of ours, or a few, and what became of each of its layers and why.
 
     Args:
         found: the network.
@@ -118,8 +116,7 @@ def export_int8(
     Raises:
         QdqError: a layer has no such form.
     """
-    model = to_qdq(found.network, example)
-    return exporters.to_sparse_int8(model, int8_format(target)), model
+    return exporters.to_sparse_int8(to_qdq(found.network, example), int8_format(target))
 
 
 def dense_baseline(model: nn.Module, example: Example) -> exporters.SparseModel:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import nn
 
 from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of
 from chita_edge.deploy.int8_costs import Int8Costs
@@ -23,9 +24,7 @@ from chita_edge.tuning import infer_training_augmentation
 from chita_edge.tuning.views import darkest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import nn
+    from collections.abc import Sequence
 
     from chita_edge.config import PruneFileConfig
     from chita_edge.datasets import LabelledImages
@@ -33,6 +32,17 @@ if TYPE_CHECKING:
     from chita_edge.progress import Progress
 
 _RATE = 1e-3
+# A draft costs a fifth of the network and is a little less accurate.
+_DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
+_DRAFT_LOSS = 0.3
+"""Points that a draft may be below what is asked for."""
+
+
+class Made(Protocol):
+    """Makes the network of a sparsity."""
+
+    def __call__(self, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
+        """The network, or a draft of it on fewer images."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +111,20 @@ def make_int8(
     plan = prepare_plan(model, images, base, _may_lose(model, prunable), journal=journal)
     progress("sensitivities", 1, 1)
 
-    def made(sparsity: float) -> QuantisedNetwork:
+    def made(sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
         config_of = replace(base, sparsity=sparsity)
-        told = partial(_named, progress, f"int8, {sparsity:.0%} zeros")
+        some, called = images, f"int8, {sparsity:.0%} zeros"
+        if draft:
+            some, called = images[:_DRAFT_IMAGES], f"{called}, draft"
+            config_of = replace(config_of, rows=_DRAFT_ROWS, activation_rounds=_DRAFT_ROUNDS)
+        told = partial(_named, progress, called)
 
         def compute() -> dict[str, torch.Tensor]:
-            network = compress_plan(plan, images, config_of, progress=told).network
+            network = compress_plan(plan, some, config_of, progress=told).network
             assert network is not None  # noqa: S101 (of dtype int8)
             return network_tensors(network)
 
-        return network_from(plan.graph, journal.remember(f"{base.structure} {sparsity}", compute))
+        return network_from(plan.graph, journal.remember(called, compute))
 
     if road.sparsity is not None:
         found = Int8Network(made(road.sparsity), base.structure, plan.prunable)
@@ -125,20 +139,21 @@ def make_int8(
 
 def _chosen(
     plan: Plan,
-    made: Callable[[float], QuantisedNetwork],
+    made: Made,
     judge: Judge,
     base: CompressionConfig,
     costs: Int8Costs,
     max_drop: float,
     model: nn.Module,
 ) -> Int8Network:
-    """The network of the chosen candidate."""
+    """The network of the chosen candidate: drafts tell which it is, and the one that is made is judged again.
+
+    Where it drops further than its draft promised, the next slower one is made.
+    """
     image = single(judge.samples.images[:1])
     dense = judge.network(model)
-    networks: dict[float, QuantisedNetwork] = {}
 
-    def try_out(candidate: Candidate) -> tuple[float, float]:
-        network = networks[candidate.sparsity] = made(candidate.sparsity)
+    def judged(network: QuantisedNetwork) -> tuple[float, float]:
         figure = judge.network(network)
         return figure, drop_of(judge.metric, dense, figure)
 
@@ -148,15 +163,22 @@ def _chosen(
         kept = {name: constraint.total for name, constraint in constraints.items()}
         predicted = costs.network(plan.graph, image, kept, base.structure)
         candidates.append(Candidate(base.structure, sparsity, predicted, costs.unit))
-    tried = choose(candidates, try_out, max_drop)
-    best = next(one for one in tried if one.chosen)
+    tried = list(choose(candidates, lambda one: judged(made(one.sparsity, draft=True)), max_drop + _DRAFT_LOSS))
+    start = next(number for number, one in enumerate(tried) if one.chosen)
+    for number in range(start, len(tried)):
+        network = made(tried[number].sparsity)
+        metric, drop = judged(network)
+        good = drop <= max_drop or number + 1 == len(tried)
+        tried[number] = replace(tried[number], metric=metric, drop=drop, chosen=good)
+        if good:
+            break
     remarks: tuple[str, ...] = ()
-    if best.drop is not None and best.drop > max_drop:
+    if drop > max_drop:
         remarks = (
             f"No candidate stays within {max_drop:g} of the dense network; the closest is taken. More calibration "
             "images, --distill or --dtype float32 may help.",
         )
-    return Int8Network(networks[best.sparsity], base.structure, plan.prunable, tried, remarks)
+    return Int8Network(network, base.structure, plan.prunable, tuple(tried), remarks)
 
 
 def _distilled(
@@ -204,8 +226,8 @@ def _distilled(
 def _may_lose(model: nn.Module, prunable: Sequence[str]) -> list[str]:
     """The weights of layers without groups among the prunable ones."""
     names = [name.removesuffix(".weight") for name in prunable]
-    modules = dict(model.named_modules())
-    return [name for name in names if name in modules and getattr(modules[name], "groups", 1) == 1]
+    known = {name: one for name, one in model.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
+    return [name for name in names if name in known and getattr(known[name], "groups", 1) == 1]
 
 
 def _named(progress: Progress, phase: str, _stage: str, done: int, total: int) -> None:

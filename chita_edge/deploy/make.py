@@ -134,11 +134,11 @@ def _int8(
     if chosen is not None:
         structure["sparsity"] = chosen  # type: ignore[assignment]
     with torch_threads(config.prune.threads):
-        exported, standard = export_int8(found, single(inputs.images[:1]), target)
+        exported = export_int8(found, single(inputs.images[:1]), target)
     return Made(
         config=config.model_copy(update={"dtype": "int8", "prune": config.prune.model_copy(update=structure)}),
         model=exported.model,
-        apart=standard,
+        apart=exported.model,  # a node a layer would take time for going in and out of the layout
         layers=exported.layers,
         check=lambda path, images: check_int8_agreement(found.network, path, single(images)),
         method="together",

@@ -170,23 +170,29 @@ class _Pass:
         self._advance(replace(step, layer=new))
 
     def _samples(self, step: Step) -> tuple[Samples, Clip]:
-        """Inputs and wanted outputs of a layer, and the activation that follows it or the sum that it goes into."""
+        """Inputs and wanted outputs of a layer, and the activation that follows it or the sum that it goes into.
+
+        The dense network's outputs are kept on the way.
+        """
         layer, source, config = step.weights, step.inputs[0], self.config
         each = positions_of_image(layer, len(self.images), config.rows)
         rng = torch.Generator().manual_seed(config.seed)
         total = self._sum_behind(step)
         other = None if total is None else next(name for name in total.inputs if name != step.name)
         inputs, wanted, beside = [], [], []
+        answers = []
         for batch in self._batches():
             dense, x = self.dense[source][batch], self._real(source, batch)
             chosen = draw_positions(layer, x, each, rng)
             inputs.append(position_rows(layer, x, chosen))
             target = layer(dense)
+            answers.append(step.clip(target))
             if other is not None:
                 now = self._real(other, batch)
                 target = target + self.dense[other][batch] - now
                 beside.append(position_outputs(now, chosen))
             wanted.append(position_outputs(target, chosen))
+        self.dense[step.name] = torch.cat(answers)
         samples = Samples(torch.cat(inputs, 1), torch.cat(wanted), torch.cat(beside) if beside else None)
         return samples, step.clip if total is None else total.clip
 
@@ -254,6 +260,7 @@ class _Pass:
     def _advance_dense(self, step: Step) -> None:
         if step.op == "input":
             self.dense[step.name] = self.images
+        if step.name in self.dense:
             return
         self.dense[step.name] = torch.cat(
             [step(*(self.dense[name][batch] for name in step.inputs)) for batch in self._batches()]

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from chita_edge.report.html_charts import distributions, trend
 from chita_edge.report.html_layers import LayerMilliseconds, layers_table
-from chita_edge.report.html_text import Table, code, mapping, megabytes, moment, percent
+from chita_edge.report.html_text import NOTHING, Table, code, mapping, megabytes, moment, percent
 from device_bench.short_numbers import short
 
 _USUAL = (("dense", "sparse"), ("dense", "int8", "sparse"))
@@ -79,6 +79,8 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
         trend=Markup(trend(_trend(runs), runs[0].unit if runs else "ms")),  # noqa: S704 (its words are escaped there)
         trend_of=runs[0].device if runs else "",
         layers=layers_table(manifest.get("layers"), times),
+        candidates=_candidates(manifest),
+        reason=str(manifest.get("reason") or ""),
         times=_about(times),
         versions=", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     )
@@ -164,6 +166,23 @@ def _trend(runs: Sequence[ReportRun]) -> dict[str, list[float]]:
     return {
         name: [float(np.median(run.samples[name])) for run in alike if name in run.samples] for name in runs[0].samples
     }
+
+
+def _candidates(manifest: Mapping[str, Any]) -> Table:
+    """The int8 networks that were looked at, from the fastest."""
+    found = manifest.get("candidates")
+    rows = []
+    for one in found if isinstance(found, list | tuple) else ():
+        row = mapping(one)
+        known = {key: row.get(key) for key in ("sparsity", "predicted", "metric", "drop")}
+        told = {key: short(value) if isinstance(value, float | int) else NOTHING for key, value in known.items()}
+        chosen = "chosen" if row.get("chosen") is True else ""
+        rows.append(
+            [str(row.get("structure", NOTHING)), percent(known["sparsity"], 0), told["predicted"], told["metric"],
+             told["drop"], chosen]
+        )  # fmt: skip
+    unit = str(mapping(found[0]).get("unit", "")) if rows and isinstance(found, list | tuple) else ""
+    return Table(("structure", "zeros", f"predicted {unit}".strip(), "metric", "lower by", ""), rows)
 
 
 def _figure(name: str, value: str, note: str) -> dict[str, str]:

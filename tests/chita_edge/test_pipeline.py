@@ -160,7 +160,7 @@ def _interrupt_at(wanted: str) -> Progress:
     return progress
 
 
-@pytest.mark.parametrize("stage", ["sensitivities", "int8, 75% zeros"])
+@pytest.mark.parametrize("stage", ["sensitivities", "int8, 75% zeros, draft"])
 def test_an_interrupt_of_the_choice_among_int8_networks_leaves_nothing(
     stage: str, tiny: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -217,3 +217,13 @@ def test_an_int8_baseline_stands_between_dense_and_sparse() -> None:
     assert "dense 90.00 %, ORT int8 89.00 %" in words.replace("\xa0", " ")
     assert "dense 4 ms, ORT int8 2 ms" in words
     assert "p50, dense → int8 → sparse" in words
+
+
+def test_candidates_are_shown_whatever_they_hold() -> None:
+    one = {"structure": "1x4", "sparsity": 0.9, "predicted": 12.5, "unit": "µs", "metric": None, "drop": None}
+    other = {**one, "sparsity": 0.75, "metric": 0.93, "drop": 0.4, "chosen": True}
+    words = Page(render_report({**MANIFEST, "candidates": [one, other], "reason": "because <fast>"}, [RUN])).words
+    assert "because <fast>" in words
+    assert re.search(r"1x4\s*75.%\s*12\.5\s*0\.93\s*0\.4\s*chosen", words)
+    assert "Candidates" not in Page(render_report(MANIFEST, [RUN])).words
+    Page(render_report({**MANIFEST, "candidates": [None, 3, {"structure": []}]}, [RUN]))
