@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
 from chita_edge.datasets.transform import TransformConfig
 from chita_edge.engine.config import PruneConfig
-from chita_edge.errors import UsageError
+from chita_edge.export_config import ExportConfig
+from chita_edge.validation import read_toml, validated
 
-_MAX_CONFIG_BYTES = 1 << 20
-
-
-class ExportConfig(BaseModel):
-    """How a pruned network becomes sparse ONNX; the table ``[export]``.
-
-    `target` names the processor whose cost table decides which layers become sparse. `values` is how the weights of
-    sparse layers are stored; with `arithmetic` float16, for which they have to be float16, sparse convolutions multiply
-    and add in it where the processor can, on arm64, and in float32 elsewhere.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    target: str
-    values: Literal["float32", "float16"] = "float32"
-    arithmetic: Literal["float32", "float16"] = "float32"
-
-    @field_validator("arithmetic")
-    @classmethod
-    def _has_values(cls, arithmetic: str, info: ValidationInfo) -> str:
-        if arithmetic == "float16" and info.data.get("values") == "float32":
-            raise PydanticCustomError("arithmetic", "Float16 arithmetic needs values of float16")
-        return arithmetic
+__all__ = [
+    "BenchConfig",
+    "BuildConfig",
+    "ExportConfig",
+    "PruneFileConfig",
+    "QuantizeConfig",
+    "read_toml",
+    "validated",
+]
 
 
 class QuantizeConfig(BaseModel):
@@ -100,50 +84,3 @@ class BuildConfig(PruneFileConfig):
     model: str
     export: ExportConfig
     bench: BenchConfig = BenchConfig()
-
-
-Config = TypeVar("Config", bound=BaseModel)
-
-
-def validated(config_class: type[Config], values: dict[str, Any]) -> Config:
-    """`config_class` from `values`; raises UsageError with one sentence for each option that is wrong or unknown."""
-    try:
-        return config_class.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(" ".join(_sentence(problem, config_class) for problem in error.errors())) from None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The options in a TOML file, unchecked; raises UsageError when it cannot be read as one."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
-    if len(raw) > _MAX_CONFIG_BYTES:
-        raise UsageError(f"The configuration file {path} is larger than {_MAX_CONFIG_BYTES:,} bytes.")
-    try:
-        return tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The configuration file {path} is not valid TOML: {error}.") from None
-
-
-def _sentence(problem: Any, config_class: type[BaseModel]) -> str:
-    option = ".".join(str(part) for part in problem["loc"]) or "the configuration"
-    if problem["type"] == "extra_forbidden":
-        tables = [f"[{table}]" for table, known in _tables(config_class).items() if option in known]
-        return f"There is no option {option!r}{' here; it belongs in the table ' if tables else ''}{''.join(tables)}."
-    if problem["type"] == "missing":
-        last = option.rpartition(".")[2].replace("_", "-")
-        return f"Option {option!r} is missing: give --{last}, or set it in the configuration."
-    return f"Option {option!r} cannot be {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
-
-
-def _tables(config_class: type[BaseModel]) -> dict[str, set[str]]:
-    """The options of each table of a configuration."""
-    kinds = {name: field.annotation for name, field in config_class.model_fields.items()}
-    return {
-        name: set(kind.model_fields)
-        for name, kind in kinds.items()
-        if isinstance(kind, type) and issubclass(kind, BaseModel)
-    }

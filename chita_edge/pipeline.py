@@ -14,8 +14,8 @@ import exporters
 import runtimes
 from chita_edge.bundle import check_target, write_bundle
 from chita_edge.config import BuildConfig
+from chita_edge.deploy.dense import dense_baseline, input_sizes
 from chita_edge.deploy.doors import open_network, prunable_weights, short_name, suited
-from chita_edge.deploy.export import dense_baseline, input_sizes
 from chita_edge.deploy.int8_baseline import BaselineError, int8_baseline
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs

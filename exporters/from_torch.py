@@ -61,7 +61,8 @@ def _export(model: nn.Module, example_input: Example) -> ir.Model:
     from exporters.errors import UnsupportedModelError
 
     try:
-        network = copy.deepcopy(model).eval()
+        with _quiet():
+            network = copy.deepcopy(model).eval()
     except RuntimeError as error:
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be copied ({str(error).splitlines()[0]}); clear what its modules keep of "
@@ -76,7 +77,7 @@ def _export(model: nn.Module, example_input: Example) -> ir.Model:
     given = _by_name(network, example_input)
     examples = {name: (x if len(x) > 1 else x.expand(2, *x.shape[1:])).contiguous() for name, x in given.items()}
     batch = torch.export.Dim("batch")
-    shapes = {name: {0: batch} for name in examples}
+    shapes = {name: {0: batch} | dict.fromkeys(more, torch.export.Dim.AUTO) for name, more in _open(network, examples)}
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -100,6 +101,14 @@ def _export(model: nn.Module, example_input: Example) -> ir.Model:
     if program is None:  # torch's type allows it, for the exporter without dynamo
         raise UnsupportedModelError(f"torch exported nothing for {type(model).__name__}; report this.")
     return program.model
+
+
+def _open(network: nn.Module, examples: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Sizes that stay open beside the batch, by input: those that a program of torch.export left so."""
+    known: Mapping[str, tuple[int, ...]] = (getattr(network, "meta", None) or {}).get("open_sizes", {})
+    named = set(known) == set(examples)
+    for place, name in enumerate(examples):
+        yield name, known[name] if named else (*known.values(), *[()] * len(examples))[place]
 
 
 def _by_name(network: nn.Module, example_input: Example) -> dict[str, torch.Tensor]:

@@ -26,7 +26,8 @@ def prepare(dense: onnx.ModelProto, *, fold_batch_norm: bool = False) -> onnx.Mo
     open sizes, and their types but half precision.
 
     dense: from :func:`exporters.load`, left as it was. fold_batch_norm: also into the convolution before.
-    Raises UnsupportedModelError where ONNX cannot convert the operator set.
+    Raises UnsupportedModelError where ONNX cannot convert the operator set, and LoadError for sparse weights that are
+    none.
     """
     import onnxscript.optimizer
     from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
@@ -34,9 +35,11 @@ def prepare(dense: onnx.ModelProto, *, fold_batch_norm: bool = False) -> onnx.Mo
     from exporters.from_onnx import to_graph
     from exporters.half_precision import to_float32
     from exporters.serialize import to_proto
+    from exporters.sparse_initializers import densify
 
     given = onnx.ModelProto()
     given.CopyFrom(dense)
+    densify(given)
     to_float32(given)
     graph = to_graph(given)
     _drop_dropout(graph)

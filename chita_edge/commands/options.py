@@ -124,7 +124,7 @@ def configured(config_file: Path | None, options: Mapping[str, Any], *tables: st
 
 def _pairs(values: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Options KEY=VALUE, over those of the file."""
-    from chita_edge.models.factory import parse_arguments
+    from chita_edge.model_arguments import parse_arguments
     from device_bench.plan import parse_input_shapes
 
     shapes = parse_input_shapes(options.get("input") or ())

@@ -16,10 +16,11 @@ from chita_edge.engine.methods import get_method
 from chita_edge.engine.plan import CHANNEL_STRUCTURES
 from chita_edge.errors import UsageError
 from chita_edge.models import MODELS, ModelEntry, get_model, load_weights
-from chita_edge.models.factory import load_factory, names_code
-from chita_edge.models.program import load_program
+from chita_edge.models.factory import load_factory
+from chita_edge.models.program import ProgramInput, load_program
 from chita_edge.network.inputs import Batch, input_tensors
 from chita_edge.pruning import get_solver
+from chita_edge.user_code import names_code
 from exporters.interpreter import OnnxNetwork
 
 
@@ -30,10 +31,12 @@ class OwnNetwork:
     Attributes:
         name: short, for titles and folders: of the file, or of the function that made it.
         model: trained, in evaluation mode.
+        inputs: what is known of its inputs; empty where nothing is.
     """
 
     name: str
     model: nn.Module
+    inputs: tuple[ProgramInput, ...] = ()
 
 
 Door = ModelEntry | OwnNetwork
@@ -64,7 +67,11 @@ def open_network(model: str, *, weights: Path | None = None, arguments: Mapping[
     if path.suffix in (".onnx", ".pt2") and not names_code(model):
         _refuse(arguments, "--model-arg", model)
         _refuse(weights, "--weights", model)
-        own = OwnNetwork(short_name(model), open_onnx(path) if path.suffix == ".onnx" else load_program(path).module)
+        if path.suffix == ".onnx":
+            own = OwnNetwork(short_name(model), open_onnx(path))
+        else:
+            program = load_program(path)
+            own = OwnNetwork(short_name(model), program.module, program.inputs)
     else:
         own = OwnNetwork(short_name(model), load_factory(model, arguments))
         if weights is not None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 
 import exporters
 import runtimes
-from chita_edge.config import ExportConfig
-from chita_edge.deploy.decide import cheapest_on, decide_for, stay_dense
+from chita_edge.deploy.decide import cheapest_on, decide_for
+from chita_edge.deploy.dense import dense_graph, input_sizes
 from chita_edge.deploy.int8_costs import int8_format
-from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
+from chita_edge.export_config import ExportConfig
 from chita_edge.storage.atomic_file import check_free, write_file
-from device_bench.sampling.inputs import input_shape
-from exporters.prepare import prepare
-from exporters.read import read
 
 if TYPE_CHECKING:
     import torch
@@ -43,14 +40,17 @@ def export(
     apart: bool = False,
     dtype: Dtype = "auto",
     sizes: Mapping[str, Sequence[int]] | None = None,
+    weights: Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> exporters.SparseModel:
     """Give a pruned network as sparse ONNX, and what became of each of its layers and why.
 
     Zeros in the weights are all that counts, whoever put them there.
 
     Args:
-        model: a torch network; a dense or quantised ONNX model, or the path of one, from any exporter. A quantised one
-            (QDQ or QLinear ops) keeps its integers, and its layers run in the kernels' int8.
+        model: a torch network; a dense or quantised ONNX model from any exporter; or a text that names one of these,
+            see `chita_edge.deploy.doors.open_network`. An ONNX file needs no torch. A quantised one (QDQ or QLinear
+            ops) keeps its integers, and its layers run in the kernels' int8.
         config: the target, and how sparse weights are stored and multiplied.
         example_input: one batch, for a torch network: such as float32 (batch, channels, height, width), a tuple of
             several inputs, or a mapping by the names of forward's parameters.
@@ -61,6 +61,8 @@ def export(
             stores weights so; "auto" is int8 for a quantised file and what ``config`` says for another.
         sizes: of inputs that leave theirs open, by name, such as (1, 3, 320, 320); the example's when None. They stay
             open in the file, and layers are chosen for these.
+        weights: state dict of a registered network, or of one that the user's code makes.
+        arguments: for the function of the user's code that makes the network.
 
     Raises:
         PlanError: a size is open, and neither ``sizes`` nor the example give it; or they do not fit.
@@ -72,15 +74,7 @@ def export(
     if out is not None:
         check_free(out, force)
     target = runtimes.get_target(config.target)
-    if isinstance(model, str | Path):
-        dense = read(model).model
-        dense = exporters.load(model) if exporters.is_quantised(dense) else prepare(dense, fold_batch_norm=True)
-    elif isinstance(model, onnx.ModelProto):
-        dense = model
-    elif example_input is not None:
-        dense = exporters.to_onnx(model, example_input)
-    else:
-        raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")
+    dense = dense_graph(model, example_input, sizes, weights=weights, arguments=arguments)
     quantised = exporters.is_quantised(dense)
     _check_dtype(dtype, quantised, config)
     if quantised:
@@ -116,59 +110,9 @@ def export_int8(found: Int8Network, example: torch.Tensor, target: runtimes.Targ
     Raises:
         QdqError: a layer has no such form.
     """
+    from chita_edge.deploy.qdq import to_qdq
+
     return exporters.to_sparse_int8(to_qdq(found.network, example), int8_format(target))
-
-
-def dense_baseline(model: nn.Module, example: Example) -> exporters.SparseModel:
-    """Give the dense network as standard ONNX, and its layers.
-
-    Args:
-        model: a torch network, or one made from a graph.
-        example: one batch of its inputs.
-    """
-    dense = exporters.to_onnx(model, example)
-    found = exporters.to_sparse(dense, stay_dense)
-    if exporters.has_open_sizes(dense):
-        fixed = exporters.fix_sizes(dense, input_sizes(dense, None, example))
-        found = replace(found, layers=exporters.to_sparse(fixed, stay_dense).layers)
-    return found
-
-
-def input_sizes(
-    dense: onnx.ModelProto, sizes: Mapping[str, Sequence[int]] | None = None, example: Example | None = None
-) -> dict[str, tuple[int, ...]]:
-    """The size of each input of a graph, by name: as declared, open ones from ``sizes`` or an example, the batch 1.
-
-    Raises:
-        PlanError: a size is open and nothing gives it, or it does not fit; the message names the input.
-    """
-    inputs = exporters.inputs_of(dense)
-    given = {name: tuple(shape) for name, shape in (sizes or {}).items()}
-    for name, shape in _example_shapes([value.name for value in inputs], example).items():
-        given.setdefault(name, shape)
-    found: dict[str, tuple[int, ...]] = {}
-    for value in inputs:
-        declared = exporters.declared_shape(value)
-        if declared is None:
-            found[value.name] = given.get(value.name, ())
-            continue
-        # The batch is 1 whatever the example's, unless the file fixes it.
-        chosen = given.get(value.name)
-        if chosen is not None and len(chosen) == len(declared) > 0:
-            first = declared[0] if isinstance(declared[0], int) and declared[0] > 0 else 1
-            given[value.name] = (first, *chosen[1:])
-        found[value.name] = input_shape(value.name, declared, given)
-    return found
-
-
-def _example_shapes(names: Sequence[str], example: Example | None) -> dict[str, tuple[int, ...]]:
-    if example is None:
-        return {}
-    if isinstance(example, Mapping):
-        pairs = example.items() if set(example) == set(names) else zip(names, example.values(), strict=False)
-        return {name: tuple(tensor.shape) for name, tensor in pairs}
-    tensors = example if isinstance(example, tuple) else (example,)
-    return {name: tuple(tensor.shape) for name, tensor in zip(names, tensors, strict=False)}
 
 
 def _floating(

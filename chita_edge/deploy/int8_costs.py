@@ -6,15 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from chita_edge.quantization.moments import position_count
 from device_bench.short_numbers import short
 from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision
 from runtimes.int8_costs import Int8Rates, gathered_inputs, load_int8_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import torch
 
     from chita_edge.quantization.graph import Graph, Step
     from runtimes import Target
@@ -48,6 +47,8 @@ class Int8Costs:
             kept: weights that layers keep, by name; the others keep all.
             structure: of the zeros.
         """
+        import torch  # which who exports a file need not have
+
         total = 0.0
         with torch.no_grad():
             for step, inputs, value in graph.walk(image):
@@ -59,6 +60,8 @@ class Int8Costs:
 
     def layer(self, step: Step, inputs: torch.Tensor, kept: int | None, structure: str) -> tuple[float, float]:
         """Cost of a layer in blocks and with all its weights; infinite in blocks where none may go."""
+        from chita_edge.quantization.moments import position_count
+
         layer, positions = step.weights, position_count(step.weights, inputs)
         outputs = len(layer.weight) * positions
         if layer.groups > 1:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from chita_edge.errors import UsageError
-from chita_edge.user_code import named_object, names_code, telling
-
-__all__ = ["load_factory", "names_code", "parse_arguments"]
+from chita_edge.user_code import named_object, telling
 
 
 def load_factory(text: str, arguments: Mapping[str, Any] | None = None) -> nn.Module:
@@ -40,27 +37,3 @@ def load_factory(text: str, arguments: Mapping[str, Any] | None = None) -> nn.Mo
     if not isinstance(network, nn.Module):
         raise UsageError(f"{text!r} returned {type(network).__name__}; it has to return a torch.nn.Module.")
     return network
-
-
-def parse_arguments(texts: Iterable[str]) -> dict[str, Any]:
-    """The arguments that ``--model-arg KEY=VALUE`` gives, typed as in TOML; a bare word is a string.
-
-    Raises:
-        UsageError: a text has no key, or a key is there twice.
-    """
-    found: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals or not key.isidentifier():
-            raise UsageError(f"--model-arg {text!r} has to be KEY=VALUE, such as width=0.5.")
-        if key in found:
-            raise UsageError(f"--model-arg gives {key!r} twice.")
-        try:
-            parsed = tomllib.loads(f"value = {value.strip()}")
-        except tomllib.TOMLDecodeError:
-            parsed = {"value": value.strip()}
-        if list(parsed) != ["value"]:  # a line break within the text began another key
-            parsed = {"value": value.strip()}
-        found[key] = parsed["value"]
-    return found

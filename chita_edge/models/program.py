@@ -62,11 +62,15 @@ def load_program(path: Path) -> Program:
     except Exception as error:  # torch raises whatever its readers meet in a damaged file
         text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise WeightsError(f"torch cannot read the program {path}: {text}. Export it again.") from None
-    return Program(module.requires_grad_(True) if _floating(module) else module, _inputs(exported, path))
+    inputs = _inputs(exported, path)
+    # Copies of a graph module keep this, and no other attribute.
+    module.meta = {"open_sizes": {one.name: _open(one) for one in inputs}}  # type: ignore[assignment]
+    return Program(module, inputs)
 
 
-def _floating(module: nn.Module) -> bool:
-    return all(parameter.is_floating_point() for parameter in module.parameters())
+def _open(given: ProgramInput) -> tuple[int, ...]:
+    """Places of the sizes that are open, the batch aside."""
+    return tuple(place for place, size in enumerate(given.shape) if place and isinstance(size, str))
 
 
 def _inputs(exported: Any, path: Path) -> tuple[ProgramInput, ...]:

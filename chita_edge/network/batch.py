@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,9 @@ def copy_network(model: nn.Module) -> nn.Module:
         for tensor in _tensors(vars(module), activations=True):
             kept[id(tensor)] = tensor.detach()
     try:
-        return copy.deepcopy(model, kept)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch, about parts of programs of its own
+            return copy.deepcopy(model, kept)
     except Exception as error:  # whatever the copying of a user's attributes runs into
         raise CalibrationError(
             f"The network {type(model).__name__} cannot be copied ({_first_line(error)}). Remove what its modules keep "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,9 @@ from safetensors.torch import save_file
 
 import exporters
 from chita_edge.config import ExportConfig
+from chita_edge.deploy.dense import input_sizes
 from chita_edge.deploy.doors import OwnNetwork, open_network, prunable_weights, short_name, suited
-from chita_edge.deploy.export import export, input_sizes
+from chita_edge.deploy.export import export
 from chita_edge.deploy.weights_file import PrunedFile, prune_to_file
 from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import UsageError
@@ -193,3 +196,72 @@ def test_half_precision_is_pruned_in_float32(folder: Path) -> None:
         torch.testing.assert_close(_own(f"{folder}/half.onnx").model(x), expected, atol=5e-3, rtol=1e-2)
     _pruned(folder, f"{folder}/half.onnx", "half-sparse.onnx")
     assert onnx.load(folder / "half-sparse.onnx").graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+def test_every_door_is_exported_with_its_open_sizes(folder: Path) -> None:
+    sizes = {"image": (1, 3, 16, 16)}
+    x = torch.randn(2, 3, 9, 12)
+    with torch.no_grad():
+        expected = own_networks.Net().eval()(x).numpy()
+    for text, shape in (
+        (f"{folder}/net.onnx", ("batch", 3, "height", "width")),
+        (f"{folder}/net.pt2", None),
+        (f"{folder}/own_net.py:Net", ("batch", 3, 16, 16)),
+    ):
+        made = export(text, SMALL, sizes=sizes)
+        (image,) = made.model.graph.input
+        declared = exporters.declared_shape(image)
+        assert (image.name, declared) == ("image", shape or declared)
+        assert [layer.macs_dense for layer in made.layers] == [16 * 27 * 64, 32 * 16 * 64, 128]
+        if "own_net" not in text:
+            assert declared is not None
+            assert all(isinstance(declared[place], str) for place in (0, 2, 3))
+            session = onnxruntime.InferenceSession(exporters.to_bytes(made.model))
+            np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], expected, atol=1e-5)
+    with pytest.raises(UsageError, match=r"give the sizes of its inputs \(image\)"):
+        export(f"{folder}/own_net.py:Net", SMALL)
+
+
+def test_an_onnx_file_is_exported_without_torch(folder: Path) -> None:
+    code = (
+        "import sys, importlib.abc\n"
+        "class Block(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch': raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from chita_edge.cli import main; main()\n"
+    )
+    options = ["--target", "arm64", "--out", "out.onnx", "--input", "image=1x3x32x32", "--json"]
+    command = [sys.executable, "-c", code, "export", "net.onnx", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [layer["name"] for layer in json.loads(done.stdout)["layers"]] == ["c1", "c2", "p"]
+    assert onnx.load(folder / "out.onnx").graph.input[0].name == "image"
+
+
+def test_zeros_stored_as_sparse_tensors_are_zeros(folder: Path) -> None:
+    given = own_networks.as_onnx((8, 8))
+    array = next(numpy_helper.to_array(t) for t in given.graph.initializer if t.name == "b.weight").copy()
+    array[::2] = 0
+    kept = np.flatnonzero(array)
+    (old,) = (tensor for tensor in given.graph.initializer if tensor.name == "b.weight")
+    given.graph.initializer.remove(old)
+    given.graph.input.remove(next(value for value in given.graph.input if value.name == "b.weight"))
+    values = numpy_helper.from_array(array.reshape(-1)[kept], "b.weight")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(kept.astype(np.int64)), array.shape)
+    given.graph.sparse_initializer.append(sparse)
+    onnx.save(given, folder / "stored.onnx")
+    made = export(folder / "stored.onnx", SMALL)
+    assert [layer.sparsity for layer in made.layers] == [0, 0.5, 0]
+    sparse.dims[0] = 2**40
+    given.graph.sparse_initializer[0].CopyFrom(sparse)
+    onnx.save(given, folder / "huge.onnx")
+    with pytest.raises(exporters.LoadError, match=r"b\.weight"):
+        export(folder / "huge.onnx", SMALL)
+
+
+def test_a_program_is_pruned_like_its_network(folder: Path) -> None:
+    found = _pruned(folder, f"{folder}/net.pt2", "program.pt", PruneConfig(sparsity=0.6, recalibration_views=0))
+    assert [layer.name for layer in found.figures.layers] == ["b.weight", "f.weight"]
+    made = export(f"{folder}/own_net.py:Net", SMALL, weights=folder / "program.pt", sizes={"image": (1, 3, 8, 8)})
+    assert made.layers[1].sparsity > 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import torch
 from torch import nn
 
 from chita_edge.errors import UsageError
-from chita_edge.models.factory import load_factory, names_code, parse_arguments
+from chita_edge.models.factory import load_factory
+from chita_edge.user_code import names_code
 
 CODE = """
 from dataclasses import dataclass
@@ -100,33 +100,6 @@ def test_code_that_does_not_even_run(tmp_path: Path) -> None:
         load_factory(f"{tmp_path}/none.py:make")
     with pytest.raises(UsageError, match=r"There is no module 'no_such_package\.nets'"):
         load_factory("no_such_package.nets:make")
-
-
-def test_arguments_are_typed_as_in_toml() -> None:
-    given = [
-        "width=0.5",
-        "layers=3",
-        "head=false",
-        'name="a b"',
-        "sizes=[1, 2]",
-        "kind=small",
-        "since=2026-01-02",
-        "e=",
-    ]
-    assert parse_arguments(given) == {
-        "width": 0.5,
-        "layers": 3,
-        "head": False,
-        "name": "a b",
-        "sizes": [1, 2],
-        "kind": "small",
-        "since": date(2026, 1, 2),
-        "e": "",
-    }
-    assert parse_arguments(["a=1\nb=2"]) == {"a": "1\nb=2"}
-    for wrong in (["width"], ["=3"], ["a b=3"], ["a=1", "a=2"]):
-        with pytest.raises(UsageError):
-            parse_arguments(wrong)
 
 
 @pytest.mark.parametrize(
