@@ -56,7 +56,7 @@ def load_user_data(
     path: Path,
     input_shape: tuple[int, ...],
     classes: int,
-    normalise: Callable[[torch.Tensor], torch.Tensor],
+    normalise: Callable[[torch.Tensor], torch.Tensor] | None,
 ) -> UserData:
     """Read the images in `path`.
 
@@ -66,7 +66,7 @@ def load_user_data(
             taken as they are; labels are whole numbers (n,).
         input_shape: (channels, height, width) that the network takes, or (channels, time).
         classes: number of them.
-        normalise: from uint8 (n, channels, height, width) to network inputs.
+        normalise: from uint8 (n, channels, height, width) to network inputs; None where these are no images.
 
     Raises:
         DataError: the file cannot be read, or its arrays do not fit the network or each other.
@@ -91,7 +91,7 @@ class _Reader:
     arrays: Mapping[str, NDArray[Any]]
     input_shape: tuple[int, ...]
     classes: int
-    normalise: Callable[[torch.Tensor], torch.Tensor]
+    normalise: Callable[[torch.Tensor], torch.Tensor] | None
 
     def labelled(self, x: str, y: str) -> LabelledImages:
         return LabelledImages(self.images(x), self.labels(y, x))
@@ -99,18 +99,20 @@ class _Reader:
     def images(self, name: str) -> torch.Tensor:
         array = self.arrays[name]
         channels, *sides = self.input_shape
-        if array.dtype == np.uint8:
+        if array.dtype == np.uint8 and self.normalise is not None:
             if array.shape[1:] != (*sides, channels):
                 raise self._wrong(name, f"uint8 images of this network are {_listed('n', *sides, channels)}")
         elif array.dtype == np.float32:
             if array.shape[1:] != self.input_shape:
                 raise self._wrong(name, f"float32 inputs of this network are {_listed('n', *self.input_shape)}")
+        elif self.normalise is None:
+            raise self._wrong(name, f"inputs of this network are float32 {_listed('n', *self.input_shape)}")
         else:
             raise self._wrong(name, "images are uint8 (n, height, width, channels) or float32 network inputs")
         if len(array) == 0:
             raise self._wrong(name, "there has to be at least one image")
         tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if tensor.dtype == torch.uint8:
+        if tensor.dtype == torch.uint8 and self.normalise is not None:
             return self.normalise(tensor.movedim(-1, 1)).contiguous()
         finite = tensor.flatten(1).isfinite().all(1)
         if not bool(finite.all()):

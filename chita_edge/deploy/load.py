@@ -156,10 +156,10 @@ def open_inputs(
 
 def _usual(entry: ModelEntry) -> TransformConfig | None:
     """The transform of images for a registered network: its size and the normalisation of its training images."""
-    if len(entry.input_shape) != _IMAGE:
+    normal = entry.normalisation
+    if normal is None or len(entry.input_shape) != _IMAGE:
         return None
     channels, height, width = entry.input_shape
-    normal = entry.normalisation
     return TransformConfig(
         colour="grey" if channels == 1 else "rgb", resize=(height, width), mean=normal.mean, std=normal.std
     )

@@ -25,9 +25,8 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Network inputs, float32, of uint8 images (n, channels, height, width), or series (n, channels, time)."""
-        ones = (1,) * (images.ndim - 2)
-        mean, std = (torch.tensor(values).view(-1, *ones) for values in (self.mean, self.std))
+        """Network inputs, float32, of uint8 images (n, channels, height, width)."""
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (images.float() / 255 - mean) / std
 
 
@@ -38,14 +37,14 @@ class ModelEntry:
     `input_shape` is (channels, height, width) of one image, (channels, time) of one series; `dataset` names the data
     set that the embedded weights were trained on; `weights` is their file in ``models/files``, None where the user
     brings them; `published` are weights of somebody's package; `prunable` gives the names of the weights that may be
-    pruned; `normalisation` makes network inputs of a user's uint8 images.
+    pruned; `normalisation` makes network inputs of a user's uint8 images, None where inputs are no images.
     """
 
     name: str
     description: str
     architecture: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
-    normalisation: Normalisation
+    normalisation: Normalisation | None = None
     dataset: str | None = None
     weights: str | None = None
     published: PublishedWeights | None = None

@@ -82,3 +82,11 @@ _FLOATS = np.zeros((6, *SHAPE), np.float32)
 def test_arrays_that_do_not_fit_are_a_sentence(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         _load(tmp_path, **arrays)
+
+
+def test_series_are_float32_alone(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bytes.npz", x=np.zeros((3, 20, 6), np.uint8))
+    np.savez(tmp_path / "floats.npz", x=np.zeros((3, 6, 20), np.float32))
+    with pytest.raises(DataError, match=r"x is uint8 of shape \(3, 20, 6\); inputs .* are float32 \(n, 6, 20\)"):
+        load_user_data(tmp_path / "bytes.npz", (6, 20), 7, None)
+    assert load_user_data(tmp_path / "floats.npz", (6, 20), 7, None).images.shape == (3, 6, 20)
