@@ -10,6 +10,7 @@ import numpy as np
 import onnx_models
 import pytest
 import sparse_models
+from quantized_models import QNet
 
 import runtimes
 from exporters import Decision, to_bytes, to_sparse
@@ -45,15 +46,25 @@ def merged() -> bytes:
     return to_bytes(model)
 
 
+def quantized() -> bytes:
+    """An int8 region, whose plans with weights take 2 kB and more."""
+    net = QNet(np.random.default_rng(0), [3])
+    stem = net.conv(net.quantize(), 64, 3, block_rows=0)
+    total = net.add(net.conv(net.conv(stem, 64, 3, depthwise=True), 64, sparsity=0.3), stem)
+    net.gemm(net.mean(net.table(total)), 128)
+    return net.model()
+
+
 @pytest.mark.parametrize(
     ("model", "sessions", "shape", "name"),
     [
         (lambda: sparse_models.small_network(np.random.default_rng(0)), SESSIONS, "3x32x32", "X"),
         (merged, SESSIONS, "1x8x8", "input"),
+        (quantized, SESSIONS // 4, "3x16x16", "X"),
     ],
-    ids=["nodes", "sequence"],
+    ids=["nodes", "sequence", "quantized"],
 )
-def test_a_thousand_sessions_leave_nothing_behind(
+def test_many_sessions_leave_nothing_behind(
     tmp_path: Path, model: Callable[[], bytes], sessions: int, shape: str, name: str
 ) -> None:
     path = tmp_path / "model.onnx"
