@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _formats(trio: Int8Trio) -> dict[str, int]:
 
 def _footprint(models: dict[str, bytes], shape: tuple[int, ...], *, memory: bool) -> dict[str, Any]:
     """Bytes of the files, least time to make a session from each in turns, resident memory of new processes."""
-    make = {"int8": runtimes.dense_session, "ours": runtimes.session}
+    make: dict[str, Callable[[bytes], object]] = {"int8": runtimes.dense_session, "ours": runtimes.session}
     found: dict[str, Any] = {f"{key}_bytes": len(models[key]) for key in make}
     taken: dict[str, list[float]] = {key: [] for key in make}
     for _ in range(_CREATIONS):

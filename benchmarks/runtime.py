@@ -192,7 +192,7 @@ def measure_all_int8(arguments: argparse.Namespace) -> None:
                     to = [f"{rows[-1][key]['ratio']:.2f}" for key in ("to_float32", "to_int8")]
                     console.print(f"{name} {structure} {sparsity:.0%} {threads} {isa}: {to[0]} ({to[1]})", style="dim")
                     write_rows(arguments.json, rows)
-    console.print(int8_table(rows, cpu_name()))
+    console.print(int8_table(rows, cpu_name() or "unknown processor"))
 
 
 def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
