@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from exporters.errors import UnsupportedModelError
+from exporters.old_operators import keep_meaning
 from exporters.ops import OPSET
 
 if TYPE_CHECKING:
@@ -50,13 +51,15 @@ def _with_new_opset(dense: onnx.ModelProto, least: int) -> onnx.ModelProto:
     # Before version 4 of the file format weights had to be inputs too; the converter insists on it, exporters did not.
     given.ir_version = max(given.ir_version, _IR_VERSION)
     try:
-        return onnx.version_converter.convert_version(given, least)
+        converted: onnx.ModelProto = onnx.version_converter.convert_version(given, least)
     except Exception as error:  # its C++ raises RuntimeError, ConvertError, IndexError and others
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise UnsupportedModelError(
             f"The model uses version {opset} of ONNX's operator set, and ONNX cannot convert it to version {least}, "
             f"which sparse layers need ({reason[0]}); export the network again with opset {least} or newer."
         ) from error
+    keep_meaning(given, converted, opset)
+    return converted
 
 
 def _with_shapes(model: onnx.ModelProto, every: bool) -> onnx.ModelProto:
