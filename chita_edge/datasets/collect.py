@@ -63,7 +63,7 @@ def collect(data: Any, model: nn.Module, *, count: int | None = None, seed: int 
         DataError: there are fewer samples than asked for, none at all, or an item that does not fit the network or the
             others; the message says which.
     """
-    if isinstance(data, torch.Tensor):
+    if isinstance(data, torch.Tensor | SeveralInputs):
         data = LabelledImages(data)
     if isinstance(data, LabelledImages):
         return _drawn(data, count, seed, judge)

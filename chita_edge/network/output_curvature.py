@@ -21,8 +21,8 @@ class OutputCurvature:
 
     With J = ∂z/∂w and u ~ N(0, H) the expected square of its gradient Jᵀu is JᵀHJ, the Gauss-Newton matrix: how weights
     move the network's answers, measured by H (Schraudolph 2002, section 3; Martens 2020, arXiv 1412.1193, section 9.2).
-    H is the identity, that of ½‖z − z̄‖², in units of each output's variance where there are several; or, for one
-    vector of class logits, that of KL, diag(p) − ppᵀ with p their softmax.
+    H is the identity, that of ½‖z − z̄‖², in units of each output's variance where there are several; or that of KL: for
+    one vector of class logits diag(p) − ppᵀ with p their softmax, for answers of yes or no p(1 − p).
 
     A trained network is certain of nearly all calibration images; the gradients of its loss on those vanish, and the
     empirical Fisher is that of the few others. With the identity each image counts.
@@ -30,7 +30,7 @@ class OutputCurvature:
     Attributes:
         seed: of the directions; sample i is given that of seed + i.
         outputs: kinds of the outputs, for their scales; all in one unit when None.
-        softmax: measure one vector of class logits by KL.
+        softmax: measure one vector of class logits, and answers of yes or no, by KL.
     """
 
     seed: int
@@ -58,9 +58,14 @@ class OutputCurvature:
             ]
         ).to(flat)
         kind = self.outputs[0] if self.outputs else None
-        if self.softmax and len(tensors) == 1 and tensors[0].ndim == _MATRIX and kind and kind.is_vector_of_classes:
-            flat = kind.logits(flat)
-            p = flat.detach().softmax(1)
-            root = p.sqrt()
-            directions = root * directions - (root * directions).sum(1, keepdim=True) * p
+        if self.softmax and len(tensors) == 1 and kind is not None:
+            if tensors[0].ndim == _MATRIX and kind.is_vector_of_classes:
+                flat = kind.logits(flat)
+                p = flat.detach().softmax(1)
+                root = p.sqrt()
+                directions = root * directions - (root * directions).sum(1, keepdim=True) * p
+            elif kind.kind == "binary":
+                flat = kind.logits(flat)
+                p = flat.detach().sigmoid()
+                directions = (p * (1 - p)).sqrt() * directions
         return (directions * flat).sum(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ Kind = Literal["classes", "binary", "values"]
 _LEAST = 1e-6  # probability, so that logarithms are finite
 _POSITIONS = 256  # of a sample's map that a choice between networks looks at
 _MATRIX = 2
+_EVEN = 0.93
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def find_output_kind(
     Labels tell most: floating ones that the output holds values, whole ones along which dimension its classes lie.
     Without labels an output whose numbers are probabilities along a dimension is of classes, one number a sample, or
     one map, out of a sigmoid is an answer of yes or no. Of several outputs all others are values. A single output of
-    several numbers is of classes, unless none of its numbers is negative or it has the same class for all samples:
-    then it holds values, such as corners of boxes.
+    several numbers is of classes, unless none of its numbers is negative, it has the same class for all samples, or its
+    softmax is nearly even, which that of a trained classifier is not: then it holds values, such as corners of boxes.
 
     Args:
         output: the tensor, samples first.
@@ -125,7 +127,7 @@ def find_output_kind(
     if not alone or output.ndim < _MATRIX or output.shape[axis] == 1:
         return OutputKind("values", scale=scale)
     winners = output.argmax(axis)
-    if bool((output >= 0).all()) or bool((winners == winners.flatten()[0]).all()):
+    if bool((output >= 0).all()) or bool((winners == winners.flatten()[0]).all()) or _is_even(output, axis):
         return OutputKind("values", scale=scale)
     return OutputKind("classes", axis, scale)
 
@@ -145,6 +147,13 @@ def _class_axis(output: torch.Tensor, inputs: Batch) -> int:
         if positions and output.shape[1:-1] == positions and output.shape[2:] != given.shape[2:]:
             return output.ndim - 1
     return 1
+
+
+def _is_even(output: torch.Tensor, axis: int) -> bool:
+    """Whether the mean entropy of the softmax is nearly that of equal classes."""
+    log_p = output.log_softmax(axis)
+    entropy = -(log_p.exp() * log_p).sum(axis).mean()
+    return float(entropy) > _EVEN * math.log(output.shape[axis])
 
 
 def _within_one(output: torch.Tensor) -> bool:
