@@ -13,19 +13,19 @@ typedef struct kernel {
   void* memory; /* the allocation that holds this struct and the stages */
   int count;
   stage* stages;        /* one, or those of a sequence */
-  sequence_run* usual;  /* of a sequence: the first schedule that was made, for runs of the same dimensions */
+  sequence_schedule* usual; /* of a sequence: the first that was made, for runs of the same dimensions */
   int usual_is_there;   /* 0: nobody has made one, 1: it is being written, 2: it will not change any more */
 } kernel;
 
 static OrtStatus* make(const OrtApi* api, const op* op, const settings* settings, OrtAllocator* allocator, int count,
                        kernel** out) {
   void *memory, *aligned;
-  const size_t bytes = sizeof(kernel) + (size_t)count * sizeof(stage) + (op->stages ? 0 : sizeof(sequence_run));
+  const size_t bytes = sizeof(kernel) + (size_t)count * sizeof(stage) + (op->stages ? 0 : sizeof(sequence_schedule));
   OrtStatus* status = allocate(api, allocator, bytes, &memory, &aligned);
   if (status) return status;
   kernel* k = aligned;
   stage* stages = (stage*)(k + 1);
-  sequence_run* usual = op->stages ? NULL : (sequence_run*)(stages + count);
+  sequence_schedule* usual = op->stages ? NULL : (sequence_schedule*)(stages + count);
   *k = (kernel){{.api = api, .op = op->name, .stage = NO_VALUE}, allocator, op, op->rank, settings, memory, 0, stages, usual, 0};
   *out = k;
   return NULL;
@@ -184,18 +184,19 @@ static OrtStatus* compute_one(const kernel* k, OrtKernelContext* context, const 
   return status;
 }
 
-/* To work out where everything is takes microseconds: a network's input hardly ever changes its size. */
-static OrtStatus* schedule(kernel* k, const int64_t in[4], sequence_run* run) {
+/* To work out where everything is takes microseconds: a network's input hardly ever changes its size. `own` is room for it. */
+static OrtStatus* schedule(kernel* k, const int64_t in[4], sequence_schedule* own, const sequence_schedule** out) {
   if (__atomic_load_n(&k->usual_is_there, __ATOMIC_ACQUIRE) == 2) {
     const int64_t* dims = k->usual->dims[0];
-    if (dims[0] == in[0] && dims[1] == in[1] && dims[2] == in[2] && dims[3] == in[3]) return *run = *k->usual, NULL;
+    if (dims[0] == in[0] && dims[1] == in[1] && dims[2] == in[2] && dims[3] == in[3]) return *out = k->usual, NULL;
   }
-  run->stages = k->stages, run->count = k->count, run->threads = k->settings->threads;
-  for (int i = 0; i < 4; i++) run->dims[0][i] = in[i];
-  OrtStatus* status = sequence_schedule(&k->label, run);
+  own->stages = k->stages, own->count = k->count, own->threads = k->settings->threads;
+  for (int i = 0; i < 4; i++) own->dims[0][i] = in[i];
+  *out = own;
+  OrtStatus* status = sequence_make_schedule(&k->label, own);
   int nobody = 0;
   if (!status && __atomic_compare_exchange_n(&k->usual_is_there, &nobody, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-    *k->usual = *run;
+    *k->usual = *own;
     __atomic_store_n(&k->usual_is_there, 2, __ATOMIC_RELEASE);
   }
   return status;
@@ -203,16 +204,17 @@ static OrtStatus* schedule(kernel* k, const int64_t in[4], sequence_run* run) {
 
 static OrtStatus* compute_sequence(kernel* k, OrtKernelContext* context, const OrtValue* x, const int64_t in[4]) {
   const OrtApi* api = k->label.api;
+  sequence_schedule own;
   sequence_run run;
   scratch memory;
-  OrtStatus* status = schedule(k, in, &run);
-  if (!status) status = find_data(k, context, x, run.dims[run.count], &run.x, &run.y);
+  OrtStatus* status = schedule(k, in, &own, &run.schedule);
+  if (!status) status = find_data(k, context, x, run.schedule->dims[run.schedule->count], &run.x, &run.y);
   if (status || !run.y) return status;
-  status = scratch_take(k->settings->runtime, run.scratch_bytes, &memory);
+  status = scratch_take(k->settings->runtime, run.schedule->scratch_bytes, &memory);
   if (status) return status;
   run.scratch = memory.memory;
   sequence_begin(&run);
-  status = run_tasks(api, context, sequence_work, run.workers, &run);
+  status = run_tasks(api, context, sequence_work, run.schedule->workers, &run);
   scratch_give(k->settings->runtime, &memory);
   return status;
 }

@@ -65,12 +65,12 @@ size_t sequence_inputs(const sequence_parts* parts) {
 static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
 
 /* The lowest place where a value overlaps none that is still needed when stage `made` runs. */
-static size_t find_place(const sequence_run* run, int made, size_t bytes) {
-  size_t at = run->first_value;
+static size_t find_place(const sequence_schedule* plan, int made, size_t bytes) {
+  size_t at = plan->first_value;
   for (int again = 1; again;) {
     again = 0;
     for (int i = 0; i < made; i++) {
-      const sequence_step* other = &run->steps[i];
+      const sequence_step* other = &plan->steps[i];
       if (other->last_use < made || at >= other->at + other->bytes || other->at >= at + bytes) continue;
       at = other->at + other->bytes;
       again = 1;
@@ -80,79 +80,79 @@ static size_t find_place(const sequence_run* run, int made, size_t bytes) {
 }
 
 /* Of what a stage makes, in whole lines. */
-static size_t value_bytes(const sequence_run* run, int made) {
-  const int64_t* dims = run->dims[made + 1];
-  if (run->stages[made].op->makes == VALUE_BYTES) return whole_lines(q_value_bytes(dims));
+static size_t value_bytes(const sequence_schedule* plan, int made) {
+  const int64_t* dims = plan->dims[made + 1];
+  if (plan->stages[made].op->makes == VALUE_BYTES) return whole_lines(q_value_bytes(dims));
   return whole_lines((size_t)(dims[0] * dims[1] * dims[2] * dims[3]) * sizeof(float));
 }
 
-static void place_values(sequence_run* run) {
-  for (int i = 0; i < run->count; i++) run->steps[i].last_use = i;
-  for (int i = 0; i < run->count; i++) {
-    const stage* s = &run->stages[i];
-    if (s->source) run->steps[s->source - 1].last_use = i;
-    if (s->residual > 0) run->steps[s->residual - 1].last_use = i;
+static void place_values(sequence_schedule* plan) {
+  for (int i = 0; i < plan->count; i++) plan->steps[i].last_use = i;
+  for (int i = 0; i < plan->count; i++) {
+    const stage* s = &plan->stages[i];
+    if (s->source) plan->steps[s->source - 1].last_use = i;
+    if (s->residual > 0) plan->steps[s->residual - 1].last_use = i;
   }
-  run->first_value = sizeof(meeting) + whole_lines((size_t)run->tasks);
-  run->stage_scratch = run->first_value;
-  for (int i = 0; i < run->count - 1; i++) {
-    sequence_step* step = &run->steps[i];
-    step->bytes = value_bytes(run, i);
-    step->at = find_place(run, i, step->bytes);
-    if (run->stage_scratch < step->at + step->bytes) run->stage_scratch = step->at + step->bytes;
+  plan->first_value = sizeof(meeting) + whole_lines((size_t)plan->tasks);
+  plan->stage_scratch = plan->first_value;
+  for (int i = 0; i < plan->count - 1; i++) {
+    sequence_step* step = &plan->steps[i];
+    step->bytes = value_bytes(plan, i);
+    step->at = find_place(plan, i, step->bytes);
+    if (plan->stage_scratch < step->at + step->bytes) plan->stage_scratch = step->at + step->bytes;
   }
 }
 
-static OrtStatus* find_dims(const label* who, sequence_run* run, int index) {
-  const stage* s = &run->stages[index];
-  const int64_t *in = run->dims[s->source], *second = s->residual == NO_VALUE ? NULL : run->dims[s->residual];
-  int64_t* out = run->dims[index + 1];
-  ce_shape* shape = &run->steps[index].shape;
+static OrtStatus* find_dims(const label* who, sequence_schedule* plan, int index) {
+  const stage* s = &plan->stages[index];
+  const int64_t *in = plan->dims[s->source], *second = s->residual == NO_VALUE ? NULL : plan->dims[s->residual];
+  int64_t* out = plan->dims[index + 1];
+  ce_shape* shape = &plan->steps[index].shape;
   if (s->op->takes != VALUE_FLOATS || s->op->makes != VALUE_FLOATS) return q_stage_dims(who, s, in, second, shape, out);
   OrtStatus* status = stage_dims(who, s, in, shape, out);
   return status || !second ? status : check_residual(who, s, second, out);
 }
 
-OrtStatus* sequence_schedule(const label* who, sequence_run* run) {
+OrtStatus* sequence_make_schedule(const label* who, sequence_schedule* plan) {
   label own = *who;
   size_t most = 0;
-  run->tasks = run->workers = 0;
-  for (int i = 0; i < run->count; i++) {
-    const stage* s = &run->stages[i];
-    sequence_step* step = &run->steps[i];
+  plan->tasks = plan->workers = 0;
+  for (int i = 0; i < plan->count; i++) {
+    const stage* s = &plan->stages[i];
+    sequence_step* step = &plan->steps[i];
     own.stage = s->index;
-    OrtStatus* status = find_dims(&own, run, i);
+    OrtStatus* status = find_dims(&own, plan, i);
     if (status) return status;
-    step->tasks = s->op->tasks(s->plan, step->shape, run->threads);
-    step->first_task = run->tasks;
-    run->tasks += step->tasks;
-    if (run->workers < step->tasks) run->workers = step->tasks;
-    const size_t bytes = s->op->scratch_bytes(s->plan, step->shape, run->threads);
+    step->tasks = s->op->tasks(s->plan, step->shape, plan->threads);
+    step->first_task = plan->tasks;
+    plan->tasks += step->tasks;
+    if (plan->workers < step->tasks) plan->workers = step->tasks;
+    const size_t bytes = s->op->scratch_bytes(s->plan, step->shape, plan->threads);
     if (most < bytes) most = bytes;
   }
-  place_values(run);
-  run->scratch_bytes = run->stage_scratch + most;
+  place_values(plan);
+  plan->scratch_bytes = plan->stage_scratch + most;
   return NULL;
 }
 
-void sequence_begin(sequence_run* run) {
-  for (size_t i = 0; i < run->first_value; i += sizeof(uint64_t)) *(uint64_t*)(run->scratch + i) = 0;
+void sequence_begin(const sequence_run* run) {
+  for (size_t i = 0; i < run->schedule->first_value; i += sizeof(uint64_t)) *(uint64_t*)(run->scratch + i) = 0;
 }
 
 static const float* value(const sequence_run* run, int index) {
   if (index == NO_VALUE) return NULL;
-  return index ? (const float*)(run->scratch + run->steps[index - 1].at) : run->x;
+  return index ? (const float*)(run->scratch + run->schedule->steps[index - 1].at) : run->x;
 }
 
 static void run_task(const sequence_run* run, int index, int task) {
-  const stage* s = &run->stages[index];
+  const stage* s = &run->schedule->stages[index];
   const ce_run one = {
-      .shape = run->steps[index].shape,
+      .shape = run->schedule->steps[index].shape,
       .x = value(run, s->source),
       .residual = value(run, s->residual),
-      .y = index == run->count - 1 ? run->y : (float*)(run->scratch + run->steps[index].at),
-      .scratch = run->scratch + run->stage_scratch,
-      .threads = run->threads,
+      .y = index == run->schedule->count - 1 ? run->y : (float*)(run->scratch + run->schedule->steps[index].at),
+      .scratch = run->scratch + run->schedule->stage_scratch,
+      .threads = run->schedule->threads,
   };
   s->op->run(s->plan, &one, task);
 }
@@ -167,7 +167,7 @@ static inline void pause_briefly(void) {
 
 /* Runs a task unless somebody has taken it. */
 static void try_task(const sequence_run* run, int index, int task) {
-  char* taken = run->scratch + sizeof(meeting) + run->steps[index].first_task + task;
+  char* taken = run->scratch + sizeof(meeting) + run->schedule->steps[index].first_task + task;
   if (__atomic_load_n(taken, __ATOMIC_RELAXED) || __atomic_exchange_n(taken, 1, __ATOMIC_RELAXED)) return;
   run_task(run, index, task);
   __atomic_fetch_add(&((meeting*)run->scratch)->finished, 1, __ATOMIC_RELEASE);
@@ -176,9 +176,9 @@ static void try_task(const sequence_run* run, int index, int task) {
 void sequence_work(void* user, size_t worker) {
   const sequence_run* run = user;
   const int *finished = &((const meeting*)run->scratch)->finished;
-  for (int i = 0; i < run->count; i++) {
-    const sequence_step* step = &run->steps[i];
-    if (run->workers == 1) {
+  for (int i = 0; i < run->schedule->count; i++) {
+    const sequence_step* step = &run->schedule->steps[i];
+    if (run->schedule->workers == 1) {
       run_task(run, i, 0);
       continue;
     }

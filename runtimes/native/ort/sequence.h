@@ -30,7 +30,6 @@ int sequence_read(node*, const op* kind, sequence_parts* out);
 /* How many inputs the node has: X and the constants of all stages. */
 size_t sequence_inputs(const sequence_parts*);
 
-/* Where everything is in one run. */
 typedef struct sequence_step {
   ce_shape shape;
   int tasks, first_task; /* of all stages in a row */
@@ -38,7 +37,8 @@ typedef struct sequence_step {
   int last_use;          /* the last stage that reads it */
 } sequence_step;
 
-typedef struct sequence_run {
+/* Where everything is in runs of some dimensions. */
+typedef struct sequence_schedule {
   const stage* stages;
   int count, threads;
   int64_t dims[MOST_IN_SEQUENCE + 1][4];
@@ -46,15 +46,19 @@ typedef struct sequence_run {
   size_t first_value; /* where values begin */
   size_t stage_scratch, scratch_bytes; /* where a stage's scratch begins; all of it */
   int tasks, workers;
+} sequence_schedule;
+
+typedef struct sequence_run {
+  const sequence_schedule* schedule;
   const float* x;
   float* y;
   char* scratch;
 } sequence_run;
 
 /* Fills in what follows from dims[0], which is set, as are stages, count and threads. */
-OrtStatus* sequence_schedule(const label*, sequence_run*);
+OrtStatus* sequence_make_schedule(const label*, sequence_schedule*);
 /* Where the threads meet is to be cleared before any of them works. */
-void sequence_begin(sequence_run*);
+void sequence_begin(const sequence_run*);
 /* What each of `workers` tasks does; user is the sequence_run. */
 void sequence_work(void* user, size_t worker);
 
