@@ -264,6 +264,22 @@ static void run_q_grid(int isa) {
       Q_CHECK(.op = Q_q_conv, .in = 8, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = pad, .dilation = dilation, .block = pad);
       Q_CHECK(.op = Q_q_depthwise_conv, .in = 4, .h = 11, .w = 13, .kernel = 3, .pad = pad, .dilation = dilation);
     }
+  /* Windows that no network has: larger than the image, whole in the padding, of more taps than a byte counts, far apart. */
+  static const struct {
+    int kernel, stride, pad, dilation, h, w;
+  } odd[] = {{1, 1, 1, 1, 3, 5},  {1, 2, 3, 1, 4, 4},   {3, 1, 4, 1, 2, 3},   {3, 2, 7, 1, 1, 1},  {2, 1, 2, 3, 5, 4},
+             {17, 3, 8, 1, 9, 20}, {11, 1, 5, 1, 2, 2},  {3, 20, 1, 1, 45, 50}, {1, 33, 0, 1, 40, 70}, {3, 1, 9, 9, 12, 7},
+             {4, 4, 0, 1, 8, 20},  {6, 3, 2, 2, 23, 21}, {3, 17, 20, 5, 30, 9}, {5, 1, 2, 1, 300, 1}, {3, 1, 1, 1, 2, 500}};
+  for (int i = 0; i < COUNT(odd); ++i)
+    for (int block = 0; block < 3; ++block) {
+      Q_CHECK(.op = Q_q_conv, .in = 7, .out = 6, .h = odd[i].h, .w = odd[i].w, .kernel = odd[i].kernel, .stride = odd[i].stride,
+              .pad = odd[i].pad, .dilation = odd[i].dilation, .block = block, .sparsity = 0.4f, .add = block);
+      Q_CHECK(.op = Q_q_depthwise_conv, .in = 5 + block, .h = odd[i].h, .w = odd[i].w, .kernel = odd[i].kernel,
+              .stride = odd[i].stride, .pad = odd[i].pad, .dilation = odd[i].dilation, .add = block);
+      if (odd[i].pad < odd[i].kernel && odd[i].dilation == 1)
+        Q_CHECK(.op = Q_q_max_pool, .in = 5 + block, .h = odd[i].h, .w = odd[i].w, .kernel = odd[i].kernel, .stride = odd[i].stride,
+                .pad = odd[i].pad);
+    }
   for (int i = 0; i < COUNT(pixels); ++i)
     for (int wide = 1; wide <= 9; wide += 4 - i % 2) {
       const int n = 1 + i % 2, h = 1 + i % 3;
