@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
     from chita_edge.datasets import LabelledImages
+    from chita_edge.deploy.any_network import prune
     from chita_edge.deploy.export import export
     from chita_edge.deploy.result import BuildResult, Latency
-    from chita_edge.engine.api import prune
     from chita_edge.engine.config import PruneConfig
     from chita_edge.engine.result import PruneResult
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
@@ -38,7 +38,7 @@ _HOMES = {
     "bench": "chita_edge.pipeline",
     "build": "chita_edge.pipeline",
     "export": "chita_edge.deploy.export",
-    "prune": "chita_edge.engine.api",
+    "prune": "chita_edge.deploy.any_network",
 }
 
 __all__ = [

@@ -21,6 +21,7 @@ from chita_edge.engine.run import Run, share
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
+from chita_edge.network.inputs import input_tensors
 from chita_edge.network.rewrite import rewritten
 from chita_edge.progress import Progress, silent
 from chita_edge.stopwatch import Stopwatch
@@ -88,6 +89,8 @@ def prune(
     model = copy_network(float32_network(model)).eval()
     changes = rewritten(model)
     calibration = collect(data, model, seed=config.seed).calibration.float32()
+    if callable(find_batch := getattr(model, "settle", None)):  # of a network that was made from a graph
+        find_batch(*input_tensors(calibration.images[:2]))
     with torch_threads(config.threads), ranks.guarded():
         check_weights(model)
         check_images(calibration.images, calibration.labels)
