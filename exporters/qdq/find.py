@@ -23,6 +23,7 @@ from exporters.layers.graph import constant, ints, only_user
 from exporters.qdq.constants import Unfit
 from exporters.qdq.grid import Grid, grid_of, is_dequantize, is_quantize
 from exporters.qdq.products import product_behind, read_product, window_of
+from exporters.qdq.ranges import check_ranges
 from exporters.qdq.read import FLOAT, codes_behind, image_of, is_reshape, view_of
 from exporters.qdq.steps import QUANTIZE, Code, Step
 from exporters.qdq.tables import BINARY, CODES, UNARY, evaluate, product_table
@@ -88,7 +89,10 @@ class _Finder:
         try:
             if grid is None or real is None:
                 raise Unfit("it is rounded to a grid that no int8 op of ours has")
-            for step in self._steps(node, real, grid):
+            steps = self._steps(node, real, grid)
+            for step in steps:
+                check_ranges(step)
+            for step in steps:
                 self._add(step)
         except Unfit as why:
             if product is not None:

@@ -43,7 +43,7 @@ class Grid:
 def grid_of(node: ir.Node) -> Grid | None:
     """The grid of a QuantizeLinear or DequantizeLinear node of activations; None for any that no int8 op of ours has.
 
-    That is one of another type than uint8 and int8, with several scales, or with a scale that is no positive number.
+    That is one of another type than uint8 and int8, with several scales, or with one that is no positive normal number.
     """
     scale = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if scale is None or scale.size != 1 or scale.dtype != np.float32:
@@ -63,7 +63,7 @@ def grid_of(node: ir.Node) -> Grid | None:
         if kind not in _TYPES:
             return None
         dtype = _TYPES[kind]
-    if dtype not in _SHIFTS or not (np.isfinite(number) and number > 0):
+    if dtype not in _SHIFTS or not (np.isfinite(number) and number >= np.finfo(np.float32).tiny):
         return None
     return Grid(number, zero + _SHIFTS[dtype], _SHIFTS[dtype])
 
