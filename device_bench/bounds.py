@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from device_bench.plan import ModelUnderTest
 
 
-def check_models(models: Mapping[str, ModelUnderTest]) -> None:
-    """Raise MeasurementError that names the first model whose file is out of bounds; trusted ones are not looked at."""
+def check_models(models: Mapping[str, ModelUnderTest], sizes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise MeasurementError that names the first model whose file is out of bounds; trusted ones are not looked at.
+
+    sizes: at which inputs are measured that files leave open.
+    """
     from runtimes import SessionError, check_file
 
     for name, model in models.items():
@@ -21,6 +24,6 @@ def check_models(models: Mapping[str, ModelUnderTest]) -> None:
             if path is None or model.trusted:
                 continue
             try:
-                check_file(path)
+                check_file(path, sizes)
             except SessionError as error:
                 raise MeasurementError(f"The model {name!r} cannot be measured: {error}") from error

@@ -7,6 +7,7 @@ value has a fixed size within limits, there are no loops, no branches, no functi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -23,11 +24,18 @@ from exporters.untrusted.walk import STANDARD
 _OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
 
-def load(path: str | Path, limits: Limits = DEFAULT_LIMITS, *, needs_bodies: bool = True) -> onnx.ModelProto:
+def load(
+    path: str | Path,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    needs_bodies: bool = True,
+    sizes: Mapping[str, tuple[int, ...]] | None = None,
+) -> onnx.ModelProto:
     """Read the model at ``path``, check it as this module's docstring says, and embed its external data.
 
     needs_bodies: whether the function body of each op of ours must be there; a runtime with the kernel library runs
-    without. Raises a LoadError: NotOnnxError, TooLargeError, ExternalDataError, MalformedModelError or
+    without. sizes: of inputs whose size the file leaves open; the bounds are for these, so run it with no others.
+    Raises a LoadError: NotOnnxError, TooLargeError, ExternalDataError, MalformedModelError or
     UnsupportedOpError. It names the file and what is wrong in it.
     """
     source = read(path, limits)
@@ -36,7 +44,7 @@ def load(path: str | Path, limits: Limits = DEFAULT_LIMITS, *, needs_bodies: boo
         _check_header(model)
         _check_functions(model, needs_bodies)
         check_tensors_to_run(model)
-        check_graph(model, limits.dense_bytes(source.bytes), limits.total_bytes)
+        check_graph(model, limits.dense_bytes(source.bytes), limits.total_bytes, sizes)
         _check_onnx(model)
     return model
 

@@ -6,6 +6,7 @@ interleaved measurements neither is measured in the other's shadow, and neither 
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime as ort
@@ -32,11 +33,12 @@ def _options(threads: int, profile: bool | str) -> ort.SessionOptions:
     return options
 
 
-def check_file(path: str | Path) -> bytes:
+def check_file(path: str | Path, sizes: Mapping[str, tuple[int, ...]] | None = None) -> bytes:
     """Read an untrusted model file as `exporters.load` does, and return bytes that may be handed to a runtime.
 
     A runtime believes a file: it reads external data from wherever the file says, and computes and allocates what the
-    file asks for. What is returned has its external data in it, from its own folder, and is bounded.
+    file asks for. What is returned has its external data in it, from its own folder, and is bounded. `sizes` are those
+    of inputs that the file leaves open; the bounds are for these.
 
     Raises:
         SessionError: the file is no ONNX model, asks for too much, or uses what cannot be bounded.
@@ -49,7 +51,7 @@ def check_file(path: str | Path) -> bytes:
     if not Path(path).is_file():
         raise SessionError(f"the model {path} is not a file")
     try:
-        content: bytes = load(path, needs_bodies=False).SerializeToString()
+        content: bytes = load(path, needs_bodies=False, sizes=sizes).SerializeToString()
     except LoadError as error:
         raise SessionError(
             f"{error} (It was checked before a runtime sees it; trusted=True opens a file of your own unchecked.)"

@@ -74,7 +74,7 @@ class EmulatedDevice:
             raise PlanError("Instructions are counted on one thread only; leave the number of threads at 1.")
         from device_bench.emulation import count_instructions, emulator
 
-        check_models(models)
+        check_models(models, plan.input_shapes)
         device = emulator(self.address)
         benchmarks = []
         for done, (name, model) in enumerate(models.items()):

@@ -81,7 +81,7 @@ class EstimatedDevice:
             )
         if plan.threads != 1:
             raise PlanError("Cycles are estimated for one thread only; leave the number of threads at 1.")
-        check_models(models)
+        check_models(models, plan.input_shapes)
         core, tools = CORES[self.address], analyser()
         device = emulator(core.qemu)
         benchmarks, notes = [], [LABEL]

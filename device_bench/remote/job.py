@@ -55,7 +55,7 @@ def measure_remotely(
     of its own, which is removed afterwards. ``keep`` gets the samples that had arrived when a run is broken off. Raises
     DeviceUnavailableError or MeasurementError.
     """
-    check_models(models)
+    check_models(models, plan.input_shapes)
     device = hello(transport)
     platform = files.platform_of(device.machine, device.programs, device.android)
     inputs = {name: only_input(model.path, plan.seed, plan.input_shapes) for name, model in models.items()}

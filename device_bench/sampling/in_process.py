@@ -31,7 +31,7 @@ def measure_in_process(
     MeasurementError names the model that is out of bounds or could not be loaded or run; PlanError for cores that
     cannot be used and for inputs without a size.
     """
-    check_models(models)
+    check_models(models, plan.input_shapes)
     with _pinned(_chosen(plan)):
         opened = {name: prepare(name, model, plan) for name, model in models.items()}
         unbound = [name for name, one in opened.items() if one.run is one.unbound]

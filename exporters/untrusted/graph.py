@@ -9,6 +9,7 @@ input may be symbolic and counts as 1, also where a shape is computed from it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import SupportsInt, cast
 
@@ -29,10 +30,13 @@ _MAX_RANK = 8
 _SMALL = 64
 
 
-def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> None:
+def check_graph(
+    model: onnx.ModelProto, dense_limit: int, total_limit: int, sizes: Mapping[str, tuple[int, ...]] | None = None
+) -> None:
     """Bound all values of the main graph.
 
     dense_limit: bytes of all weights, those of CSR ops densified. total_limit: bytes of the weights and of every value.
+    sizes: of inputs, by name, that the bounds are for where the file leaves them open.
     Raises TooLargeError, UnsupportedOpError and MalformedModelError.
     """
     graph = model.graph
@@ -55,7 +59,7 @@ def check_graph(model: onnx.ModelProto, dense_limit: int, total_limit: int) -> N
             if [dim.dim_value for dim in kind.shape.dim] != list(held.dims) or kind.elem_type != held.data_type:
                 raise MalformedModelError(f"{value.name!r} is an input and a weight of another shape; export it again.")
             continue
-        shapes[value.name] = _input_shape(value)
+        shapes[value.name] = _input_shape(value, (sizes or {}).get(value.name))
         total += 8 * math.prod(shapes[value.name])
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     known = _Known({}, {})
@@ -150,7 +154,7 @@ def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> No
         raise MalformedModelError(f"node {name!r} has an attribute twice, or one without a value; export it again.")
 
 
-def _input_shape(value: onnx.ValueInfoProto) -> Shape:
+def _input_shape(value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> Shape:
     tensor = value.type.tensor_type
     if (
         not value.type.HasField("tensor_type")
@@ -165,11 +169,14 @@ def _input_shape(value: onnx.ValueInfoProto) -> Shape:
     for index, dim in enumerate(tensor.shape.dim):
         if dim.HasField("dim_value") and dim.dim_value > 0:
             sizes.append(dim.dim_value)
+        elif given is not None and len(given) == len(tensor.shape.dim) and not dim.HasField("dim_value"):
+            sizes.append(given[index])
         elif index == 0 and not dim.HasField("dim_value"):
             sizes.append(1)
         else:
             raise UnsupportedOpError(
-                f"dimension {index} of input {value.name!r} is not fixed; only the batch may vary."
+                f"dimension {index} of input {value.name!r} is not fixed; only the batch may vary, unless its "
+                "size is given with --input."
             )
     return tuple(sizes)
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import TensorProto, helper
 
 from exporters import (
     Limits,
@@ -112,3 +112,20 @@ def test_mutated_files_end_in_a_model_or_a_sentence(
 
 def test_what_is_only_sound_in_structure_is_refused(refuse: Callable, foreign: onnx.ModelProto) -> None:
     refuse(foreign, UnsupportedOpError)
+
+
+def test_open_sizes_are_bounded_at_the_sizes_that_are_given(tmp_path: Path) -> None:
+    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 1])],
+    )
+    path = tmp_path / "open.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    with pytest.raises(UnsupportedOpError, match="unless its size is given"):
+        load(path)
+    assert load(path, sizes={"x": (1, 3, 32, 32)}).graph.input[0].name == "x"
+    with pytest.raises(TooLargeError, match="values up to 'y'"):
+        load(path, sizes={"x": (1, 3, 2**15, 2**15)})
