@@ -97,7 +97,7 @@ class _Writer:
         more: dict[str, Any] = {"transB": 1}
         if geometry.is_convolution:
             kernel = geometry.weight.shape[2:]
-            more = _window(kernel, geometry.stride, geometry.padding, geometry.dilation) | {"group": geometry.groups}
+            more = _window(kernel, geometry.stride, geometry.pads, geometry.dilation) | {"group": geometry.groups}
         elif len(self.shapes[step.inputs[0]]) != 2:
             raise QdqError(
                 f"The linear layer {step.name} has inputs of {len(self.shapes[step.inputs[0]])} dimensions; in int8 it "
@@ -113,7 +113,7 @@ class _Writer:
         assert pool.kernel is not None  # noqa: S101 (the caller has looked)
         channels = self.shapes[step.name][1]
         scale = np.full(channels, np.float32(1) / np.float32(pool.kernel[0] * pool.kernel[1]), np.float32)
-        more = _window(pool.kernel, pool.stride, (0, 0), (1, 1)) | {"group": channels}
+        more = _window(pool.kernel, pool.stride, (0, 0, 0, 0), (1, 1)) | {"group": channels}
         self._weighted(
             step, "Conv", more, np.ones((channels, 1, *pool.kernel), np.int8), scale, np.zeros(channels, np.int32)
         )
@@ -192,7 +192,8 @@ def _standard(step: Step) -> tuple[str, dict[str, Any]]:
     """ONNX's op for a step without weights, and its attributes."""
     if step.op == "max_pool":
         assert step.window.kernel is not None  # noqa: S101 (by construction)
-        more = _window(step.window.kernel, step.window.stride, step.window.padding, (1, 1))
+        padding = step.window.padding
+        more = _window(step.window.kernel, step.window.stride, (*padding, *padding), (1, 1))
         return "MaxPool", {key: value for key, value in more.items() if key != "dilations"}
     ops: dict[str, tuple[str, dict[str, Any]]] = {
         "add": ("Add", {}),
@@ -205,11 +206,11 @@ def _standard(step: Step) -> tuple[str, dict[str, Any]]:
 
 
 def _window(
-    kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+    kernel: Sequence[int], stride: Sequence[int], pads: Sequence[int], dilation: Sequence[int]
 ) -> dict[str, Any]:
     return {
         "kernel_shape": list(kernel),
         "strides": list(stride),
-        "pads": [*padding, *padding],
+        "pads": list(pads),
         "dilations": list(dilation),
     }

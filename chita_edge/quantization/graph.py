@@ -52,6 +52,7 @@ class Layer:
         bias: float32 (out,).
         stride: down and right.
         padding: zeros above and below, left and right.
+        more_padding: further zeros below, and right.
         dilation: down and right.
         groups: of the channels.
     """
@@ -62,6 +63,18 @@ class Layer:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    more_padding: Pair = (0, 0)
+
+    @property
+    def pads(self) -> tuple[int, int, int, int]:
+        """Zeros above, left, below, right."""
+        (down, right), (below, behind) = self.padding, self.more_padding
+        return down, right, down + below, right + behind
+
+    def padded(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs of a convolution within its zeros."""
+        top, left, bottom, right = self.pads
+        return functional.pad(inputs, (left, right, top, bottom))
 
     @property
     def is_convolution(self) -> bool:
@@ -71,7 +84,8 @@ class Layer:
     def product(self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """W ∗ x + b with other weights and bias than its own, of this geometry."""
         if self.is_convolution:
-            return functional.conv2d(inputs, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+            inputs, padding = (inputs, self.padding) if self.more_padding == (0, 0) else (self.padded(inputs), (0, 0))
+            return functional.conv2d(inputs, weight, bias, self.stride, padding, self.dilation, self.groups)
         return functional.linear(inputs, weight, bias)
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:

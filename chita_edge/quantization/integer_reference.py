@@ -73,17 +73,17 @@ def _sums(geometry: Layer, layer: QuantisedLayer, x: Integers) -> Integers:
     weight, bias = layer.weight.numpy().astype(np.int64), layer.bias.numpy().astype(np.int64)
     if not geometry.is_convolution:
         return np.asarray(x @ weight.T + bias)
-    (down, right), (step_down, step_right) = geometry.padding, geometry.stride
-    x = np.pad(x, ((0, 0), (0, 0), (down, down), (right, right)))
+    (above, left, below, right), (step_down, step_right) = geometry.pads, geometry.stride
+    x = np.pad(x, ((0, 0), (0, 0), (above, below), (left, right)))
     outputs, channels, rows, columns = weight.shape
     height = (x.shape[2] - geometry.dilation[0] * (rows - 1) - 1) // step_down + 1
     width = (x.shape[3] - geometry.dilation[1] * (columns - 1) - 1) // step_right + 1
     sums = np.zeros((len(x), outputs, height, width), np.int64)
     share = outputs // geometry.groups
     for output, channel, row, column in product(range(outputs), range(channels), range(rows), range(columns)):
-        top, left = row * geometry.dilation[0], column * geometry.dilation[1]
+        top, first = row * geometry.dilation[0], column * geometry.dilation[1]
         plane = x[:, output // share * channels + channel]
-        seen = plane[:, top : top + step_down * height : step_down, left : left + step_right * width : step_right]
+        seen = plane[:, top : top + step_down * height : step_down, first : first + step_right * width : step_right]
         sums[:, output] += weight[output, channel, row, column] * seen[:, :height, :width]
     return sums + bias[:, None, None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from chita_edge.quantization.graph import Layer
 
@@ -63,8 +62,8 @@ def position_rows(layer: Layer, inputs: torch.Tensor, positions: torch.Tensor) -
     if not layer.is_convolution:
         return inputs.reshape(len(inputs), -1, inputs.shape[-1])[:, positions].reshape(1, -1, inputs.shape[-1])
     _, columns = _output_size(layer, inputs)
-    (down, right), (kernel_down, kernel_right) = layer.padding, layer.weight.shape[2:]
-    padded = functional.pad(inputs, (right, right, down, down))
+    kernel_down, kernel_right = layer.weight.shape[2:]
+    padded = layer.padded(inputs)
     row = (positions // columns * layer.stride[0])[:, None, None] + (torch.arange(kernel_down) * layer.dilation[0])[
         :, None
     ]
@@ -87,7 +86,8 @@ def _output_size(layer: Layer, inputs: torch.Tensor) -> tuple[int, int]:
     height, width = (
         (
             inputs.shape[2 + side]
-            + 2 * layer.padding[side]
+            + layer.pads[side]
+            + layer.pads[2 + side]
             - layer.dilation[side] * (layer.weight.shape[2 + side] - 1)
             - 1
         )

@@ -32,6 +32,7 @@ _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _MULTIPLIES = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _CONCATS = (torch.cat, torch.concat, torch.concatenate)
+_CONVOLUTIONS = (functional.conv2d, torch.conv2d)
 _RESHAPES = ("view", "reshape")
 _TABLE_OF_CLIP = {RELU: "relu", RELU6: "relu6"}
 
@@ -54,7 +55,7 @@ def trace(model: nn.Module) -> Graph:
             f"The network cannot be traced, which quantisation needs ({str(error).partition('.')[0]}). Its forward "
             "must not depend on values."
         ) from error
-    builder = _Builder(dict(traced.named_modules()))
+    builder = _Builder({**dict(traced.named_modules()), **dict(model.named_modules())})
     for node in traced.graph.nodes:
         builder.add(node)
     return builder.finish()
@@ -67,6 +68,8 @@ class _Builder:
         self.modules = modules
         self.steps: dict[str, Step] = {}
         self.stands: dict[fx.Node, str] = {}
+        self.pads: dict[fx.Node, tuple[int, int, int, int]] = {}  # zeros around a value that convolutions read
+        self.tensors: dict[fx.Node, str] = {}
         self.users: dict[str, int] = {}
         self.output = ""
 
@@ -82,10 +85,12 @@ class _Builder:
             self.output = self.stands[result]
         elif node.op == "call_module":
             self._module(node, str(node.target), self.modules[str(node.target)])
-        elif node.op == "call_function" or node.op == "call_method":
-            self._function(node, node.target)
+        elif node.op == "get_attr":
+            self.tensors[node] = str(node.target)
+        elif node.target in _CONVOLUTIONS:
+            self._functional_convolution(node)
         else:
-            raise self._refusal(node, f"the tensor {node.target}")
+            self._function(node, node.target)
 
     def finish(self) -> Graph:
         return Graph(tuple(self.steps.values()), self.output)
@@ -93,11 +98,11 @@ class _Builder:
     def _module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         source = self._source(node)
         if isinstance(module, nn.Conv2d | nn.Linear):
-            if name in self.steps:
-                raise UnsupportedNetworkError(f"{name} is used twice; a quantised layer has one input.")
-            self._put(node, Step(name, "layer", (source,), layer=_layer(name, module)))
+            self._layer(node, name, source, _layer(name, module))
         elif isinstance(module, nn.BatchNorm2d):
             self._batch_norm(node, name, module, source)
+        elif isinstance(module, nn.ZeroPad2d):
+            self._pad(node, module.padding, 0)
         elif type(module) in _CLIPS:
             self._clip(node, name, _CLIPS[type(module)], source)
         elif isinstance(module, nn.Hardtanh):
@@ -119,6 +124,58 @@ class _Builder:
         else:
             raise self._refusal(node, f"the {type(module).__name__} {name}")
 
+    def _layer(self, node: fx.Node, name: str, source: str, layer: Layer) -> None:
+        if name in self.steps:
+            raise UnsupportedNetworkError(f"{name} is used twice; a quantised layer has one input.")
+        first = node.args[0]
+        left, right, top, bottom = self.pads.get(first, (0, 0, 0, 0)) if isinstance(first, fx.Node) else (0, 0, 0, 0)
+        if (left, right, top, bottom) != (0, 0, 0, 0):
+            if not layer.is_convolution:
+                raise self._refusal(node, f"the zeros before {name}")
+            padding = (layer.padding[0] + top, layer.padding[1] + left)
+            layer = replace(layer, padding=padding, more_padding=(bottom - top, right - left))
+        self._put(node, Step(name, "layer", (source,), layer=layer))
+
+    def _functional_convolution(self, node: fx.Node) -> None:
+        """A convolution with a module's parameters, as modules of a forward of their own call it."""
+        names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+        given = dict(zip(names, node.args, strict=False)) | node.kwargs
+        weight, bias = given.get("weight"), given.get("bias")
+        if (
+            not isinstance(weight, fx.Node)
+            or weight not in self.tensors
+            or (bias is not None and bias not in self.tensors)
+        ):
+            raise self._refusal(node, "a convolution whose weight is computed")
+        name = self.tensors[weight].removesuffix(".weight")
+        module = self.modules.get(name)
+        if not isinstance(module, nn.Conv2d) or isinstance(given.get("padding"), str):
+            raise self._refusal(node, f"the convolution by {self.tensors[weight]}")
+        layer = replace(
+            _layer(name, module),
+            stride=_pair(given.get("stride", 1)),
+            padding=_pair(given.get("padding", 0)),
+            dilation=_pair(given.get("dilation", 1)),
+        )
+        self._layer(node, name, self._source(node), layer)
+
+    def _pad(self, node: fx.Node, sides: Any, value: Any) -> None:
+        """Zeros around an image, which the convolutions that read it take as their own padding."""
+        first = node.args[0]
+        sides = (sides,) * 4 if isinstance(sides, int) else tuple(sides)
+        nested = isinstance(first, fx.Node) and first in self.pads
+        if len(sides) != 4 or nested or value not in (None, 0, 0.0) or min(sides) < 0:
+            raise self._refusal(node, "the padding")
+        left, right, top, bottom = sides
+        if bottom < top or right < left:
+            raise self._refusal(node, "a padding that is larger before an image than after it")
+        for user in node.users:
+            module = self.modules.get(str(user.target)) if user.op == "call_module" else None
+            if not isinstance(module, nn.Conv2d) and user.target not in _CONVOLUTIONS:
+                raise self._refusal(node, "a padding before what is no convolution")
+        self.stands[node] = self._source(node)
+        self.pads[node] = (left, right, top, bottom)
+
     def _function(self, node: fx.Node, target: Any) -> None:
         arguments = node.args[1:]
         if target in (*_ADDS, *_MULTIPLIES) and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
@@ -127,6 +184,11 @@ class _Builder:
         elif target in _CONCATS and (arguments or (node.kwargs.get("dim"),)) == (1,):
             parts = tuple(self.stands[part] for part in node.args[0])  # type: ignore[union-attr, index]
             self._put(node, Step(node.name, "concat", parts))
+        elif target in (functional.pad, torch.nn.functional.pad):
+            known = dict(zip(("pad", "mode", "value"), arguments, strict=False)) | node.kwargs
+            if known.get("mode", "constant") != "constant":
+                raise self._refusal(node, f"padding with {known['mode']}")
+            self._pad(node, known["pad"], known.get("value"))
         elif target in _CLIPS:
             self._clip(node, node.name, _CLIPS[target], self._source(node))
         elif target in _TABLES:

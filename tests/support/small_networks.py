@@ -72,11 +72,11 @@ def pictures(count: int, seed: int = 0, side: int = 12) -> torch.Tensor:
 
 
 class SmallExcited(nn.Module):
-    """An inverted residual with a linear sum, squeeze and excite, and SiLU."""
+    """Inverted residual with a linear sum, squeeze and excite, SiLU, and more zeros after an image than before it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.SiLU())
+        self.stem = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.SiLU())
         self.expand = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), nn.ReLU())
         self.squeeze, self.excite = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
         self.project = nn.Sequential(nn.Conv2d(16, 8, 1), nn.BatchNorm2d(8))

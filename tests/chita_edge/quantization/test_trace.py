@@ -4,9 +4,11 @@ import pytest
 import torch
 from small_networks import SmallMobile, SmallResidual, pictures, settled
 from torch import nn
+from torch.nn import functional
 
 from chita_edge.models import get_model
-from chita_edge.quantization import UnsupportedNetworkError, trace
+from chita_edge.quantization import CompressionConfig, UnsupportedNetworkError, compress, trace
+from chita_edge.quantization.integer_reference import integer_forward
 
 
 @pytest.mark.parametrize("kind", [SmallResidual, SmallMobile])
@@ -18,14 +20,15 @@ def test_is_the_networks_function_with_batch_norm_folded(kind: type[nn.Module]) 
     assert not [step for step in graph.steps if "norm" in step.name]
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "resnet20_cifar", "mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("name", ["mobilenet", "resnet20_cifar", "mobilenet_v3_small", "efficientnet_lite0", "ds_cnn"])
 def test_knows_our_networks(name: str) -> None:
     entry = get_model(name)
     model = entry.architecture().eval()
     graph = trace(model)
     modules = [key for key, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert set(graph.layers) == set(modules)
-    assert {step.op for step in graph.steps} <= {"input", "layer", "add", "average_pool", "max_pool", "flatten"}
+    known = {"input", "layer", "add", "multiply", "table", "average_pool", "max_pool", "flatten"}
+    assert {step.op for step in graph.steps} <= known
 
 
 def test_batch_norm_without_a_layer_before_it_is_a_depthwise_layer() -> None:
@@ -85,3 +88,40 @@ class Depends(nn.Module):
 def test_refusals_name_the_place(model: nn.Module, message: str) -> None:
     with pytest.raises(UnsupportedNetworkError, match=message):
         trace(model.eval())
+
+
+class PaddedConvolution(nn.Conv2d):
+    """A convolution that pads as TensorFlow does, in a forward of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(functional.pad(x, (0, 1, 0, 1)))
+
+
+def test_zeros_before_a_convolution_become_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.ZeroPad2d((1, 2, 0, 1)), nn.Conv2d(3, 8, 3, 2, (1, 0)), nn.BatchNorm2d(8), nn.ReLU(),
+        PaddedConvolution(8, 8, 3, 2, groups=8), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    ).eval()  # fmt: skip
+    graph, images = trace(model), pictures(4)
+    assert [layer.pads for layer in graph.layers.values()][:2] == [(1, 1, 2, 2), (0, 0, 1, 1)]
+    torch.testing.assert_close(graph(images), model(images))
+    config = CompressionConfig(sparsity=0.5, rows=200, curvature_images=8, activation_rounds=1)
+    network = compress(model, pictures(40, 5), config).network
+    assert network is not None
+    wanted = integer_forward(network, images)
+    for step, values in network.walk(images):
+        assert (values.numpy() == wanted[step.name]).all(), step.name
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (nn.ZeroPad2d((2, 1, 0, 0)), nn.Conv2d(3, 4, 3)),
+        (nn.ZeroPad2d(1), nn.MaxPool2d(2)),
+        (nn.ReflectionPad2d(1), nn.Conv2d(3, 4, 3)),
+    ],
+)
+def test_other_padding_is_refused(first: nn.Module, second: nn.Module) -> None:
+    with pytest.raises(UnsupportedNetworkError, match="float32"):
+        trace(nn.Sequential(first, second))
