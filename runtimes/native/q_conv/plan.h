@@ -18,6 +18,7 @@
 #ifndef CE_Q_K_TILE
 #define CE_Q_K_TILE (CE_LANES == 16 ? 160 : 256)
 #endif
+#define CE_Q_PAST_COLUMNS 8 /* bytes that may be read past them */
 #define CE_Q_MOST_TAPS 256 /* columns of a K tile are numbered by bytes */
 
 typedef struct plan_t {
@@ -109,7 +110,7 @@ static size_t plan_bytes(const void *desc_) {
   if (!ce_usual_stride(&desc->geometry) || desc->geometry.kernel_h * desc->geometry.kernel_w > CE_Q_MOST_TAPS) return 0;
   const plan_t plan = shape_plan(desc);
   const size_t blocks = (size_t)count_blocks(desc, &plan);
-  return sizeof(plan_t) + blocks * (4 * (size_t)plan.rows + 1) +
+  return sizeof(plan_t) + blocks * (4 * (size_t)plan.rows + 1) + CE_Q_PAST_COLUMNS +
          4 * ((size_t)(plan.k_tiles * block_rows_of(&plan)) + 1 + 8 * (size_t)plan.groups);
 }
 

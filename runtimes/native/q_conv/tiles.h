@@ -15,7 +15,7 @@
 #elif defined(__ARM_FEATURE_DOTPROD)
 #define MOST_1 8
 #define MOST_2 8
-#define MOST_4 4
+#define MOST_4 6
 #else /* 16 registers, or two sums a vector */
 #define MOST_1 4
 #define MOST_2 4
@@ -46,12 +46,17 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
   const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
   const uint8_t *column = plan->column + begin, *last = plan->column + end;
 #if defined(CE_Q_WORDS_BY_LANE) /* four words in a register */
+  const uint8_t *at[4]; /* of the next blocks: a plan has bytes past its last column */
+  CE_UNROLL for (int b = 0; b < 4 / rows; ++b) at[b] = input_of(x, column[b], step);
   CE_ONE_BY_ONE for (; column + 4 / rows <= last; column += 4 / rows, words += 4) {
     const vq word = ce_q_load_unaligned((const uint8_t *)words);
+    uint32_t next = 0;
+    __builtin_memcpy(&next, column + 4 / rows, 4 / rows);
     CE_UNROLL for (int b = 0; b < 4 / rows; ++b) {
-      const uint8_t *at = input_of(x, column[b], step);
+      const uint8_t *from = at[b];
+      at[b] = input_of(x, (uint8_t)(next >> (8 * b)), step);
       CE_UNROLL for (int v = 0; v < vectors; ++v) {
-        const vq input = ce_q_load(at + v * CE_Q_VECTOR_BYTES);
+        const vq input = ce_q_load(from + v * CE_Q_VECTOR_BYTES);
         CE_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] = ce_q_dot_lane(sum[r][v], input, word, b * rows + r);
       }
     }
@@ -175,7 +180,9 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 #else
 #define MORE_4(X)
 #endif
-#if MOST_4 == 5
+#if MOST_4 == 6
+#define MOST_OF_4(X) X(4, 5) X(4, 6)
+#elif MOST_4 == 5
 #define MOST_OF_4(X) X(4, 5)
 #else
 #define MOST_OF_4(X)

@@ -101,18 +101,22 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->base = base, plan->factor = factor, plan->weight = weight;
 }
 
-static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
-  return (void)plan, (void)shape, (void)threads, 0;
-}
-
 static int tasks(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
   return (int)ce_max(1, ce_min(threads, shape.n * plan->groups));
 }
 
+/* A task has a row of zero points, for the rows above and below the image. */
+static size_t row_bytes(ce_shape shape) { return ce_round_up((size_t)shape.w * 4, 64); }
+
+static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
+  return row_bytes(shape) * (size_t)tasks(plan, shape, threads);
+}
+
 typedef struct job_t {
   const plan_t *plan;
   const uint8_t *x, *residual; /* of a group's plane */
+  const uint8_t *outside;      /* a row of padding */
   uint8_t *y;
   int64_t h, w, out_h, out_w;
   const int8_t *weight;
@@ -122,19 +126,15 @@ typedef struct job_t {
   vh zero;
 } job_t;
 
-/* Input rows of a pair of output rows, or of one; those outside of the image have no pixels. */
+/* Input rows of a pair of output rows, or of one. */
 typedef struct lines_t {
   const uint8_t *row[4 * MOST_WORDS];
-  ce_mask mask[4 * MOST_WORDS];
 } lines_t;
 
 CE_INLINE lines_t lines_of(const job_t *job, int64_t top, const int rows) {
   lines_t lines;
-  CE_UNROLL for (int i = 0; i < rows; ++i) {
-    const int64_t at = top + i, inside = at >= 0 && at < job->h;
-    lines.row[i] = job->x + (inside ? at : 0) * job->w * 4;
-    lines.mask[i] = ce_lanes(0, inside ? CE_LANES : 0);
-  }
+  CE_UNROLL for (int i = 0; i < rows; ++i)
+    lines.row[i] = top + i >= 0 && top + i < job->h ? job->x + (top + i) * job->w * 4 : job->outside;
   return lines;
 }
 
@@ -151,13 +151,16 @@ CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left,
       CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = job->padding;
     return loaded;
   }
+  const int whole = left >= 0 && left + CE_LANES <= job->w;
   const ce_mask inside = ce_lanes(-left, job->w - left);
   CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
     vq row[4];
-    CE_UNROLL for (int i = 0; i < 4; ++i) {
-      const int line = 4 * word + i;
-      row[i] = line < rows ? ce_q_load_mask(lines->row[line] + left * 4, ce_q_both(inside, lines->mask[line]), job->padding)
-                           : job->padding;
+    if (whole) {
+      CE_UNROLL for (int i = 0; i < 4; ++i)
+        row[i] = 4 * word + i < rows ? ce_q_load_unaligned(lines->row[4 * word + i] + left * 4) : job->padding;
+    } else {
+      CE_UNROLL for (int i = 0; i < 4; ++i)
+        row[i] = 4 * word + i < rows ? ce_q_load_mask(lines->row[4 * word + i] + left * 4, inside, job->padding) : job->padding;
     }
     ce_q_interleave(row, loaded.word[word]);
   }
@@ -171,23 +174,38 @@ CE_INLINE vq pixels_at(const rows_t *before, const rows_t *now, const rows_t *af
   return now->word[word][i];
 }
 
+/* Weights of output rows 0 and 1, in registers as far as there are. */
+typedef struct window_t {
+  vq weight[2 * MOST_WORDS * 5 * 2];
+} window_t;
+
+CE_INLINE window_t window_of(const job_t *job, const int rows, const int k, const int pieces) {
+  window_t window;
+  const int count = rows * (k == 3 ? 1 : 2) * k * pieces;
+  CE_UNROLL for (int i = 0; i < count; ++i) window.weight[i] = ce_q_load_four(job->weight + i * 16);
+  return window;
+}
+
 /* Sums of output row 0 or 1 whose window's middle is register j. */
-CE_INLINE vi sum_at(const job_t *job, const rows_t *before, const rows_t *now, const rows_t *after, const int j, const int down,
-                    const int k, const int pieces) {
+CE_INLINE vi sum_at(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
+                    const int j, const int down, const int k, const int pieces) {
   const int words = k == 3 ? 1 : 2;
-  const int8_t *weight = job->weight + down * words * k * pieces * 16;
   va sum = ce_q_begin(job->base);
   CE_UNROLL for (int word = 0; word < words; ++word)
     CE_UNROLL for (int column = 0; column < k; ++column)
       CE_UNROLL for (int piece = 0; piece < pieces; ++piece)
         sum = ce_q_dot(sum, pixels_at(before, now, after, word, j + column - k / 2),
-                       ce_q_load_four(weight + ((word * k + column) * pieces + piece) * 16));
+                       window->weight[((down * words + word) * k + column) * pieces + piece]);
   return ce_q_scale(ce_q_end(sum), job->factor);
 }
 
 CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, const int plain) {
   const ce_q_finish *finish = &job->plan->finish;
   const int64_t at = (row * job->out_w + left) * 4;
+  if (plain && left + CE_LANES <= job->out_w) {
+    *(vq_unaligned *)(job->y + at) = q;
+    return;
+  }
   const ce_mask mask = ce_lanes(0, job->out_w - left);
   if (!plain) q = ce_q_finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
   ce_q_store_mask(job->y + at, mask, q);
@@ -195,6 +213,7 @@ CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, cons
 
 CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, const int plain) {
   const job_t job = *plane;
+  const window_t window = window_of(&job, 2, k, pieces);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
   for (int64_t row = 0; row < job.out_h; row += 2) {
     const lines_t lines = lines_of(&job, row - above, k + 1);
@@ -203,7 +222,7 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, co
       const rows_t after = load_rows(&job, &lines, left + at + CE_LANES, k + 1);
       CE_UNROLL for (int down = 0; down < 2; ++down) {
         vi sum[4];
-        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &before, &now, &after, j, down, k, pieces);
+        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &before, &now, &after, j, down, k, pieces);
         const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
         if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, q, plain);
       }
@@ -214,6 +233,7 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, co
 
 CE_INLINE void run_plane_2(const job_t *plane, const int k, const int pieces, const int plain) {
   const job_t job = *plane;
+  const window_t window = window_of(&job, 1, k, pieces);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
   for (int64_t row = 0; row < job.out_h; ++row) {
     const lines_t lines = lines_of(&job, 2 * row - above, k);
@@ -222,8 +242,8 @@ CE_INLINE void run_plane_2(const job_t *plane, const int k, const int pieces, co
       vh half[2];
       CE_UNROLL for (int u = 0; u < 2; ++u) {
         after = load_rows(&job, &lines, left + 2 * at + (u + 1) * CE_LANES, k);
-        half[u] = ce_q_pack2(sum_at(&job, &before, &now, &after, 0, 0, k, pieces),
-                             sum_at(&job, &before, &now, &after, 2, 0, k, pieces), job.zero);
+        half[u] = ce_q_pack2(sum_at(&job, &window, &before, &now, &after, 0, 0, k, pieces),
+                             sum_at(&job, &window, &before, &now, &after, 2, 0, k, pieces), job.zero);
         before = now, now = after;
       }
       store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])), plain);
@@ -267,6 +287,9 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   job_t job = {.plan = plan, .h = in.h, .w = in.w, .out_h = ce_out_h(&plan->g, in), .out_w = ce_out_w(&plan->g, in)};
   job.padding = ce_q_splat(ce_q_four(plan->x_zero ^ CE_Q_FLIP));
   job.zero = (vh)(int16_t)(plan->finish.zero - CE_Q_FLIP);
+  uint8_t *outside = (uint8_t *)run->scratch + row_bytes(in) * (size_t)task;
+  for (int64_t i = 0; i < in.w * 4; ++i) outside[i] = (uint8_t)(plan->x_zero ^ CE_Q_FLIP);
+  job.outside = outside;
   const int64_t x_plane = ce_q_plane(in.h, in.w), y_plane = ce_q_plane(job.out_h, job.out_w);
   for (int64_t plane = planes * task / all; plane < planes * (task + 1) / all; ++plane) {
     const int64_t group = plane % plan->groups;
