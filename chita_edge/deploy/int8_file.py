@@ -10,6 +10,7 @@ import torch
 
 import exporters
 from chita_edge.deploy.doors import open_network, prunable_weights
+from chita_edge.deploy.int8_door import named_as
 from chita_edge.deploy.int8_network import Int8Network
 from chita_edge.deploy.judge import Judge
 from chita_edge.deploy.load import load_inputs
@@ -90,7 +91,9 @@ def compress_to_file(
             found = compress_int8(config, road, inputs, prunable, None, state_dir=state_dir, progress=progress)
         after = None if judge is None else judge.network(found.network, f"{judge.metric.name} after", progress)
     assert isinstance(inputs.images, torch.Tensor)  # noqa: S101 (others were refused)
-    write_file(out, exporters.to_bytes(to_qdq(found.network, inputs.images[:1])), force)
+    made = to_qdq(found.network, inputs.images[:1])
+    named_as(made, inputs.model)
+    write_file(out, exporters.to_bytes(made), force)
     judged = None if before is None or after is None else Accuracy(before, after)
     figures = _figures(found, config, len(inputs.images), watch)
     metric = ACCURACY if judge is None else judge.metric

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -12,6 +12,7 @@ import runtimes
 from chita_edge.deploy.agreement import check_agreement, check_int8_agreement
 from chita_edge.deploy.export import export, export_int8
 from chita_edge.deploy.int8_costs import Int8Costs
+from chita_edge.deploy.int8_door import as_modules, named_as
 from chita_edge.deploy.int8_network import Int8Network, make_int8
 from chita_edge.deploy.road import Road, choose_road
 from chita_edge.engine.api import prune
@@ -135,6 +136,7 @@ def _int8(
         structure["sparsity"] = chosen  # type: ignore[assignment]
     with torch_threads(config.prune.threads):
         exported = export_int8(found, single(inputs.images[:1]), target)
+    named_as(exported.model, inputs.model)
     return Made(
         config=config.model_copy(update={"dtype": "int8", "prune": config.prune.model_copy(update=structure)}),
         model=exported.model,
@@ -166,6 +168,7 @@ def compress_int8(
         StateError: the state folder is another run's.
     """
     held_out = None
+    inputs = replace(inputs, model=as_modules(inputs.model, is_asked=road.is_asked))
     if prunable is None:
         prunable = resolve(config.prune, inputs.model, labelled=False, sample=inputs.images[:1]).names
     if road.sparsity is None:

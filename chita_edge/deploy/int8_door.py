@@ -1,0 +1,61 @@
+"""ONNX graphs on their way to int8: as modules, which quantisation reads, and back under their own names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+import exporters
+from chita_edge.quantization import UnsupportedNetworkError
+from exporters.interpreter import OnnxNetwork
+from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.modules import to_modules
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def as_modules(model: nn.Module, *, is_asked: bool = True) -> nn.Module:
+    """The network itself, or that of an ONNX graph in modules.
+
+    Args:
+        model: of any door.
+        is_asked: int8 was asked for; else a graph whose sizes are open is refused too, since int8 fixes them.
+
+    Raises:
+        UnsupportedNetworkError: the graph holds what quantisation does not know.
+    """
+    if not isinstance(model, OnnxNetwork):
+        return model
+    graph = model.to_onnx()
+    if exporters.has_open_sizes(graph) and not is_asked:
+        raise UnsupportedNetworkError(
+            "An int8 network has fixed sizes, and this graph leaves its input's open; --dtype int8 fixes them."
+        )
+    try:
+        return to_modules(graph)
+    except NotComputed as reason:
+        raise UnsupportedNetworkError(
+            f"Quantisation knows no integer form of {reason}. Keep the network in float32."
+        ) from reason
+
+
+def named_as(made: onnx.ModelProto, model: nn.Module) -> None:
+    """Give a file the names of the inputs and outputs of the graph that it was made of, in place."""
+    if not isinstance(model, OnnxNetwork):
+        return
+    source = model.to_onnx().graph
+    inputs = exporters.inputs_of(made)
+    pairs = zip(
+        (*inputs, *made.graph.output), (*model.input_names, *(value.name for value in source.output)), strict=True
+    )
+    names = {value.name: name for value, name in pairs}
+    taken = {name for node in made.graph.node for name in (*node.input, *node.output)} - set(names)
+    names |= {name: f"{name}/inner" for name in names.values() if name in taken}
+    for node in made.graph.node:
+        for values in (node.input, node.output):
+            for place, name in enumerate(values):
+                values[place] = names.get(name, name)
+    for value in (*made.graph.input, *made.graph.output, *made.graph.value_info, *made.graph.initializer):
+        value.name = names.get(value.name, value.name)

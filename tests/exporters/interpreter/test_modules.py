@@ -1,0 +1,97 @@
+"""ONNX graphs as torch modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import own_networks
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from exporters.interpreter import OnnxNetwork
+from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.modules import to_modules
+from exporters.prepare import prepare
+
+
+def mobile() -> onnx.ModelProto:
+    """Every operator that quantisation knows, as exporters write them."""
+    rng = np.random.default_rng(0)
+
+    def weight(*shape: int) -> np.ndarray[Any, Any]:
+        return (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w1", "b1"], ["a"], "stem/conv", pads=[1, 1, 1, 1], strides=[2, 2], kernel_shape=[3, 3]),
+        make("HardSwish", ["a"], ["b"]),
+        make("Conv", ["b", "dw"], ["c"], "1.dw", group=8, pads=[1, 1, 1, 1]),
+        make("BatchNormalization", ["c", "s", "z", "z", "s"], ["d"]),
+        make("Clip", ["d", "zero", "six"], ["e"]),
+        make("GlobalAveragePool", ["e"], ["p"]),
+        make("Conv", ["p", "se"], ["q"]),
+        make("HardSigmoid", ["q"], ["g"], alpha=1 / 6),
+        make("Mul", ["e", "g"], ["f"]),
+        make("Add", ["f", "b"], ["h"]),
+        make("MaxPool", ["h"], ["i"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        make("AveragePool", ["h"], ["j"], kernel_shape=[1, 1]),
+        make("Concat", ["i", "j"], ["k"], axis=1),
+        make("Tanh", ["k"], ["t"]),
+        make("ReduceMean", ["t", "axes"], ["m"], keepdims=1),
+        make("Reshape", ["m", "rows"], ["r"]),
+        make("MatMul", ["r", "fc"], ["u"]),
+        make("Add", ["fcb", "u"], ["v"]),
+        make("Relu", ["v"], ["o"]),
+        make("Gemm", ["o", "head", "hb"], ["y"], transB=1),
+    ]
+    constants = {
+        "w1": weight(8, 3, 3, 3),
+        "b1": weight(8, 1)[:, 0],
+        "dw": weight(8, 1, 3, 3),
+        "s": rng.uniform(0.5, 2, 8).astype(np.float32),
+        "z": weight(8, 1)[:, 0],
+        "zero": np.float32(0),
+        "six": np.float32(6),
+        "se": weight(8, 8, 1, 1),
+        "axes": np.array([2, 3]),
+        "rows": np.array([1, -1]),
+        "fc": weight(16, 12),
+        "fcb": weight(12, 1)[:, 0],
+        "head": weight(5, 12),
+        "hb": weight(1, 5),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    return prepare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+@pytest.mark.parametrize("model", [mobile(), prepare(own_networks.as_onnx())], ids=["mobile", "own"])
+def test_modules_compute_what_the_graph_does(model: onnx.ModelProto) -> None:
+    made = to_modules(model)
+    x = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(made(x), OnnxNetwork(model)(x))
+    assert not any(isinstance(value, onnx.ModelProto) for value in vars(made).values())
+
+
+def test_layers_are_called_after_their_nodes() -> None:
+    layers = [
+        name for name, module in to_modules(mobile()).named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    assert layers == ["stem_conv", "n1_dw", "q", "u", "y"]
+
+
+def test_what_quantisation_does_not_know_is_told() -> None:
+    given = own_networks.as_onnx((8, 8), 13)
+    given.graph.node[1].CopyFrom(helper.make_node("Elu", ["c1"], ["r1"]))
+    with pytest.raises(NotComputed, match="the Elu r1"):
+        to_modules(prepare(given))
