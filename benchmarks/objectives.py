@@ -5,8 +5,8 @@
 
 Each embedded network is pruned by the default method with gradients of four objectives: cross-entropy with labels; the
 outputs, class logits measured by KL, without labels; the outputs, every logit alike, without labels; and a loss of
-one's own, cross-entropy of labels smoothed by a tenth. A seed draws the calibration samples. Accuracy is that on the test
-samples, which no part of pruning sees.
+one's own, cross-entropy of labels smoothed by a tenth. A seed draws the calibration samples. Accuracy is that on the
+test samples, which no part of pruning sees.
 """
 
 from __future__ import annotations

@@ -140,13 +140,16 @@ def input_sums(
         x, reference = (position_rows(form, piece, (first + number) % step, step) for piece in pair)
         if centred and not number:  # near the mean: taken off before the product, so that little cancels afterwards
             near = torch.stack((x.mean(0), reference.mean(0)))
-            shift, dense_shift = near if share is None else share.ranks.broadcast(near)
+            shift, dense_shift = near if share is None else share.ranks.broadcast(near.cpu()).to(near)
         if centred:
             x, reference = x - shift, reference - dense_shift
         total, dense_total = total + x.sum(0), dense_total + reference.sum(0)
         used += len(x)
         square, mixed = _products(x, reference)
         gram, cross = gram + square, cross + mixed
+    gram, cross, total, dense_total, shift, dense_shift = (
+        sums.cpu() for sums in (gram, cross, total, dense_total, shift, dense_shift)
+    )
     if share is not None:
         gram, cross, total, dense_total = (share.ranks.reduce(sums) for sums in (gram, cross, total, dense_total))
         used = int(share.ranks.reduce(torch.tensor(used)))
@@ -161,7 +164,7 @@ def input_sums(
 
 def _products(x: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of x xᵀ and x̄ xᵀ over rows, in bfloat16 where the processor gains: thousands average its rounding."""
-    if bfloat16_pays() and x.shape[1] >= _LEAST_COLUMNS and len(x) >= _LEAST_POSITIONS:
+    if x.device.type == "cpu" and bfloat16_pays() and x.shape[1] >= _LEAST_COLUMNS and len(x) >= _LEAST_POSITIONS:
         x, reference = x.bfloat16(), reference.bfloat16()
         return (x.T @ x).float(), (reference.T @ x).float()
     return x.T @ x, reference.T @ x

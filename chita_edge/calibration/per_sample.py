@@ -98,7 +98,7 @@ def per_sample_gradients(
             calls = network.read(images[start:stop], None if labels is None else labels[start:stop], loss)
             with sink.batch(number) as write:
                 for name in network.names:
-                    gradient = _row_gradients(calls.pop(name), samples_per_row)
+                    gradient = _row_gradients(calls.pop(name), samples_per_row).cpu()
                     _check_finite(name, gradient, start, samples_per_row)
                     write(name, gradient)
         progress("gradients", stop, len(images))

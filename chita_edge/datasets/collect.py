@@ -16,7 +16,7 @@ from chita_edge.datasets.image_folder import ImageFolder
 from chita_edge.datasets.items import Item, Signature, read_item
 from chita_edge.network.batch import run_batch
 from chita_edge.network.errors import CalibrationError
-from chita_edge.network.inputs import Batch, SeveralInputs
+from chita_edge.network.inputs import Batch, SeveralInputs, beside
 
 MOST = 1000
 """Samples that are taken of a data set where nobody says how many."""
@@ -179,7 +179,7 @@ def _runs(model: nn.Module, batch: Batch | None) -> bool:
         return False
     try:
         with torch.no_grad():
-            run_batch(model, batch)
+            run_batch(model, beside(model, batch))
     except CalibrationError:
         return False
     return True

@@ -38,6 +38,10 @@ class LabelledImages:
             return images | {f"labels {name}": tensor for name, tensor in self.labels.named().items()}
         return images | ({} if self.labels is None else {"labels": self.labels})
 
+    def to(self, device: torch.device) -> LabelledImages:
+        """The same on a device."""
+        return LabelledImages(self.images.to(device), None if self.labels is None else self.labels.to(device))
+
     def float32(self) -> LabelledImages:
         """A copy whose floating images are float32."""
         if isinstance(self.images, torch.Tensor) and not self.images.is_floating_point():

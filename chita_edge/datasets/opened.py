@@ -18,6 +18,7 @@ from chita_edge.datasets.image_folder import ImageFolder, find_images
 from chita_edge.datasets.items import Signature
 from chita_edge.datasets.transform import TransformConfig
 from chita_edge.network.batch import output_tensors, run_batch
+from chita_edge.network.inputs import beside
 from chita_edge.user_code import named_object, names_code, telling
 
 _TRAIN, _TEST = ("calibration", "calib", "train"), ("validation", "val", "test")
@@ -122,7 +123,7 @@ def _check_labels(drawn: Collected, model: nn.Module) -> None:
     if not whole:
         return
     with torch.no_grad():
-        tensors = output_tensors(run_batch(model, samples[:1]), 1)
+        tensors = output_tensors(run_batch(model, beside(model, samples[:1])), 1)
     if len(tensors) != 1 or tensors[0].ndim != _MATRIX:
         return
     classes = max(2, tensors[0].shape[1])

@@ -11,7 +11,7 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.feeds import feeds
 from chita_edge.deploy.metric import Better, Metric, Outputs, Score, find_metric
 from chita_edge.network.batch import output_tensors, run_batch
-from chita_edge.network.inputs import single
+from chita_edge.network.inputs import beside, single
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.quantization import QuantisedNetwork
@@ -66,13 +66,13 @@ class Judge:
             better: which of its figures are.
             seen: whether the network is calibrated on these samples.
         """
-        objective = objective or find_objective(model, samples.images, samples.labels)
+        objective = objective or find_objective(model, beside(model, samples.images), samples.labels)
         found = find_metric(objective, samples.labels, metric, better)
         dense: tuple[Outputs, ...] = ()
         if found.needs_dense:
             with torch.no_grad():
                 batches = samples.images.split(_BATCH)
-                dense = tuple(output_tensors(run_batch(model, batch), len(batch)) for batch in batches)
+                dense = tuple(output_tensors(run_batch(model, beside(model, batch)), len(batch)) for batch in batches)
         return cls(samples, found, objective, seen, dense)
 
     @property
@@ -87,7 +87,7 @@ class Judge:
             if isinstance(model, QuantisedNetwork):
                 integers = model
                 return self._figure(lambda batch: integers(single(batch)), phase, progress)
-            return self._figure(lambda batch: run_batch(model, batch), phase, progress)
+            return self._figure(lambda batch: run_batch(model, beside(model, batch)), phase, progress)
 
     def file(self, session: onnxruntime.InferenceSession, phase: str = "judge", progress: Progress = silent) -> float:
         """Figure of a model file, in the runtime that will run it."""
@@ -102,7 +102,7 @@ class Judge:
         progress(phase, 0, total)
         for number, start in enumerate(range(0, total, _BATCH)):
             batch = self.samples[start : start + _BATCH]
-            outputs = output_tensors(run(batch.images), len(batch))
+            outputs = tuple(tensor.cpu() for tensor in output_tensors(run(batch.images), len(batch)))
             score.add(outputs, batch.labels, self.dense[number] if self.dense else None)
             done += len(batch)
             progress(phase, done, total)

@@ -12,6 +12,7 @@ from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.datasets.collect import collect
 from chita_edge.engine.channels import prune_channels
 from chita_edge.engine.config import PruneConfig
+from chita_edge.engine.device import find_device
 from chita_edge.engine.gradients import round_gradients
 from chita_edge.engine.gradual import prune_and_distill
 from chita_edge.engine.objective import run_objective
@@ -87,15 +88,17 @@ def prune(
     if loss is not None and config.loss is None:  # for the record
         config = config.model_copy(update={"loss": f"{loss.__module__}:{getattr(loss, '__qualname__', 'loss')}"})
     model = copy_network(float32_network(model)).eval()
-    changes = rewritten(model)
-    calibration = collect(data, model, seed=config.seed).calibration.float32()
-    if callable(find_batch := getattr(model, "settle", None)):  # of a network that was made from a graph
-        find_batch(*input_tensors(calibration.images[:2]))
+    changes, origin = rewritten(model), find_device(None, model)
+    device = find_device(config.device, model)
     with torch_threads(config.threads), ranks.guarded():
         check_weights(model)
+        model = model.to(device)
+        calibration = collect(data, model, seed=config.seed).calibration.float32().to(device)
+        if callable(find_batch := getattr(model, "settle", None)):  # of a network that was made from a graph
+            find_batch(*input_tensors(calibration.images[:2]))
         check_images(calibration.images, calibration.labels)
         plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
-        _check(plan, gradients, state_dir, ranks)
+        _check(plan, gradients, state_dir, ranks, device)
         if state_dir is not None and ranks.size > 1:
             state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
         objective = run_objective(model, calibration, config, loss)
@@ -127,7 +130,7 @@ def prune(
         else:
             result = prune_once(model, plan)
     figures = replace(result.figures, dense=plan.dense, compared=str(objective), rewritten=changes)
-    return replace(result, figures=figures)
+    return replace(result, model=result.model.to(origin), figures=figures)
 
 
 def calibration_gradients(
@@ -152,13 +155,21 @@ def calibration_gradients(
         )
 
 
-def _check(plan: PruningPlan, gradients: GradientMatrix | None, state_dir: Path | None, ranks: Ranks) -> None:
+def _check(
+    plan: PruningPlan,
+    gradients: GradientMatrix | None,
+    state_dir: Path | None,
+    ranks: Ranks,
+    calibration_device: torch.device,
+) -> None:
     """Refuse arguments that exclude each other."""
     if state_dir is not None and gradients is not None:
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
     fit_images, structure = plan.config.fit_images, plan.config.structure
     if fit_images is not None and fit_images < ranks.size:
         raise UsageError(f"{fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")
+    if plan.side is not None and calibration_device.type != "cpu":
+        raise UsageError(f"The structure {structure!r} is found on the CPU; leave out the device, or move the network.")
     if plan.side is not None and ranks.size > 1:
         raise UsageError(f"The structure {structure!r} is found by one process; start it alone.")
     if plan.side is not None and state_dir is not None and not plan.config.distill_epochs:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from chita_edge.engine.device import Device
+
 Kind = Literal["classes", "binary", "values"]
 
 
@@ -70,6 +72,8 @@ class PruneConfig(BaseModel):
         distill_temperature: by which both networks' logits are divided in its loss.
         gradual_steps: times that pruning and distillation alternate, at sparsities along `schedule`; the epochs, and
             the seconds, are shared among them.
+        device: on which the network is run: "auto", "cpu", "cuda" or "mps"; where it is when None. Gradients are kept,
+            and budgets and layers solved for, on the CPU.
         threads: of torch while pruning, whatever the machine has: with as many, the same seed gives the same bytes on
             the same processor.
         seed: of everything random.
@@ -111,5 +115,6 @@ class PruneConfig(BaseModel):
     distill_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     distill_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     gradual_steps: Annotated[int, Field(ge=1, le=1000)] = 1
+    device: Device | None = None
     threads: Annotated[int, Field(ge=1, le=64)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -26,7 +26,7 @@ def layer_facts(dense: nn.Module, pruned: nn.Module, plan: PruningPlan, image: B
     table = plan.config.cost_table
     parameters = dict(pruned.named_parameters())
     return LayerFacts(
-        weights=tuple(parameters[name].detach() for name in plan.names),
+        weights=tuple(parameters[name].detach().cpu() for name in plan.names),
         macs=tuple(multiplications(dense, plan.names, image).values()),
         cost_points=None if table is None else tuple(table[name] for name in plan.names),
         cost_sparsity=plan.config.cost_sparsity,

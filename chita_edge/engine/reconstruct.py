@@ -110,14 +110,14 @@ def reconstruct(
             del stop, dense_stop  # before both networks go on to the next layer's
             if number != last[name]:
                 continue
-            weight, start = originals[name].detach().flatten(1), masks[name].flatten(1)
+            weight, start = originals[name].detach().cpu().flatten(1), masks[name].flatten(1)
             refit = partial(_refit, name, weight, start, constraints[name] if search else None, ridge)
             refit = partial(refit, sums.pop(name, None))
             refitted = ranks.hand_out(journal.remember(name, refit) if ranks.leads else None)
             with torch.no_grad():
                 parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
                 if norm is not None and norm.running_mean is not None:
-                    norm.running_mean += refitted["moved"]
+                    norm.running_mean += refitted["moved"].to(norm.running_mean)
             found[name] = refitted["mask"].view(masks[name].shape)
             done += 1
             progress("reconstruct", done, len(names))

@@ -160,7 +160,7 @@ class Run:
         plan, config = self.plan, self.plan.config
         with self.stopwatch.timed("solve"):
             weights = dict(self.pruned.named_parameters())
-            layers = tuple(Layer(n, weights[n].detach().clone(), gradients.blocks[n]) for n in plan.names)
+            layers = tuple(Layer(n, weights[n].detach().cpu().clone(), gradients.blocks[n]) for n in plan.names)
             scale = journal.remember(
                 "curvature", lambda: {"layers": torch.tensor([mean_curvature([layer]) for layer in layers]).double()}
             )
@@ -249,7 +249,7 @@ def share(ranks: Ranks, model: nn.Module, masks: dict[str, torch.Tensor]) -> dic
     if ranks.size == 1:
         return masks
     state = model.state_dict()
-    mine = {**{f"state/{name}": tensor for name, tensor in state.items()}, **masks} if ranks.leads else None
+    mine = {**{f"state/{name}": tensor.cpu() for name, tensor in state.items()}, **masks} if ranks.leads else None
     found = ranks.hand_out(mine)
     model.load_state_dict({name: found[f"state/{name}"] for name in state})
     return {name: found[name] for name in masks}

@@ -111,11 +111,13 @@ def check_weights(model: nn.Module) -> None:
         NonFiniteCalibrationError: the message names the tensor and where in it the first such value is.
 
     """
+    first = None
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.device.type != "cpu":
+        first = first or tensor.device
+        if tensor.device.type == "meta" or tensor.device != first:
             raise CalibrationError(
-                f"The network's {name} is on the device {tensor.device}, pruning is done on the CPU. Call "
-                'network.to("cpu"), or load its weights first.'
+                f"The network's {name} is on the device {tensor.device}, its first tensor on {first}. "
+                "Load its weights, and move it to one device."
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             where = (~torch.isfinite(tensor.detach())).nonzero()[0].tolist()
@@ -152,8 +154,8 @@ def check_images(images: Batch, labels: Batch | None) -> None:
 
 
 def _check_input(tensor: torch.Tensor) -> None:
-    if tensor.device.type != "cpu":
-        raise CalibrationError(f"The calibration images are on the device {tensor.device}; call images.cpu().")
+    if tensor.device.type == "meta":
+        raise CalibrationError("The calibration images are on the device meta, which holds no numbers.")
     known = tensor.is_floating_point() or tensor.dtype in _WHOLE
     if not known or not tensor.ndim or not len(tensor):
         raise CalibrationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,8 @@ from chita_edge.network.errors import CalibrationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ def call(model: Callable[..., Any], batch: Batch) -> Any:
     if isinstance(batch, torch.Tensor):
         return model(batch)
     return model(*batch.tensors) if batch.names is None else model(**batch.named())
+
+
+def beside(model: nn.Module, batch: Batch) -> Batch:
+    """A batch on the network's device."""
+    tensor = next(chain(model.parameters(), model.buffers()), None)
+    return batch if tensor is None else batch.to(tensor.device)
 
 
 def described(batch: Batch) -> str:

@@ -135,14 +135,15 @@ def position_rows(form: LayerForm, inputs: torch.Tensor, first: int, step: int) 
     if isinstance(form, Linear):
         return inputs.reshape(len(inputs), -1, inputs.shape[-1])[:, first::step].reshape(-1, inputs.shape[-1])
     rows, columns = form.grid(inputs)
-    positions = torch.arange(first, rows * columns, step)
+    device = inputs.device
+    positions = torch.arange(first, rows * columns, step, device=device)
     left, right, top, bottom = form.padding
     padded = functional.pad(inputs.permute(0, 2, 3, 1), (0, 0, left, right, top, bottom)).contiguous()
     width, channels = padded.shape[2:]
     corner = positions // columns * form.stride[0] * width + positions % columns * form.stride[1]
-    kernel = torch.arange(form.kernel[0])[:, None] * form.dilation[0] * width
-    kernel = (kernel + torch.arange(form.kernel[1]) * form.dilation[1]).flatten()
-    image = torch.arange(len(inputs))[:, None, None] * padded[0, :, :, 0].numel()
+    kernel = torch.arange(form.kernel[0], device=device)[:, None] * form.dilation[0] * width
+    kernel = (kernel + torch.arange(form.kernel[1], device=device) * form.dilation[1]).flatten()
+    image = torch.arange(len(inputs), device=device)[:, None, None] * padded[0, :, :, 0].numel()
     picked = padded.view(-1, channels).index_select(0, (image + corner[:, None] + kernel).flatten())
     return picked.view(len(inputs) * len(positions), -1)
 

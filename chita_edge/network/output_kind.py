@@ -65,7 +65,7 @@ class OutputKind:
 
     def rows(self, output: torch.Tensor) -> torch.Tensor:
         """Logits of some of a batch's answers, (answers, classes): all of a vector, 256 positions of a map."""
-        z = self.logits(output)
+        z = self.logits(output).cpu()
         z = _two_classes(z).movedim(1, -1) if self.kind == "binary" else z.movedim(self.axis, -1)
         z = z.reshape(len(z), -1, z.shape[-1])
         return z[:, :: -(-z.shape[1] // _POSITIONS)].flatten(0, 1)
@@ -134,7 +134,7 @@ def find_output_kind(
 
 def spread(output: torch.Tensor) -> float:
     """Mean square of the deviations from the mean; of a constant, of the numbers themselves; never 0."""
-    values = output.detach().double()
+    values = output.detach().cpu().double()
     return float(values.var(correction=0)) or float(values.square().mean()) or 1.0
 
 

@@ -107,6 +107,7 @@ class _Run:
         self.objective = objective or find_objective(self.teacher, images)
         self.guard = InPlaceGuard()
         self.parameters: dict[str, nn.Parameter] = dict(self.student.named_parameters())
+        self.device = next((tensor.device for tensor in self.parameters.values()), torch.device("cpu"))
         self.masks = {name: mask.to(self.parameters[name]) for name, mask in masks.items()}
         rate = recipe.rate(0)
         self.optimiser: torch.optim.Optimizer = (
@@ -114,7 +115,9 @@ class _Run:
             if recipe.optimiser == "sgd"
             else torch.optim.Adam(self.parameters.values(), lr=rate)
         )
-        self.bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and computes_bfloat16())
+        self.bfloat16 = recipe.precision == "bfloat16" or (
+            recipe.precision == "auto" and self.device.type == "cpu" and computes_bfloat16()
+        )
         dark = recipe.dark
         if dark is None:
             known = infer_training_augmentation(self.teacher, images, objective=self.objective, seed=recipe.seed)
@@ -169,12 +172,12 @@ class _Run:
             yield views
 
     def _step(self, batch: Batch) -> float:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16), torch.no_grad():
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16), torch.no_grad():
             wanted = _answers(self.teacher, batch)
 
         def differentiate() -> torch.Tensor:
             self.optimiser.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 loss = self.objective.imitation(_answers(self.student, batch), wanted, self.recipe.temperature)
             if not loss.requires_grad:
                 raise CalibrationError(
@@ -205,9 +208,9 @@ class _Run:
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         """State that the next epoch depends on."""
-        tensors: dict[str, torch.Tensor] = {f"weights/{name}": value for name, value in self.parameters.items()}
+        tensors: dict[str, torch.Tensor] = {f"weights/{name}": value.cpu() for name, value in self.parameters.items()}
         for index, slots in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items() if value is not None}
+            tensors |= {f"optimiser/{index}/{slot}": value.cpu() for slot, value in slots.items() if value is not None}
         return tensors, {"epochs": self.epochs, "seconds": self.seconds, "loss": self.loss}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:

@@ -86,5 +86,5 @@ def shifted_and_flipped(
     views = images[torch.arange(n)[:, None, None], :, inner_rows[:, :, None], inner_columns[:, None, :]]
     if fill is not None:
         outside = (inner_rows != rows)[:, :, None] | (inner_columns != columns)[:, None, :]
-        views = torch.where(outside[..., None], fill, views)
+        views = torch.where(outside[..., None].to(images.device), fill, views)
     return views.permute(0, 3, 1, 2)
