@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,21 @@ _CREATIONS = 5
 
 
 def measure_int8(
-    name: str, structure: str, sparsity: float, threads: int, isa: str, samples: int, target: str, *, memory: bool
+    name: str,
+    structure: str,
+    sparsity: float,
+    threads: int,
+    isa: str,
+    samples: int,
+    target: str,
+    *,
+    memory: bool,
+    processor_time: bool,
 ) -> dict[str, Any]:
     """One row: medians of float32, of ONNX Runtime's int8 and of ours, in turns, and ratios with their intervals.
 
-    differ: outputs that are not those of ONNX Runtime's int8, bit for bit.
+    processor_time: of the calling thread, in which work beside it does not count; for one thread alone. differ: outputs
+    that are not those of ONNX Runtime's int8, bit for bit.
     """
     trio = int8_trio(name, structure, sparsity, target)
     models = {
@@ -45,8 +55,11 @@ def measure_int8(
     feed = {"input": np.random.default_rng(0).standard_normal((1, *input_shape(name))).astype(np.float32)}
     outputs = {key: session.run(None, feed)[0] for key, session in sessions.items()}
     runs = {key: (lambda session=session: session.run(None, feed)) for key, session in sessions.items()}
-    series = interleave(runs, device_bench.BenchPlan(samples=samples, threads=threads))
-    ms = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
+    if processor_time:
+        ms = _processor_ms(runs, samples)
+    else:
+        series = interleave(runs, device_bench.BenchPlan(samples=samples, threads=threads))
+        ms = {key: np.asarray(one.samples_ns) / 1e6 for key, one in series.items()}
     row: dict[str, Any] = {
         "network": name,
         "structure": structure if sparsity else "dense",
@@ -54,6 +67,7 @@ def measure_int8(
         "threads": threads,
         "isa": isa,
         "samples": samples,
+        "clock": "processor time" if processor_time else "wall",
         "layers": _formats(trio),
         "differ": int(np.count_nonzero(outputs["ours"] != outputs["int8"])),
         "outputs": outputs["ours"].size,
@@ -65,6 +79,18 @@ def measure_int8(
         ratio = median_ratio(ms[key], ms["ours"], paired=True)
         row[f"to_{key}"] = {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
     return row | _footprint(models, (1, *input_shape(name)), memory=memory)
+
+
+def _processor_ms(runs: Mapping[str, Callable[[], object]], samples: int) -> dict[str, np.ndarray]:
+    """Milliseconds of the thread's processor time, each after an untimed run of the same session, in turns."""
+    taken: dict[str, list[int]] = {key: [] for key in runs}
+    for turn in range(samples):
+        for key in list(runs)[:: 1 if turn % 2 else -1]:
+            runs[key]()
+            begin = time.thread_time_ns()
+            runs[key]()
+            taken[key].append(time.thread_time_ns() - begin)
+    return {key: np.asarray(own) / 1e6 for key, own in taken.items()}
 
 
 def _formats(trio: Int8Trio) -> dict[str, int]:

@@ -12,6 +12,7 @@ cost model. Afterwards each layer alone: GMAC/s of non-zero work, beside what a 
 int8: networks that ``quantize_static`` rounds (uint8 activations, int8 weights a channel, QDQ), dense and with zeros in
 blocks of four input channels, in turns with ONNX Runtime's float32 of the same weights and its int8 of the same
 integers; how many outputs differ from the latter's, the time to make a session, and with --memory what one holds.
+With --processor-time, times are those of the thread alone.
 """
 
 from __future__ import annotations
@@ -146,8 +147,11 @@ def main() -> None:
     parser.add_argument("--layers", choices=("model", "all"), default="model")
     parser.add_argument("--seconds", type=float, default=0.05, help="for each layer alone; 0 leaves that table out")
     parser.add_argument("--memory", action="store_true", help="resident memory of sessions too (int8)")
+    parser.add_argument("--processor-time", action="store_true", help="for a machine with other work (int8, 1 thread)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.processor_time and set(arguments.threads or (1,)) != {1}:
+        parser.error("--processor-time is that of one thread")
     if arguments.dtype == "int8":
         measure_all_int8(arguments)
         return
@@ -188,7 +192,8 @@ def measure_all_int8(arguments: argparse.Namespace) -> None:
             for threads in arguments.threads or (1,):
                 for isa in arguments.isa or (runtimes.host_isa(),):
                     how = (threads, isa, arguments.samples, arguments.target)
-                    rows.append(measure_int8(name, structure, sparsity, *how, memory=arguments.memory))
+                    extra = {"memory": arguments.memory, "processor_time": arguments.processor_time}
+                    rows.append(measure_int8(name, structure, sparsity, *how, **extra))
                     to = [f"{rows[-1][key]['ratio']:.2f}" for key in ("to_float32", "to_int8")]
                     console.print(f"{name} {structure} {sparsity:.0%} {threads} {isa}: {to[0]} ({to[1]})", style="dim")
                     write_rows(arguments.json, rows)
