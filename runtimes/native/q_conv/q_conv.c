@@ -28,7 +28,7 @@ static cut_t cut_of(const plan_t *plan, ce_shape in, int threads) {
   cut_t cut = {.source = source_of(plan, in)};
   cut.vectors = ce_q_pitch(cut.source.out_h, cut.source.out_w) / CE_LANES;
   const int64_t most = most_vectors(plan);
-  cut.by_pixels = cut.vectors >= most * threads || !is_plain(&plan->g) || has_phases(&plan->g);
+  cut.by_pixels = cut.vectors >= most * threads || plan->groups < 2 * threads;
   cut.tasks = ce_max(1, ce_min(threads, cut.by_pixels ? cut.vectors : plan->groups));
   const int64_t each = cut.by_pixels ? ce_ceil_div(cut.vectors, cut.tasks) : cut.vectors;
   cut.most = ce_min(most, each);

@@ -1,0 +1,101 @@
+/* Weights of a q_depthwise_conv as its kernels read them: words of four rows of a column of the window. */
+#ifndef CE_Q_DEPTHWISE_CONV_PLAN_H
+#define CE_Q_DEPTHWISE_CONV_PLAN_H
+
+#include "common/geometry.h"
+#include "common/quantized.h"
+#include "common/q_words.h"
+
+#define MOST_WORDS 2 /* of rows: two of four hold 5 + 1 rows */
+
+typedef struct plan_t {
+  ce_plan_head head;
+  ce_conv_geometry g;
+  int32_t groups, x_zero;
+  int32_t pieces; /* words that a word of weights is split into */
+  ce_q_finish finish;
+  const int8_t *weight; /* [groups][output row 0 or 1][word][kw][pieces][4 channels][4 rows] */
+  const int32_t *base;  /* [groups * 4] */
+  const float *factor;
+  uint8_t table[256];
+} plan_t;
+
+static int is_square(const ce_conv_geometry *g) {
+  return g->kernel_h == g->kernel_w && (g->kernel_h == 3 || g->kernel_h == 5) && g->stride_h == g->stride_w &&
+         g->stride_h <= 2 && g->dilation_h == 1 && g->dilation_w == 1;
+}
+
+static int32_t words_of(const ce_conv_geometry *g) { return g->kernel_h == 3 ? 1 : 2; }
+
+static int64_t group_bytes(const ce_conv_geometry *g, int64_t pieces) { return 2 * words_of(g) * g->kernel_w * pieces * 16; }
+
+/* Weights of a word of rows, for an output row that begins `down` rows into the first word. */
+static void rows_of_word(const ce_q_conv_desc *desc, int64_t channel, int down, int word, int column, int8_t *to) {
+  const ce_conv_geometry *g = &desc->geometry;
+  for (int i = 0; i < 4; ++i) {
+    const int row = 4 * word + i - down;
+    const int there = channel < g->out_channels && row >= 0 && row < g->kernel_h;
+    to[i] = there ? desc->values[(channel * g->kernel_h + row) * g->kernel_w + column] : 0;
+  }
+}
+
+/* 2 where a word of any channel has to be split. */
+static int32_t pieces_of(const ce_q_conv_desc *desc) {
+#if defined(CE_Q_PAIRS_SATURATE)
+  const ce_conv_geometry *g = &desc->geometry;
+  for (int64_t channel = 0; channel < g->out_channels; ++channel)
+    for (int down = 0; down < 2; ++down)
+      for (int word = 0; word < words_of(g); ++word)
+        for (int column = 0; column < g->kernel_w; ++column) {
+          int8_t rows[4];
+          rows_of_word(desc, channel, down, word, column, rows);
+          if (ce_q_word_must_split(rows)) return 2;
+        }
+#endif
+  return (void)desc, 1;
+}
+
+static size_t plan_bytes(const void *desc_) {
+  const ce_q_depthwise_conv_desc *desc = desc_;
+  const ce_conv_geometry *g = &desc->geometry;
+  if (!is_square(g)) return 0;
+  const int64_t groups = ce_q_groups(g->out_channels);
+  return sizeof(plan_t) + (size_t)(groups * (32 + group_bytes(g, pieces_of(desc))));
+}
+
+static void plan_init(void *plan_, const void *desc_) {
+  plan_t *plan = plan_;
+  const ce_q_depthwise_conv_desc *desc = desc_;
+  const ce_conv_geometry *g = &desc->geometry;
+  plan->g = *g;
+  plan->groups = (int32_t)ce_q_groups(g->out_channels);
+  plan->x_zero = desc->x.zero;
+  plan->pieces = pieces_of(desc);
+  plan->finish = ce_q_finish_of(desc);
+  for (int i = 0; i < 256 && desc->table; ++i) plan->table[i] = desc->table[i];
+  if (desc->table) plan->finish.table = plan->table;
+  int32_t *base = (int32_t *)(plan + 1);
+  float *factor = (float *)(base + 4 * plan->groups);
+  int8_t *weight = (int8_t *)(factor + 4 * plan->groups), *to = weight;
+  const int64_t taps = g->kernel_h * g->kernel_w;
+  for (int64_t channel = 0; channel < 4 * plan->groups; ++channel) {
+    const int real = channel < g->out_channels;
+    base[channel] = real ? desc->bias[channel] : 0;
+    factor[channel] = real ? ce_q_factor(desc->x.scale, desc->w_scale[channel], desc->y.scale) : 0;
+    for (int64_t i = 0; real && i < taps; ++i) base[channel] -= (desc->x.zero - CE_Q_FLIP) * desc->values[channel * taps + i];
+  }
+  for (int64_t group = 0; group < plan->groups; ++group)
+    for (int down = 0; down < 2; ++down)
+      for (int word = 0; word < words_of(g); ++word)
+        for (int column = 0; column < g->kernel_w; ++column)
+          for (int piece = 0; piece < plan->pieces; ++piece)
+            for (int lane = 0; lane < 4; ++lane, to += 4) {
+              int8_t rows[4];
+              rows_of_word(desc, 4 * group + lane, down, word, column, rows);
+              const int32_t bytes = ce_q_word_of(rows, piece, plan->pieces);
+              __builtin_memcpy(to, &bytes, 4);
+            }
+  plan->base = base, plan->factor = factor, plan->weight = weight;
+}
+
+#endif

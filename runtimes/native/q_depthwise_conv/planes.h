@@ -1,0 +1,189 @@
+/* Planes of a group of four channels, two rows of outputs at a time, or one of stride 2. */
+#ifndef CE_Q_DEPTHWISE_CONV_PLANES_H
+#define CE_Q_DEPTHWISE_CONV_PLANES_H
+
+#include "common/q_finish.h"
+#include "q_depthwise_conv/plan.h"
+
+typedef struct job_t {
+  const plan_t *plan;
+  const uint8_t *x, *residual; /* of a group's plane */
+  const uint8_t *outside;      /* a row of padding */
+  uint8_t *y;
+  int64_t h, w, out_h, out_w;
+  const int8_t *weight;
+  vi base;
+  vf factor;
+  vq padding;
+  vh zero;
+} job_t;
+
+/* Input rows of a pair of output rows, or of one. */
+typedef struct lines_t {
+  const uint8_t *row[4 * MOST_WORDS];
+} lines_t;
+
+CE_INLINE lines_t lines_of(const job_t *job, int64_t top, const int rows) {
+  lines_t lines;
+  CE_UNROLL for (int i = 0; i < rows; ++i)
+    lines.row[i] = top + i >= 0 && top + i < job->h ? job->x + (top + i) * job->w * 4 : job->outside;
+  return lines;
+}
+
+/* Interleaved rows of CE_LANES pixels: register j has pixel 4 i + j in its 128 bits i. */
+typedef struct rows_t {
+  vq word[MOST_WORDS][4];
+} rows_t;
+
+/* Pixels from `left` on, of which any may be outside of the image. */
+CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left, const int rows) {
+  rows_t loaded;
+  if (left >= job->w || left + CE_LANES <= 0) {
+    CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = job->padding;
+    return loaded;
+  }
+  const int whole = left >= 0 && left + CE_LANES <= job->w;
+  const ce_mask inside = ce_lanes(-left, job->w - left);
+  CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
+    vq row[4];
+    if (whole) {
+      CE_UNROLL for (int i = 0; i < 4; ++i)
+        row[i] = 4 * word + i < rows ? ce_q_load_unaligned(lines->row[4 * word + i] + left * 4) : job->padding;
+    } else {
+      CE_UNROLL for (int i = 0; i < 4; ++i)
+        row[i] = 4 * word + i < rows ? ce_q_load_mask(lines->row[4 * word + i] + left * 4, inside, job->padding) : job->padding;
+    }
+    ce_q_interleave(row, loaded.word[word]);
+  }
+  return loaded;
+}
+
+/* Register i, of which those below 0 and above 3 have a pixel of the vector before or after. */
+CE_INLINE vq pixels_at(const rows_t *before, const rows_t *now, const rows_t *after, const int word, const int i) {
+  if (i < 0) return ce_q_from_left(before->word[word][i + 4], now->word[word][i + 4]);
+  if (i > 3) return ce_q_from_right(now->word[word][i - 4], after->word[word][i - 4]);
+  return now->word[word][i];
+}
+
+/* Weights of output rows 0 and 1, in registers as far as there are. */
+typedef struct window_t {
+  vq weight[2 * MOST_WORDS * 5 * 2];
+} window_t;
+
+CE_INLINE window_t window_of(const job_t *job, const int rows, const int k, const int pieces) {
+  window_t window;
+  const int count = rows * (k == 3 ? 1 : 2) * k * pieces;
+  CE_UNROLL for (int i = 0; i < count; ++i) window.weight[i] = ce_q_load_four(job->weight + i * 16);
+  return window;
+}
+
+/* Sums of output row 0 or 1 whose window's middle is register j. */
+CE_INLINE vi sum_at(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
+                    const int j, const int down, const int k, const int pieces) {
+  const int words = k == 3 ? 1 : 2;
+  va sum = ce_q_begin(job->base);
+  CE_UNROLL for (int word = 0; word < words; ++word)
+    CE_UNROLL for (int column = 0; column < k; ++column)
+      CE_UNROLL for (int piece = 0; piece < pieces; ++piece)
+        sum = ce_q_dot(sum, pixels_at(before, now, after, word, j + column - k / 2),
+                       window->weight[((down * words + word) * k + column) * pieces + piece]);
+  return ce_q_scale(ce_q_end(sum), job->factor);
+}
+
+CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, const int plain) {
+  const ce_q_finish *finish = &job->plan->finish;
+  const int64_t at = (row * job->out_w + left) * 4;
+  if (plain && left + CE_LANES <= job->out_w) {
+    *(vq_unaligned *)(job->y + at) = q;
+    return;
+  }
+  const ce_mask mask = ce_lanes(0, job->out_w - left);
+  if (!plain) q = ce_q_finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
+  ce_q_store_mask(job->y + at, mask, q);
+}
+
+CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, const int plain) {
+  const job_t job = *plane;
+  const window_t window = window_of(&job, 2, k, pieces);
+  const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
+  for (int64_t row = 0; row < job.out_h; row += 2) {
+    const lines_t lines = lines_of(&job, row - above, k + 1);
+    rows_t before = load_rows(&job, &lines, left - CE_LANES, k + 1), now = load_rows(&job, &lines, left, k + 1);
+    for (int64_t at = 0; at < job.out_w; at += CE_LANES) {
+      const rows_t after = load_rows(&job, &lines, left + at + CE_LANES, k + 1);
+      CE_UNROLL for (int down = 0; down < 2; ++down) {
+        vi sum[4];
+        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &before, &now, &after, j, down, k, pieces);
+        const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
+        if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, q, plain);
+      }
+      before = now, now = after;
+    }
+  }
+}
+
+CE_INLINE void run_plane_2(const job_t *plane, const int k, const int pieces, const int plain) {
+  const job_t job = *plane;
+  const window_t window = window_of(&job, 1, k, pieces);
+  const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
+  for (int64_t row = 0; row < job.out_h; ++row) {
+    const lines_t lines = lines_of(&job, 2 * row - above, k);
+    rows_t before = load_rows(&job, &lines, left - CE_LANES, k), now = load_rows(&job, &lines, left, k), after;
+    for (int64_t at = 0; at < job.out_w; at += CE_LANES) {
+      vh half[2];
+      CE_UNROLL for (int u = 0; u < 2; ++u) {
+        after = load_rows(&job, &lines, left + 2 * at + (u + 1) * CE_LANES, k);
+        half[u] = ce_q_pack2(sum_at(&job, &window, &before, &now, &after, 0, 0, k, pieces),
+                             sum_at(&job, &window, &before, &now, &after, 2, 0, k, pieces), job.zero);
+        before = now, now = after;
+      }
+      store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])), plain);
+    }
+  }
+}
+
+#if CE_LANES == 16
+/* Rows of up to seven pixels leave more than half of a vector empty: two groups of channels share it, a window of 3×3 and
+ * stride 1. The pixel after a row's last is padding, which is what the other group's first one needs to its left. */
+static int is_short(const job_t *job) {
+  const ce_conv_geometry *g = &job->plan->g;
+  return g->kernel_h == 3 && g->stride_h == 1 && g->pad_left == 1 && job->w <= 7 && job->out_w <= 7 && !job->plan->finish.table &&
+         !job->plan->finish.add;
+}
+
+CE_INLINE vq both_halves(vq low, vq high) { return (vq)_mm512_mask_blend_epi32(0xff00, (__m512i)low, (__m512i)high); }
+
+CE_NOINLINE void run_pair(const job_t *first, const job_t *second) {
+  job_t job = *first;
+  const job_t other = *second;
+  const window_t of_first = window_of(&job, 2, 3, 1), of_second = window_of(&other, 2, 3, 1);
+  window_t window;
+  CE_UNROLL for (int i = 0; i < 6; ++i) window.weight[i] = both_halves(of_first.weight[i], of_second.weight[i]);
+  job.base = (vi)both_halves((vq)job.base, (vq)other.base);
+  job.factor = (vf)both_halves((vq)job.factor, (vq)other.factor);
+  const ce_mask low = ce_lanes(0, job.w), high = ce_lanes(8, 8 + job.w);
+  const ce_mask to_low = ce_lanes(0, job.out_w), to_high = ce_lanes(8, 8 + job.out_w);
+  rows_t none, now;
+  CE_UNROLL for (int j = 0; j < 4; ++j) none.word[0][j] = job.padding;
+  for (int64_t row = 0; row < job.out_h; row += 2) {
+    const int64_t top = row - job.plan->g.pad_top;
+    const lines_t lines = lines_of(&job, top, 4), others = lines_of(&other, top, 4);
+    vq rows[4];
+    CE_UNROLL for (int i = 0; i < 4; ++i)
+      rows[i] = ce_q_load_mask(others.row[i] - 32, high, ce_q_load_mask(lines.row[i], low, job.padding));
+    ce_q_interleave(rows, now.word[0]);
+    CE_UNROLL for (int down = 0; down < 2; ++down) {
+      vi sum[4];
+      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3, 1);
+      const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
+      if (row + down >= job.out_h) continue;
+      const int64_t at = (row + down) * job.out_w * 4;
+      ce_q_store_mask(job.y + at, to_low, q);
+      ce_q_store_mask(other.y + at - 32, to_high, q);
+    }
+  }
+}
+#endif
+
+#endif
