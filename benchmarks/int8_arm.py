@@ -18,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,14 +137,20 @@ def instructions(program: Path, cpu: str, layers: list[str]) -> int:
     return (counted(3) - counted(1)) // 2
 
 
+@contextmanager
+def layer_program() -> Iterator[Path]:
+    """The program that runs layers' kernels, of the library that ships."""
+    shipped = library(PLATFORM)
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ("-I", str(NATIVE), str(shipped), f"-Wl,-rpath,{shipped.parent}")
+        yield build_program(PLATFORM, [HERE / "int8_layers.c"], Path(folder) / "int8_layers", flags)
+
+
 def count_network(network: str, cpu: str, block_rows: int, zeros: int) -> dict[str, int]:
     """Instructions of a network's kernels, by op."""
     first = NETWORKS[network][0]
     inputs = Layer("quantize", first.in_channels, first.in_channels, 1, 1, first.side)
-    shipped = library(PLATFORM)
-    with tempfile.TemporaryDirectory() as folder:
-        flags = ("-I", str(NATIVE), str(shipped), f"-Wl,-rpath,{shipped.parent}")
-        program = build_program(PLATFORM, [HERE / "int8_layers.c"], Path(folder) / "int8_layers", flags)
+    with layer_program() as program:
         arguments: dict[str, list[str]] = {}
         for layer, count in [(inputs, 1), *distinct(NETWORKS[network])]:
             arguments.setdefault(layer.op, []).append(as_argument(layer, count, block_rows, zeros))

@@ -1,12 +1,13 @@
 """What int8 layers cost in each form: makes the rates of runtimes/cost_tables/*.int8.json.
 
     python benchmarks/int8_costs.py x86_64 [--json runtimes/cost_tables/x86_64.int8.json] [--bursts 7]
+    python benchmarks/int8_costs.py arm64 [--json runtimes/cost_tables/arm64.int8.json]
 
 Each kernel alone, on one thread, in turns; processor time, the least of the bursts, microseconds. A layer is taken to
 cost its stored multiply-adds, its outputs and, with windows larger than 1x1, the inputs that are brought together for
 them times a rate each, and what any call takes: rates from 0 up by least squares of relative errors. What they miss is
 printed. Weights and blocks are random. ONNX Runtime's own int8 has rates of its own, from the same dense layers by its
-profile (benchmarks/onnxruntime_int8.py).
+profile (benchmarks/onnxruntime_int8.py). arm64: instructions on an emulated Cortex-A76 (benchmarks/int8_arm.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from int8_arm import as_argument, instructions, layer_program
+from layers import Layer, pool
 from onnxruntime_int8 import macs_of, model_of, node_microseconds
 from scipy.optimize import nnls
 
@@ -40,6 +43,11 @@ LAYERS = (  # outputs, channels, window, stride, side of the input
 )  # fmt: skip
 DEPTHWISE = ((32, 3, 1, 56), (64, 3, 2, 56), (128, 3, 1, 28), (512, 3, 1, 14), (96, 5, 1, 28), (64, 3, 1, 12))
 DENSITIES = (0.5, 0.35, 0.25, 0.1)
+COUNTED_FORMS = (
+    ("dense", 0, 0),
+    *((form, rows, zeros) for form, rows in (("1x4", 1), ("2x4", 2)) for zeros in (50, 85)),
+)
+COUNTED_CPU = "cortex-a76"
 X, Y = Grid(0.02, 128), Grid(0.05, 3)
 RNG = np.random.default_rng(0)
 
@@ -149,7 +157,7 @@ def rates(found: list[Timed], times: np.ndarray) -> dict[str, Any]:
     solved = nnls(system / scale / times[:, None], np.ones(len(found)))[0] / scale
     errors = system @ solved / times - 1
     for one, taken, error in zip(found, times, errors, strict=True):
-        print(f"{one.form:>9} {one.macs:>11,} MACs {one.outputs:>8,} outputs {taken:9.1f} µs, predicted {error:+.0%}")
+        print(f"{one.form:>9} {one.macs:>11,} MACs {one.outputs:>8,} outputs {taken:11,.1f}, predicted {error:+.0%}")
     print(f"median error {np.median(np.abs(errors)):.0%}, 90th percentile {np.quantile(np.abs(errors), 0.9):.0%}")
     named = dict(zip(columns, solved.tolist(), strict=True))
     return {"products": {form: named.pop(form) for form in FORMS}, **named}
@@ -173,6 +181,27 @@ def onnxruntime_rates(bursts: int) -> dict[str, float]:
     return dict(zip(names, solved.tolist(), strict=True))
 
 
+def counted_table() -> dict[str, Any]:
+    """Rates in instructions, from counts of each layer's kernel alone."""
+    found, counts = list[Timed](), list[int]()
+    with layer_program() as program:
+        for outputs, channels, window, stride, side in LAYERS:
+            layer = Layer("csr_conv", channels, outputs, window, stride, side)
+            pixels, gathered = layer.out_side**2, gathered_inputs(channels, window, layer.out_side**2)
+            for form, rows, zeros in COUNTED_FORMS:
+                counts.append(instructions(program, COUNTED_CPU, [as_argument(layer, 1, rows, zeros)]))
+                macs = layer.dense_macs * (100 - zeros) // 100
+                found.append(Timed(form, macs, outputs * pixels, gathered, lambda: None))
+        for channels, window, stride, side in DEPTHWISE:
+            layer = Layer("depthwise_conv", channels, channels, window, stride, side)
+            counts.append(instructions(program, COUNTED_CPU, [as_argument(layer, 1, 0, 0)]))
+            found.append(Timed("depthwise", layer.dense_macs, channels * layer.out_side**2, 0, lambda: None))
+        mean = pool(128, 28)
+        element = instructions(program, COUNTED_CPU, [as_argument(mean, 1, 0, 0)]) / mean.dense_macs
+    table = {"unit": "instructions", **rates(found, np.array(counts, float)), "element": element}
+    return rounded(table) | {"what": f"fitted to instructions counted on an emulated {COUNTED_CPU}"}
+
+
 def rounded(table: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers to three digits: more than the fit tells."""
     made = {}
@@ -184,10 +213,13 @@ def rounded(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", choices=["x86_64"])
+    parser.add_argument("target", choices=["arm64", "x86_64"])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--bursts", type=int, default=7)
     arguments = parser.parse_args()
+    if arguments.target == "arm64":
+        write(counted_table(), arguments.json)
+        return
     kernels = Kernels(library())
     found = layers(kernels)
     times = np.maximum(measured([one.call for one in found], arguments.bursts) - overhead(kernels, 50), 0.05)
@@ -197,9 +229,14 @@ def main() -> None:
         "what": f"fitted to layers measured on {cpu_name()}, {host_isa()}, one thread",
         "onnxruntime_version": onnxruntime.__version__,
     }
+    write(table, arguments.json)
+
+
+def write(table: Mapping[str, Any], path: Path | None) -> None:
+    """Print the table, and write it where a file is asked for."""
     print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if path:
+        path.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
