@@ -144,8 +144,8 @@ def calibration_gradients(
     """The gradients of one round of `prune`: each round takes the next images, round and round."""
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
     rewritten(model)
-    plan = resolve(config, model, names, calibration.labels is not None, calibration.images[:1])
     with torch_threads(config.threads):
+        plan = resolve(config, model, names, calibration.labels is not None, calibration.images[:1])
         objective = run_objective(model, calibration, config)
         known = PLAIN
         if config.augment:

@@ -66,8 +66,8 @@ def convert(
     check_images(calibration.images, calibration.labels)
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
-    plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
     with torch_threads(config.threads):
+        plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
         objective = run_objective(model, calibration, config)
         if plan.side is not None:
             return prune_channels(pruned, calibration, plan, objective=objective, progress=progress)

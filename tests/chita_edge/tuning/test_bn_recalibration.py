@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from chita_edge.network.objective import Objective
 from chita_edge.tuning import divergence, recalibrate_batch_norm, recalibrate_bn_if_better
 
 
@@ -22,10 +23,13 @@ def test_divergence_is_that_of_the_definition() -> None:
     with torch.no_grad():
         other[4].bias += torch.tensor([1.0, 0, 0, 0])
     images = torch.randn(150, 1, 8, 8, generator=torch.Generator().manual_seed(2))
-    p, q = dense(images).softmax(1), other(images).softmax(1)
-    expected = float((p * (p / q).log()).sum(1).mean().detach())
-    assert divergence(other, dense, images) == pytest.approx(expected, rel=1e-4)
-    assert divergence(dense, dense, images) == 0
+    with torch.no_grad():
+        log_p, z = dense(images).double().log_softmax(1), other(images).double()
+        # The temperature that makes KL least, by trying many.
+        scales = [2.0 ** (power / 100) for power in range(-600, 601)]
+        each = [float((log_p.exp() * (log_p - (z * scale).log_softmax(1))).sum(1).mean()) for scale in scales]
+    assert divergence(other, dense, images, Objective()) == pytest.approx(min(each), rel=1e-3)
+    assert divergence(dense, dense, images, Objective()) == pytest.approx(0, abs=1e-9)
 
 
 def test_recalibrates_where_statistics_are_wrong_and_not_where_they_are_right() -> None:
