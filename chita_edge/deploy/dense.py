@@ -12,6 +12,7 @@ import onnx
 import exporters
 from chita_edge.deploy.decide import stay_dense
 from chita_edge.errors import UsageError
+from chita_edge.user_code import names_code
 from device_bench.sampling.inputs import input_shape
 from exporters.prepare import prepare
 from exporters.read import read
@@ -49,7 +50,7 @@ def dense_graph(
         return model
     if isinstance(model, str | Path):
         text = str(model)
-        if _is_graph(text):
+        if is_graph(text):
             if weights is not None or arguments:
                 raise UsageError(f"{text} holds its own weights; leave out --weights and --model-arg.")
             dense = read(text).model
@@ -60,11 +61,11 @@ def dense_graph(
     return exporters.to_onnx(model, example)
 
 
-def _is_graph(text: str) -> bool:
+def is_graph(text: str) -> bool:
     """Whether a text is the path of an ONNX file, however it is called."""
     if text.endswith((".onnx", ".pt2")):
         return text.endswith(".onnx")
-    return Path(text).exists()
+    return Path(text).exists() or not (names_code(text) or text.isidentifier())
 
 
 def _opened(

@@ -65,6 +65,10 @@ FORMS: dict[str, tuple[Callable[[State], Any], str]] = {
         lambda s: {n: t.half().float().half() if t.is_floating_point() else t for n, t in s.items()},
         "8 tensors converted from float16",
     ),
+    "in bfloat16, below params": (
+        lambda s: {"params": {n: t.bfloat16() if t.is_floating_point() else t for n, t in s.items()}},
+        "taken from 'params'; 8 tensors converted from bfloat16",
+    ),
     "with masks": (masked, "masks applied to 1 weights, such as '0.weight'"),
 }
 
@@ -77,7 +81,11 @@ def test_checkpoints_as_people_have_them(form: str, tmp_path: Path, caplog: pyte
     with caplog.at_level(logging.WARNING):
         load_weights(model, path)
     for name, tensor in model.state_dict().items():
-        wanted = expected[name].half().float() if "half" in form and tensor.is_floating_point() else expected[name]
+        wanted = expected[name]
+        if tensor.is_floating_point() and "half" in form:
+            wanted = wanted.half().float()
+        elif tensor.is_floating_point() and "bfloat16" in form:
+            wanted = wanted.bfloat16().float()
         assert torch.equal(tensor, wanted)
     assert [record.name for record in caplog.records] == (["chita_edge.models.weights"] if said else [])
     assert said in caplog.text
