@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from block_shares import with_blocks
+from cost_grids import write as write_grids
 from count_layers import COUNTED_CPU, COUNTED_DENSITIES, count_all, counted_reorder
 from networks import NETWORKS
 from profile_layers import LayerTimes, layer_times, reorder_cost
@@ -42,6 +43,8 @@ def timed_points(bursts: int, isa: str | None) -> list[CostPoint]:
     alike: dict[LayerCostKey, list[LayerTimes]] = {}
     for name in NETWORKS:
         for times in layer_times(name, DENSITIES, bursts, isa):
+            if times.info.op == "CsrGemm":
+                continue  # benchmarks/cost_grids.py measures linear layers
             alike.setdefault(shape_of(times.info), []).append(times)
         print(f"{name}: {len(alike)} distinct layers so far", flush=True)
     points = []
@@ -77,7 +80,10 @@ def write_table(path: Path, head: dict[str, Any], points: list[CostPoint]) -> No
         key=lambda point: (point.layer.op, point.layer.kernel, point.layer.in_channels, point.layer.out_channels),
     )
     rows = ",\n".join("    " + json.dumps(row_of(one)) for one in ordered)
+    grids = json.loads(path.read_text(encoding="utf-8")).get("grids", {}) if path.exists() else {}
     path.write_text(f'{json.dumps(head, indent=2)[:-2]},\n  "points": [\n{rows}\n  ]\n}}\n', encoding="utf-8")
+    if grids:
+        write_grids(path, grids)
     load_table.cache_clear()
 
 
@@ -102,6 +108,7 @@ def main() -> int:
     if arguments.blocks:
         table = json.loads(arguments.blocks.read_text(encoding="utf-8"))
         del table["points"]
+        table.pop("grids", None)
         found = load_table(arguments.target).points
         write_table(arguments.blocks, table, with_blocks(found, timed, arguments.isa))
         return 0

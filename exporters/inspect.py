@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto
 
 from exporters.layers import Format
+from exporters.layers.weighted_ops import LEFT, PLACES, REASONS, is_weight
 from exporters.ops import DOMAIN
 from exporters.read import read
 from exporters.untrusted.csr_nodes import check_edge_weights, op_of
@@ -19,28 +20,15 @@ from exporters.untrusted.edge_weight import EdgeWeight
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, graphs, node_name
 
-# Operators with weights, where each one has them, and what is added to the layer's name for one of several.
-_SECOND, _FOURTH, _RECURRENT = {1: ""}, {3: ""}, {1: ".W", 2: ".R"}
-_WEIGHTS = {
-    "Conv": _SECOND,
-    "ConvInteger": _SECOND,
-    "ConvTranspose": _SECOND,
-    "GRU": _RECURRENT,
-    "Gemm": _SECOND,
-    "LSTM": _RECURRENT,
-    "MatMul": _SECOND,
-    "MatMulInteger": _SECOND,
-    "QLinearConv": _FOURTH,
-    "QLinearMatMul": _FOURTH,
-    "RNN": _RECURRENT,
-}
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
 @dataclass(frozen=True)
 class FileLayer:
     """A layer of a file. shape: of the dense weight. bytes: weights and bias as stored; bytes_dense: as float32.
 
-    shares: the layer further up that has the same weight, which totals count once; empty where there is none.
+    shares: the layer further up that has the same weight, which totals count once; empty where there is none. reason:
+    why it is dense; empty for what is sparse.
     """
 
     name: str
@@ -52,6 +40,7 @@ class FileLayer:
     bytes: int
     bytes_dense: int
     shares: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,22 +140,25 @@ def _edge_row(
     nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
     kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
-    return FileLayer(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense), held
+    reason = "" if op.is_sparse else "next to a sparse layer, kept in its layout"
+    return FileLayer(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense, reason=reason), held
 
 
 def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[FileLayer, TensorProto]]:
     """A row and the tensor for each weight of the node that is a constant; the first row's bytes include the biases."""
-    if node.domain not in STANDARD or node.op_type not in _WEIGHTS:
+    if node.domain not in STANDARD or node.op_type not in PLACES:
         return []
-    places = _WEIGHTS[node.op_type]
-    tensors = {index: constants[name] for index, name in enumerate(node.input) if index and name in constants}
-    rest = [tensor for index, tensor in tensors.items() if index not in places]
+    places = PLACES[node.op_type]
+    tensors = {index: constants[name] for index, name in enumerate(node.input) if name in constants}
+    rest = [tensor for index, tensor in tensors.items() if index and index not in places]
     rows = list[tuple[FileLayer, TensorProto]]()
     for index, suffix in places.items():
         tensor = tensors.get(index)
         shape = () if tensor is None else tuple(tensor.dims)
         size = math.prod(shape)
-        if tensor is None or not shape or not size or tensor.data_type == TensorProto.STRING:
+        if tensor is None or not size or not is_weight(node.op_type, index, len(shape), tensor.data_type in _FLOATS):
+            continue
+        if tensor.data_type == TensorProto.STRING:
             continue
         parts = [tensor] if rows else [tensor, *rest]
         nnz = int(np.count_nonzero(to_array(tensor)))
@@ -179,9 +171,21 @@ def _standard_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -
             sparsity=1 - nnz / size,
             bytes=sum(tensor_bytes(part) for part in parts),
             bytes_dense=sum(4 * math.prod(part.dims) for part in parts),
+            reason=LEFT if node.op_type == "MatMul" and index == 0 else _why_dense(node, shape, nnz / size),
         )
         rows.append((row, tensor))
     return rows
+
+
+def _why_dense(node: onnx.NodeProto, shape: tuple[int, ...], density: float) -> str:
+    """What the node alone says; the export's report says it of a target."""
+    if node.op_type in REASONS:
+        return REASONS[node.op_type]
+    if _groups(node) > 1 and node.op_type == "Conv":
+        return "it is a depthwise convolution" if _groups(node) == shape[0] else "it is a grouped convolution"
+    if node.op_type in ("Conv", "ConvTranspose") and len(shape) > 4:
+        return f"it is a convolution over {len(shape) - 2} dimensions"
+    return "it has no zeros" if density == 1 else "the file stores it dense; `export` says what its zeros gain on a target"
 
 
 def _groups(node: onnx.NodeProto) -> int:

@@ -89,5 +89,6 @@ def _makers(value: ir.Value, owners: Mapping[ir.Value, Layer]) -> set[str]:
 
 
 def _elements(value: ir.Value) -> int:
-    dims = () if value.shape is None else tuple(value.shape)[1:]
-    return math.prod(dim for dim in dims if isinstance(dim, int))
+    """Floats that a layout of blocks of channels would reorder: those of images."""
+    dims = () if value.shape is None or len(value.shape) != 4 else tuple(value.shape)[1:]
+    return math.prod(dim for dim in dims if isinstance(dim, int)) if dims else 0

@@ -3,7 +3,8 @@
 A layer that is not in the table costs, for each multiply-add, what the nearest layers cost that tell something about
 it; near is meant in the logarithms of channels, window, pixels and stride. Where no measured layer does, it has no
 cost: a small layer's time is mostly what any node takes, and a linear layer's depends on the cache that its weights
-fit into, so that neither can be multiplied up or down.
+fit into, so that neither can be multiplied up or down. Linear layers and convolutions over one side, whose sizes differ
+most from network to network, have grids of their own (:mod:`runtimes.cost_grids`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from runtimes.cost_grids import CostGrid, parse_grid
 
 Op = Literal["CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv"]
 _TABLES = Path(__file__).parent / "cost_tables"
@@ -43,9 +46,11 @@ class LayerCostKey:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     out_pixels: int = 1
-    """Height times width of the output of one sample; 1 for CsrGemm."""
+    """Height times width of the output of one sample; rows of CsrGemm."""
     block_rows: int = 1
     """Output channels that share their columns: 1, 2 or 4."""
+    sides: int = 2
+    """Sides of what a convolution moves over: 1 for signals, of which the height is 1."""
 
     @property
     def macs(self) -> int:
@@ -91,9 +96,15 @@ class CostTable:
     reorder: float
     """Cost of bringing one float from one layout to the other."""
     points: tuple[CostPoint, ...]
+    grids: Mapping[str, CostGrid] = field(default_factory=dict)
 
     def cost(self, layer: LayerCostKey, density: float) -> LayerCost | None:
         """Predict the layer's cost at a density of its weights; None where no layer like it was measured."""
+        grid = self.grids.get(_grid_of(layer))
+        if grid is not None:
+            return LayerCost(*grid.cost(_sizes(layer), density))
+        if layer.op == "CsrGemm" and layer.out_pixels > 1:  # which runs as a 1×1 convolution does
+            layer = replace(layer, op="CsrConv")
         alike = [point for point in self.points if _family(point.layer.op) == _family(layer.op)]
         overhead = _overhead(alike)
         telling = [point for point in alike if _tells(point, layer, overhead > _OVERHEAD * point.dense)]
@@ -130,7 +141,9 @@ class CostTable:
 def load_table(target: str) -> CostTable:
     """Load the table of a target, made by benchmarks/break_even.py."""
     table = json.loads((_TABLES / f"{target}.json").read_text(encoding="utf-8"))
-    return CostTable(table["unit"], table["reorder"], tuple(_point(row, table["densities"]) for row in table["points"]))
+    points = tuple(_point(row, table["densities"]) for row in table["points"])
+    grids = {name: parse_grid(grid) for name, grid in table.get("grids", {}).items()}
+    return CostTable(table["unit"], table["reorder"], points, grids)
 
 
 def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
@@ -145,6 +158,17 @@ def _point(row: dict[str, Any], densities: Sequence[float]) -> CostPoint:
     ours = tuple(row["ours"])
     blocks = {int(rows): tuple(shares) for rows, shares in row.get("blocks", {}).items()}
     return CostPoint(layer, row["dense"], tuple(densities) if len(ours) > 1 else (1.0,), ours, blocks)
+
+
+def _grid_of(layer: LayerCostKey) -> str:
+    """The name of the grid that has the layer, if there is one."""
+    return "CsrConv1d" if layer.sides == 1 and _family(layer.op) == "CsrConv" else layer.op
+
+
+def _sizes(layer: LayerCostKey) -> dict[str, int]:
+    """The layer's sizes by the names of the axes of grids."""
+    channels = {"inputs": layer.in_channels, "outputs": layer.out_channels}
+    return channels | {"rows": layer.out_pixels, "length": layer.out_pixels, "window": math.prod(layer.kernel)}
 
 
 def _family(op: Op) -> str:

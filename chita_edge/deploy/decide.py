@@ -87,6 +87,7 @@ def layer_cost(target: Target, layer: SparsifyCandidate, in_blocks: bool = False
         kernel=layer.kernel,
         stride=layer.stride,
         out_pixels=layer.out_pixels,
+        sides=layer.sides,
     )
     density = 1.0 if layer.op in _FOLLOW else 1 - layer.sparsity
     if in_blocks and layer.block_rows > 1:

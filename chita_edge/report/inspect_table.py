@@ -27,13 +27,14 @@ def print_inspection(report: FileReport) -> None:
         table.add_column(heading)
     for heading in ("non-zero", "sparsity", "bytes", "of dense"):
         table.add_column(heading, justify="right")
+    table.add_column("why dense", overflow="fold")
     for row in report.layers:
         share = f"{row.bytes / row.bytes_dense:.1%}" if row.bytes_dense else ""
         shape = "×".join(map(str, row.shape))
         # A file's names are its author's: as Text they cannot smuggle markup or control characters into the terminal.
         name, shares = (Text("".join(c if c.isprintable() else "?" for c in text)) for text in (row.name, row.shares))
         stored = Text(row.format) + Text(", that of ") + shares if row.shares else row.format
-        table.add_row(name, row.op, shape, stored, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share)
+        table.add_row(name, row.op, shape, stored, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share, row.reason)
     console.print(table)
     others = ", ".join(f"{count} {op}" for op, count in report.other_ops)
     console.print(Text(f"{report.nnz:,} of {report.weights:,} weights are not zero ({report.sparsity:.1%} sparsity)."))

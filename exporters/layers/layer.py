@@ -311,6 +311,7 @@ class Layer:
             sparsity=1 - self.nnz / self.weight.size,
             block_rows=self.block_rows,
             block_density=self._blocks.values.size / self.weight.size if self.block_rows > 1 else 0.0,
+            sides=1 if self.form == "line" else 2,
         )
 
     def report(self, op: str | None, reason: str, weight_dtype: FloatDtype = "float32") -> ExportedLayer:
