@@ -3,8 +3,8 @@
     python benchmarks/cost_grids.py [--json runtimes/cost_tables/x86_64.json] [--only CsrGemm] [--seconds 0.02]
 
 Each point of the grid is a network of that layer alone, dense in stock ONNX Runtime and sparse with the kernels, in
-turns, one thread: the least of the times. What a session takes besides its nodes follows from networks of the layer three
-times beside each other, where three weights fit into a second-level cache; with larger ones, that of the smallest.
+turns, one thread: the least of the times. What a session takes besides its nodes follows from networks of the layer
+three times beside each other, where three weights fit into a second-level cache; with larger ones, that of those.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ import runtimes
 DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.5)
 GRIDS: dict[str, dict[str, tuple[int, ...]]] = {
     "CsrGemm": {"rows": (1, 16, 64, 256), "inputs": (32, 128, 512, 2048), "outputs": (8, 32, 128, 512, 2048)},
-    "CsrConv1d": {"length": (16, 64, 256, 1024), "inputs": (16, 64, 256), "outputs": (16, 64, 256), "window": (1, 3, 9)},
+    "CsrConv1d": {
+        "length": (16, 64, 256, 1024),
+        "inputs": (16, 64, 256),
+        "outputs": (16, 64, 256),
+        "window": (1, 3, 9),
+    },
 }
 _SMALL = 64 * 1024
 """Weights of a layer, up to which three of them fit into a second-level cache together."""
@@ -48,7 +53,10 @@ def network(op: str, sizes: dict[str, int], density: float, copies: int) -> tupl
     for index in range(copies):
         weight = rng.standard_normal(shape, np.float32)
         weight[rng.random(shape) >= density] = 0
-        constants += [numpy_helper.from_array(weight, f"w{index}"), numpy_helper.from_array(np.ones(width, np.float32), f"b{index}")]
+        constants += [
+            numpy_helper.from_array(weight, f"w{index}"),
+            numpy_helper.from_array(np.ones(width, np.float32), f"b{index}"),
+        ]
         outputs.append(helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, result))
         names = ["x", f"w{index}", f"b{index}"]
         if op == "CsrConv1d":
@@ -87,7 +95,7 @@ def least_us(calls: Sequence[Callable[[], None]], seconds: float) -> list[float]
 
 
 def point(op: str, sizes: dict[str, int], seconds: float, session_us: list[float]) -> list[float]:
-    """Microseconds of one layer: dense, then ours at each density. session_us: of those before, what a session takes."""
+    """Microseconds of a layer: dense, then ours at each density. session_us: of those before, what a session takes."""
     weights = sizes["inputs"] * sizes["outputs"] * sizes.get("window", 1)
     counts = (1, 3) if weights <= _SMALL else (1,)
     calls = []
@@ -98,7 +106,7 @@ def point(op: str, sizes: dict[str, int], seconds: float, session_us: list[float
             if density is None:
                 session = runtimes.dense_session(model.SerializeToString())
             else:
-                sparse = exporters.to_sparse(model, lambda layer: exporters.Decision(sparse=True, reason="measured"))
+                sparse = exporters.to_sparse(model, lambda _: exporters.Decision(sparse=True, reason="measured"))
                 session = runtimes.session(sparse.model.SerializeToString())
             calls.append(bound(session, x))
     best = np.array(least_us(calls, seconds)).reshape(len(counts), -1)

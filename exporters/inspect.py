@@ -185,7 +185,9 @@ def _why_dense(node: onnx.NodeProto, shape: tuple[int, ...], density: float) -> 
         return "it is a depthwise convolution" if _groups(node) == shape[0] else "it is a grouped convolution"
     if node.op_type in ("Conv", "ConvTranspose") and len(shape) > 4:
         return f"it is a convolution over {len(shape) - 2} dimensions"
-    return "it has no zeros" if density == 1 else "the file stores it dense; `export` says what its zeros gain on a target"
+    return (
+        "it has no zeros" if density == 1 else "the file stores it dense; `export` says what its zeros gain on a target"
+    )
 
 
 def _groups(node: onnx.NodeProto) -> int:

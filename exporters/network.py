@@ -53,8 +53,13 @@ def describe(dense: onnx.ModelProto) -> NetworkInfo:
     """
     from exporters.from_onnx import to_graph
     from exporters.layers.find import find_layers
+    from exporters.passes.fold_scales import FoldScales
+    from exporters.passes.fold_views import FoldViews
 
-    return network_of(find_layers(to_graph(dense).graph))
+    model = to_graph(dense)
+    FoldViews()(model)
+    FoldScales()(model)
+    return network_of(find_layers(model.graph))
 
 
 def network_of(layers: list[Layer]) -> NetworkInfo:
@@ -89,6 +94,6 @@ def _makers(value: ir.Value, owners: Mapping[ir.Value, Layer]) -> set[str]:
 
 
 def _elements(value: ir.Value) -> int:
-    """Floats that a layout of blocks of channels would reorder: those of images."""
-    dims = () if value.shape is None or len(value.shape) != 4 else tuple(value.shape)[1:]
+    """Floats that a layout of blocks of channels would reorder; signals have no such layout."""
+    dims = () if value.shape is None or len(value.shape) == 3 else tuple(value.shape)[1:]
     return math.prod(dim for dim in dims if isinstance(dim, int)) if dims else 0

@@ -40,12 +40,16 @@ def to_sparse(
     """
     from exporters.from_onnx import to_graph
     from exporters.passes.chain import Chain
+    from exporters.passes.fold_scales import FoldScales
+    from exporters.passes.fold_views import FoldViews
     from exporters.passes.join_heights import JoinHeights
     from exporters.passes.keep_pools import KeepPools
     from exporters.passes.sequence import Sequence
     from exporters.passes.sparsify import Sparsify
 
     model = to_graph(dense)
+    FoldViews()(model)
+    FoldScales()(model)
     sparsify = Sparsify(select, weight_dtype, compute_dtype)
     changed = sparsify(model).modified
     if not changed:

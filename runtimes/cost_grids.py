@@ -1,7 +1,7 @@
 """Cost of layers on a regular grid of their sizes, measured, and read between its points.
 
-Between the points the logarithm of the cost is linear in the logarithms of the sizes: a product of sizes times a rate is
-so, and so is what any node takes, whatever its size. Below the smallest sizes the cost is theirs, as it is overhead
+Between the points the logarithm of the cost is linear in the logarithms of the sizes: a product of sizes times a rate
+is so, and so is what any node takes, whatever its size. Below the smallest sizes the cost is theirs, as it is overhead
 there; beyond the largest it grows with the multiply-adds.
 """
 

@@ -16,6 +16,9 @@ from runtimes.costs import LayerCost, Op
 
 # Predictions err by a few per cent: with less than that to gain, the dense network is the safe choice.
 LEAST_GAIN = 0.05
+LINEAR_MARGIN = 1.15
+"""What a sparse linear layer counts for each unit that it is predicted to cost: a row of it takes as long as its
+weights take to come from a cache, and which cache that is depends on the network around it."""
 _OURS = ("CsrConv", "CsrConvAdd", "CsrGemm", "DepthwiseConv", "DenseConv")
 _FOLLOW = ("DepthwiseConv", "DenseConv")
 """Ops that take the layout of their neighbours."""
@@ -92,4 +95,5 @@ def layer_cost(target: Target, layer: SparsifyCandidate, in_blocks: bool = False
     density = 1.0 if layer.op in _FOLLOW else 1 - layer.sparsity
     if in_blocks and layer.block_rows > 1:
         shape, density = replace(shape, block_rows=layer.block_rows), layer.block_density
-    return target.table.cost(shape, density) or (LayerCost(0.0, 0.0) if layer.op in _FOLLOW else UNKNOWN)
+    cost = target.table.cost(shape, density) or (LayerCost(0.0, 0.0) if layer.op in _FOLLOW else UNKNOWN)
+    return replace(cost, ours=LINEAR_MARGIN * cost.ours) if layer.op == "CsrGemm" else cost

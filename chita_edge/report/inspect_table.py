@@ -34,7 +34,9 @@ def print_inspection(report: FileReport) -> None:
         # A file's names are its author's: as Text they cannot smuggle markup or control characters into the terminal.
         name, shares = (Text("".join(c if c.isprintable() else "?" for c in text)) for text in (row.name, row.shares))
         stored = Text(row.format) + Text(", that of ") + shares if row.shares else row.format
-        table.add_row(name, row.op, shape, stored, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share, row.reason)
+        table.add_row(
+            name, row.op, shape, stored, f"{row.nnz:,}", f"{row.sparsity:.1%}", f"{row.bytes:,}", share, row.reason
+        )
     console.print(table)
     others = ", ".join(f"{count} {op}" for op, count in report.other_ops)
     console.print(Text(f"{report.nnz:,} of {report.weights:,} weights are not zero ({report.sparsity:.1%} sparsity)."))

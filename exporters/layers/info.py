@@ -21,8 +21,8 @@ class SparsifyCandidate:
     other layers as well). kernel, stride: (height, width),
     (1, 1) for a linear layer. out_pixels: output height × width for one image, rows of a linear layer. sparsity: share
     of exact zeros among its out_channels · in_channels · kernel weights. block_rows: output channels whose non-zeros
-    lie in the same columns, 2 or 4, else 1; block_density: share of the weights that such blocks store. sides: of what a
-    convolution moves over, 1 for one whose height of 1 the file does not have.
+    lie in the same columns, 2 or 4, else 1; block_density: share of the weights that such blocks store. sides: of what
+    a convolution moves over, 1 for one whose height of 1 the file does not have.
     """
 
     name: str

@@ -8,9 +8,9 @@ _RECURRENT = "it is a recurrent layer ({}), whose product with the state before 
 _INTEGERS = "its weights are integers"
 
 PLACES: Mapping[str, Mapping[int, str]] = {
-    **dict.fromkeys(("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Gemm", "MatMulInteger"), {1: ""}),
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), {1: ".W", 2: ".R"}),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), {3: ""}),
+    **{op: {1: ""} for op in ("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Gemm", "MatMulInteger")},
+    **{op: {1: ".W", 2: ".R"} for op in ("GRU", "LSTM", "RNN")},
+    **{op: {3: ""} for op in ("QLinearConv", "QLinearMatMul")},
     "Einsum": {0: ".0", 1: ".1"},
     "Gather": {0: ""},
     "MatMul": {1: "", 0: ".left"},
@@ -30,6 +30,6 @@ LEFT = "its weight is on the left of the product"
 
 
 def is_weight(op: str, place: int, rank: int, is_float: bool) -> bool:
-    """Whether a constant at that input is a weight: sizes, indices and numbers that others are multiplied by are none."""
+    """Whether a constant at that input is a weight: sizes, indices and factors are none."""
     first = op in ("Einsum", "Gather") or place == 0
     return (rank > 1 and is_float) if first else rank > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from exporters.passes.chain import Chain
 from exporters.passes.fold_batch_norm import FoldBatchNorm
 from exporters.passes.fold_constants import FoldConstants
+from exporters.passes.fold_scales import FoldScales
+from exporters.passes.fold_views import FoldViews
 from exporters.passes.join_heights import JoinHeights
 from exporters.passes.keep_pools import KeepPools
 from exporters.passes.mean_to_pool import MeanToPool
@@ -18,6 +20,8 @@ __all__ = [
     "Chain",
     "FoldBatchNorm",
     "FoldConstants",
+    "FoldScales",
+    "FoldViews",
     "JoinHeights",
     "KeepPools",
     "MeanToPool",

@@ -54,7 +54,7 @@ class Sparsify(ir.passes.InPlacePass):
             op = ops.get(layer.name)
             reason = decisions[layer.name].reason
             if op is None:
-                reason = reason if ops or not layer.is_candidate else f"{reason}; {_ALL_DENSE}"
+                reason = f"{reason}; {_ALL_DENSE}" if decisions[layer.name].sparse and not ops else reason
             elif not OPS[op].is_sparse:
                 reason = "next to a sparse layer, kept in its layout"
             rows[layer.node] = [layer.report(op, reason, self._weight_dtype)]

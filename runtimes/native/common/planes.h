@@ -98,9 +98,10 @@ static inline int64_t ce_steps(int64_t a, int64_t stride) {
   return stride == 1 ? a : stride == 2 ? (a + 1) >> 1 : ce_ceil_div(a, stride);
 }
 
-/* Fills planes that were zeroed as a whole with what `rows` output rows from out_row on read of an image plane. */
+/* Fills planes that were zeroed as a whole with what `rows` output rows from out_row on read of an image plane, whose rows
+ * are `pitch` floats apart. */
 static inline void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p, float *to, const float *image, ce_shape in,
-                                  int64_t out_row, int64_t rows) {
+                                  int64_t pitch, int64_t out_row, int64_t rows) {
   const int64_t sh = g->stride_h, sw = g->stride_w, left = g->pad_left, input_rows = ce_input_rows(g, rows);
   const int64_t first = out_row * sh - g->pad_top; /* image row of padded row 0 of these planes */
   for (int64_t phase = 0; phase < sh; ++phase) {
@@ -108,7 +109,7 @@ static inline void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p,
     /* Row i of this phase is image row first + phase + i * sh; rows [begin, end) are inside the image. */
     const int64_t all = ce_steps(input_rows - phase, sh);
     const int64_t end = ce_min(all, ce_steps(in.h - first - phase, sh)), begin = ce_min(end, ce_steps(-first - phase, sh));
-    const float *from = image + (first + phase + begin * sh) * in.w;
+    const float *from = image + (first + phase + begin * sh) * pitch;
     if (p->rows < p->out_h) /* else the other rows are padding whenever these planes are filled */
       for (int64_t v = 0; v < sw; ++v) {
         ce_zero(planes + v * p->plane, begin * p->row);
@@ -116,13 +117,13 @@ static inline void ce_fill_planes(const ce_conv_geometry *g, const ce_planes *p,
       }
     float *row = planes + begin * p->row;
     if (sw == 1) {
-      ce_copy_rows(row + left, p->row, from, in.w * sh, in.w, end - begin);
+      ce_copy_rows(row + left, p->row, from, pitch * sh, in.w, end - begin);
     } else if (sw == 2) {
       /* Image column 0 is in phase left % 2, column 1 in the other one. */
       float *even = row + left % 2 * p->plane + left / 2, *odd = row + (left + 1) % 2 * p->plane + (left + 1) / 2;
-      ce_split_rows(even, odd, p->row, from, in.w * sh, in.w, end - begin);
+      ce_split_rows(even, odd, p->row, from, pitch * sh, in.w, end - begin);
     } else {
-      for (int64_t i = begin; i < end; ++i, row += p->row, from += in.w * sh)
+      for (int64_t i = begin; i < end; ++i, row += p->row, from += pitch * sh)
         for (int64_t j = 0; j < in.w; ++j) row[(left + j) % sw * p->plane + (left + j) / sw] = from[j];
     }
   }

@@ -159,7 +159,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
   for (int64_t unit = units * task / all; unit < units * (task + 1) / all; ++unit) {
     const int64_t n = unit / a_image, oh = band.first + unit % a_image * p.rows, rows = ce_min(p.rows, band.end - oh);
     for (int64_t c = 0; c < g->in_channels; ++c)
-      ce_fill_planes(g, &p, planes + c * p.total, run->x + (n * g->in_channels + c) * band.x_plane, in, oh, rows);
+      ce_fill_planes(g, &p, planes + c * p.total, run->x + (n * g->in_channels + c) * band.x_plane, in, in.w, oh, rows);
     for (int64_t r = 0; r < rows; ++r) {
       const job_t job = {
           .from = planes + r * p.row,

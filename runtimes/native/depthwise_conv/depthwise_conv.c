@@ -237,7 +237,7 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     for (int64_t oh = band.first; oh < band.end; oh += p.rows) {
       const int64_t rows = ce_min(p.rows, band.end - oh);
       for (int64_t i = 0; i < count; ++i)
-        ce_fill_planes(g, &p, planes + i * l.planes, run->x + (image + i) * band.x_plane, in, oh, rows);
+        ce_fill_planes(g, &p, planes + i * l.planes, run->x + (image + i) * band.x_plane, in, in.w, oh, rows);
       for (int64_t i = 0; i < count; ++i) {
         float *to = run->y + (image + i) * band.y_plane + oh * p.out_w;
         const job_t job = job_of(plan, &p, offset, planes + i * l.planes, image + i, to);

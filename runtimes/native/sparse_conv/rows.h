@@ -93,7 +93,7 @@ CE_INLINE void run_tile(const tile_t *tile, int32_t t, const int vectors, const 
   const int32_t first = t * plan->channel_tile, channels = (int32_t)ce_min(plan->channel_tile, plan->g.in_channels - first);
   if (windows)
     fill_windows(&plan->g, &tile->cut->windows, tile->panel, tile->staging, tile->x + first * tile->x_plane, tile->x_plane,
-                 tile->in, channels, tile->out_row, tile->rows);
+                 tile->in, channels, tile->out_row, tile->rows, tile->column_at);
   else if (tile->x) CE_PACK(tile, first, channels, vectors);
   for (int32_t block = tile->block_begin; block < tile->block_end; ++block) {
     size_t at = plan->starts[t * plan->blocks + block];

@@ -48,7 +48,8 @@ static int place(tile_t *tile, int64_t number) {
   tile->rows = ce_min(cut->rows, cut->out_h - tile->out_row);
   tile->first = number % cut->row_tiles * width;
   tile->count = ce_min(cut->out_w - tile->first, width);
-  tile->inputs = tile->panel + tile->first;
+  tile->inputs = tile->panel;
+  tile->column_at = tile->first;
   const int64_t all = (tile->rows - 1) * cut->windows.row + tile->count;
   tile->contiguous = cut->windows.row == cut->out_w;
   if (tile->contiguous) tile->first += tile->out_row * cut->out_w, tile->count = all;

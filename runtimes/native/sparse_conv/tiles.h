@@ -36,19 +36,19 @@ typedef struct cut_t {
 } cut_t;
 
 static void cut_windows(const plan_t *plan, ce_shape shape, int threads, cut_t *cut) {
-  const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = windows_of(&plan->g, shape, 1).row;
+  const int64_t most = MOST_OF_GROUP(plan->group) * CE_LANES, row = windows_of(&plan->g, shape, 1, cut->out_w).row;
   /* A small image is shared by the threads, as long as each gets two vectors. */
   const int64_t fewest = ce_ceil_div(2 * CE_LANES, row), share = ce_ceil_div(cut->out_h, ce_ceil_div(threads, ce_max(1, shape.n)));
   int64_t rows = cut->out_w > most ? 1 : ce_min(ce_max(fewest, share), (most - cut->out_w) / row + 1);
   rows = ce_min(rows, cut->out_h);
   const int64_t channels = ce_min(plan->g.in_channels, plan->channel_tile);
-  while (rows > 1 && windows_of(&plan->g, shape, rows).channel * channels * 4 > WINDOW_BYTES) --rows;
+  while (rows > 1 && windows_of(&plan->g, shape, rows, cut->out_w).channel * channels * 4 > WINDOW_BYTES) --rows;
   const int64_t strips = ce_ceil_div(cut->out_h, ce_max(rows, 1));
   cut->rows = ce_ceil_div(cut->out_h, ce_max(strips, 1));
-  cut->windows = windows_of(&plan->g, shape, cut->rows);
   const int64_t all = ce_ceil_div((cut->rows - 1) * row + cut->out_w, CE_LANES);
   cut->vectors = (int)ce_ceil_div(all, ce_ceil_div(all, MOST_OF_GROUP(plan->group)));
   cut->row_tiles = ce_ceil_div(all, cut->vectors);
+  cut->windows = windows_of(&plan->g, shape, cut->rows, cut->row_tiles > 1 ? cut->vectors * CE_LANES : cut->out_w);
   cut->tiles = strips * cut->row_tiles;
 }
 
@@ -136,6 +136,7 @@ typedef struct tile_t {
   int64_t x_plane, y_plane; /* floats from channel to channel */
   int64_t first, count;  /* pixels of this tile */
   int64_t out_row, rows; /* output rows of this tile (larger windows); `first` is then a column of theirs */
+  int64_t column_at;     /* the first column of what is in the panel of them */
   int32_t block_begin, block_end;
   int fetch_ahead;
   int contiguous; /* larger windows: the pixels are one run of floats in y, as with 1×1, and `first` is the first of them */

@@ -28,8 +28,10 @@ static inline int64_t window_row(int64_t out_w) {
   return whole * 4 > out_w * 5 ? half : whole;
 }
 
-static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows) {
-  windows_t w = {.out_w = ce_out_w(g, in), .rows = rows};
+/* Windows for `rows` rows of `out_w` columns of the output. */
+static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows, int64_t out_w) {
+  windows_t w = {.out_w = out_w, .rows = rows};
+  (void)in;
   w.row = window_row(w.out_w);
   const int64_t all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h / g->stride_h;
   w.copy = (int64_t)ce_round_up((size_t)(all * w.row + CE_LANES), CE_LANES);
@@ -136,19 +138,19 @@ CE_INLINE int fill_threes(const ce_conv_geometry *g, const windows_t *w, float *
   return 1;
 }
 
-/* What `rows` output rows from out_row on read of some channels. A vector of a row may end in the next one, and is
- * written before what belongs there: the last columns come first, and rows in ascending order. */
+/* What `rows` output rows from out_row on, and of these the columns from `column` on, read of some channels. A vector of a
+ * row may end in the next one, and is written before what belongs there: the last columns come first, and rows in ascending order. */
 CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, float *panel, float *staging, const float *x,
-                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
+                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows, int64_t column) {
   (void)staging;
-  if (fill_threes(g, w, panel, x, x_plane, in, channels, out_row, rows)) return;
+  if (!column && fill_threes(g, w, panel, x, x_plane, in, channels, out_row, rows)) return;
   const int64_t sh = g->stride_h, sw = g->stride_w;
   rows_t r = {.all = rows + (int64_t)(g->kernel_h - 1) * g->dilation_h / sh, .to_step = w->row, .from_step = sh * in.w};
   for (int64_t phase = 0; phase < ce_min(sh, ce_input_rows(g, 1)); ++phase) {
     const int64_t first = out_row * sh + phase - g->pad_top; /* image row of row 0 of this phase */
     r.end = ce_min(r.all, ce_steps(in.h - first, sh)), r.begin = ce_min(r.end, ce_steps(-first, sh));
     for (int64_t kw = 0; kw < g->kernel_w; ++kw) {
-      const int64_t left = kw * g->dilation_w - g->pad_left; /* image column of output column 0 */
+      const int64_t left = column * sw + kw * g->dilation_w - g->pad_left; /* image column of the first output column */
       const int64_t low = ce_steps(-left, sw), high = ce_min(w->out_w, ce_steps(in.w - left, sw));
       float *copy = panel + (phase * g->kernel_w + kw) * w->copy;
       const float *image = x + first * in.w + left;
@@ -177,8 +179,16 @@ typedef struct windows_t {
   int64_t row, channel;
 } windows_t;
 
-static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows) {
-  const ce_planes planes = ce_cut_planes(g, in, rows, 1);
+/* Columns of the image that `out_w` output columns read. */
+static inline int64_t columns_read(const ce_conv_geometry *g, int64_t out_w) {
+  return (out_w - 1) * g->stride_w + (int64_t)(g->kernel_w - 1) * g->dilation_w + 1;
+}
+
+/* Planes for `rows` rows of `out_w` columns of the output: all of them, or a part of a row as an image of its own. */
+static inline windows_t windows_of(const ce_conv_geometry *g, ce_shape in, int64_t rows, int64_t out_w) {
+  ce_conv_geometry part = *g;
+  if (out_w < ce_out_w(g, in)) part.pad_left = part.pad_right = 0, in.w = columns_read(g, out_w);
+  const ce_planes planes = ce_cut_planes(&part, in, rows, 1);
   return (windows_t){planes, planes.row, planes.total};
 }
 
@@ -186,13 +196,23 @@ static inline int64_t window_offset(const ce_conv_geometry *g, const windows_t *
   return ce_tap_offset(g, &w->planes, kh, kw);
 }
 
-/* What `rows` output rows from out_row on read of some channels; staging is a channel in float32, where elements are not. */
+/* What `rows` output rows from out_row on, and of these the columns from `column` on, read of some channels; staging is a
+ * channel in float32, where elements are not. */
 CE_NOINLINE void fill_windows(const ce_conv_geometry *g, const windows_t *w, element *panel, float *staging, const float *x,
-                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows) {
+                              int64_t x_plane, ce_shape in, int64_t channels, int64_t out_row, int64_t rows, int64_t column) {
+  ce_conv_geometry part = *g;
+  const int64_t pitch = in.w, whole = w->planes.out_w == ce_out_w(g, in);
+  if (!whole) { /* what lies in the image, and how much does not to its left; what does not to its right is zeroed */
+    const int64_t from = column * g->stride_w - g->pad_left, begin = ce_max(0, from);
+    part.pad_left = (int32_t)(begin - from);
+    in.w = ce_max(0, ce_min(in.w, from + columns_read(g, w->planes.out_w)) - begin);
+    x += begin;
+  }
   for (int64_t c = 0; c < channels; ++c) {
     element *to = panel + c * w->channel;
     float *planes = sizeof(element) < 4 ? staging : (float *)to;
-    ce_fill_planes(g, &w->planes, planes, x + c * x_plane, in, out_row, rows);
+    if (!whole) ce_zero(planes, w->channel);
+    ce_fill_planes(&part, &w->planes, planes, x + c * x_plane, in, pitch, out_row, rows);
     if (sizeof(element) < 4)
       for (int64_t i = 0; i < w->channel; i += CE_LANES) put_inputs(to + i, ce_load(planes + i));
   }

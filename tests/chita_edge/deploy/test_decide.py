@@ -101,20 +101,23 @@ def test_reasons_are_read_by_people() -> None:
 
 def test_layers_unlike_all_that_were_measured_stay_dense_and_say_so() -> None:
     rng = np.random.default_rng(0)
-    weights = {"w0": rng.standard_normal((128, 1536)), "w1": rng.standard_normal((128, 128))}
+    weights = {"w0": rng.standard_normal((200, 1536)), "w1": rng.standard_normal((200, 200))}
     text = """
     <ir_version: 10, opset_import: ["" : 18]>
-    head (float[n, 1536] x) => (float[n, 128] y) { h = Gemm <transB = 1> (x, w0, b)  y = Gemm <transB = 1> (h, w1, b) }
+    head (float[n, 1536] x) => (float[n, 200] y) { h = Gemm <transB = 1> (x, w0, b)  y = Gemm <transB = 1> (h, w1, b) }
     """
     model = parser.parse_model(text)
     for name, weight in weights.items():
         kept = np.where(rng.random(weight.shape) < 0.2, weight, 0).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(kept, name))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(128, np.float32), "b"))
-    exported = exporters.to_sparse(model, cheapest_on(runtimes.get_target("x86_64")))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(200, np.float32), "b"))
+    exported = exporters.to_sparse(model, cheapest_on(runtimes.get_target("arm64")))
     assert exported.model == model
     assert [row.format for row in exported.layers] == ["dense", "dense"]
-    assert all("no layer like it was measured on x86_64" in row.reason for row in exported.layers)
+    assert all("no layer like it was measured on arm64" in row.reason for row in exported.layers)
+    small = exporters.to_sparse(model, cheapest_on(runtimes.get_target("x86_64"))).layers[1]
+    assert small.format == "dense"
+    assert re.fullmatch(r"80% zeros: [0-9.]+ µs sparse, [0-9.]+ dense on x86_64.*", small.reason)
 
 
 def test_the_whole_network_is_shown_to_the_rule_once() -> None:

@@ -411,6 +411,14 @@ static void run_grid(int isa) {
               .pad = kernel / 2, .n = 1 + 2 * (i == 5), .special = i == 4);
       }
     }
+  /* Rows longer than a tile, of which each tile has the part that it reads: signals, and images as wide. */
+  for (int kernel = 2; kernel <= 5; ++kernel)
+    for (int stride = 1; stride <= 3; ++stride) {
+      CHECK(.op = CSR_CONV, .in = 18, .out = 3, .h = kernel, .w = 263 * stride - kernel, .kernel = kernel, .stride = stride,
+            .pad = kernel / 2, .sparsity = 0.6f, .residual = 1, .special = kernel == 3, .dilation = 1 + (kernel == 2));
+      CHECK(.op = BLOCK_CSR_CONV, .block = 2, .in = 5, .out = 4, .h = 3, .w = 131 * stride, .kernel = kernel, .stride = stride,
+            .pad = kernel - 1, .sparsity = 0.5f, .n = 2);
+    }
   /* A depthwise stage feeds the sparse one strips of rows, of which bands of all lengths are cut into others than the image. */
   for (int i = 0; i < COUNT(chains); ++i)
     CHECK(.op = CHAIN, .before = chains[i].before, .in = chains[i].in, .out = 3 + 2 * (i % 3), .h = chains[i].h,
