@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.describe import describe
 from exporters.errors import (
     CsrError,
     ExportError,
@@ -20,7 +21,7 @@ from exporters.from_torch import to_onnx
 from exporters.inspect import FileLayer, FileReport, inspect
 from exporters.layers import Decide, Decision, ExportedLayer, SparseModel, SparsifyCandidate
 from exporters.load import load
-from exporters.network import Link, NetworkInfo, NetworkRule, describe
+from exporters.network import Link, NetworkInfo, NetworkRule
 from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision, QuantisedFormat
 from exporters.save import save
 from exporters.serialize import to_bytes

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import onnx
-
 from exporters.layers import Decide, SparsifyCandidate
 
 if TYPE_CHECKING:
@@ -43,23 +41,6 @@ class NetworkRule:
     """A rule that looks at the whole network before it decides on each of its layers."""
 
     decide: Callable[[NetworkInfo], Decide]
-
-
-def describe(dense: onnx.ModelProto) -> NetworkInfo:
-    """Describe the layers that :func:`exporters.to_sparse` decides on, and the links between them.
-
-    dense: from :func:`exporters.to_onnx`, left as it was.
-    Raises NonFiniteWeightsError, naming the layer, and UnsupportedModelError for weights other than float32.
-    """
-    from exporters.from_onnx import to_graph
-    from exporters.layers.find import find_layers
-    from exporters.passes.fold_scales import FoldScales
-    from exporters.passes.fold_views import FoldViews
-
-    model = to_graph(dense)
-    FoldViews()(model)
-    FoldScales()(model)
-    return network_of(find_layers(model.graph))
 
 
 def network_of(layers: list[Layer]) -> NetworkInfo:
