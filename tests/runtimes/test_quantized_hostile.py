@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from quantized_models import QNet
 
@@ -155,6 +156,17 @@ def test_a_constant_that_is_not_there_is_missed() -> None:
             Exception, match=SEQUENCE + f"it has {len(CONSTANTS)} inputs, {len(CONSTANTS) + 1} are needed"
         ):
             runtimes.session(NET.model(drop=(key,)))
+
+
+@pytest.mark.parametrize("key", ["W_1", "bias_1", "y_zero_1", "col_idx_2", "table_5"])
+def test_a_constant_that_is_an_input_is_refused(key: str) -> None:
+    model = onnx.ModelProto.FromString(NET.model())
+    (kept,) = (one for one in model.graph.initializer if one.name == key)
+    model.graph.input.append(onnx.helper.make_tensor_value_info(key, kept.data_type, list(kept.dims)))
+    model.graph.initializer.remove(kept)
+    stage, words = key.rsplit("_", 1)[1], f"its input {key[:-2]} must be a constant initializer"
+    with pytest.raises(Exception, match=f"{SEQUENCE}stage {stage}: {words}"):
+        runtimes.session(model.SerializeToString())
 
 
 REFUSED = """
