@@ -30,7 +30,7 @@ def prepare(dense: onnx.ModelProto, *, fold_batch_norm: bool = False) -> onnx.Mo
     none.
     """
     import onnxscript.optimizer
-    from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
+    from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 
     from exporters.from_onnx import to_graph
     from exporters.half_precision import to_float32
@@ -53,6 +53,7 @@ def prepare(dense: onnx.ModelProto, *, fold_batch_norm: bool = False) -> onnx.Mo
     if fold_batch_norm:
         _fold_batch_norms(graph)
     IdentityEliminationPass()(graph)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
     RemoveUnusedNodesPass()(graph)
     return to_proto(graph)
 
