@@ -117,6 +117,7 @@ def _floating(
         method=config.prune.method,
         sparsity=pruned.figures.sparsity,
         reason=road.reason,
+        remarks=pruned.figures.sentences(),
     )
 
 

@@ -97,6 +97,17 @@ class PruneFigures:
     compared: str = ""
     rewritten: tuple[str, ...] = ()
 
+    def sentences(self) -> tuple[str, ...]:
+        """What was found about the network: how its outputs are compared, what was rewritten, what stays dense."""
+        dense: dict[str, list[str]] = {}
+        for one in self.dense:
+            dense.setdefault(one.reason, []).append(f"{one.name} ({one.owner})")
+        return (
+            *([f"Outputs are compared by {self.compared}."] * bool(self.compared)),
+            *(f"Rewritten: {change}." for change in self.rewritten),
+            *(f"Not pruned, {reason}: {', '.join(names)}." for reason, names in dense.items()),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""
         return asdict(self)

@@ -31,10 +31,8 @@ def _remarks(result: PrunedFile) -> list[str]:
         "Objective: none, the method takes no gradients."
         if figures.objective is None
         else f"Objective: {figures.objective:.6g}, from {result.calibration_images} calibration images.",
-        *([f"Outputs are compared by {figures.compared}."] * bool(figures.compared)),
         *(step.reason for step in figures.distillation),
-        *(f"Rewritten: {change}." for change in figures.rewritten),
-        *(f"Dense: {one.name} ({one.owner}), {one.reason}." for one in figures.dense),
+        *figures.sentences(),
         f"Time: {spent}.",
         "Accuracy: not measured, the data hold no x_val and y_val."
         if accuracy is None
