@@ -105,7 +105,7 @@ def _op(name: str, text: str, parts: Sequence[Part]) -> EdgeOp:
     body = onnx.FunctionProto(name=name, domain=DOMAIN, overload=text, input=("X", *constants), output=["Y"])
     body.opset_import.add(domain="", version=OPSET)
     values = ["X", *(f"Y{part.suffix}" for part in parts[:-1]), "Y"]
-    grids = [0]  # of each value: the stage that states its grid
+    grids, shared = [0], set[str]()  # of each value: the stage that states its grid; constants that are there
     for index, part in enumerate(parts):
         grids.append(index if set(GRID) <= set(part.op.constants) else grids[part.source])
         outer = {"X": values[part.source], "Y": values[index + 1], "": ""}
@@ -113,6 +113,12 @@ def _op(name: str, text: str, parts: Sequence[Part]) -> EdgeOp:
         if part.residual is not None:
             outer["second"] = values[part.residual]
             outer |= {f"second_{key}": f"y_{key}_{grids[part.residual]}" for key in ("scale", "zero")}
-        body.node.extend(renamed(node, outer, part.suffix) for node in part.op.function.node)
+        for node in part.op.function.node:
+            if node.op_type == "Constant":  # once for all stages: they are a third of a body
+                outer[node.output[0]] = node.output[0]
+                if node.output[0] in shared:
+                    continue
+                shared.add(node.output[0])
+            body.node.append(renamed(node, outer, part.suffix))
         body.attribute.extend(key + part.suffix for key in part.op.function.attribute)
     return EdgeOp(name, None, ("X", *constants), constants, body, tuple(parts))
