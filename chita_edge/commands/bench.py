@@ -54,13 +54,18 @@ def bench(
 ) -> None:
     """Measure the dense and the sparse model of BUNDLE, interleaved, on a device.
 
+    BUNDLE may be a network that `chita-edge export` takes, too, such as FILE.onnx: it is measured as it is and as it
+    would be exported.
+
     With --compare (samples that were taken before) or --against (another bundle; only the sparse models of both are
     measured) the exit code is 0, 3 for a regression, which a second run has confirmed, or 4 when the samples do not
     tell.
     """
+    from chita_edge.deploy.dense import names_network
     from chita_edge.errors import UsageError
     from chita_edge.latency.gate import bench_against
     from chita_edge.latency.measure import measure_bundle
+    from chita_edge.latency.network import measure_network
     from chita_edge.latency.side_by_side import bench_side_by_side
     from chita_edge.latency.summary import summarise
     from chita_edge.report.build_table import print_latency
@@ -85,6 +90,9 @@ def bench(
         processes=processes,
         input_shapes=parse_input_shapes(inputs),
     )
+    is_network = not bundle.is_dir() and (bundle.is_file() or names_network(str(bundle)))
+    if is_network and (baseline is not None or against is not None):
+        raise UsageError("--compare and --against hold bundles against each other; build one of the network first.")
     if against is not None:
         with ProgressBars() as progress:
             sides = bench_side_by_side(
@@ -97,7 +105,9 @@ def bench(
         context.exit(sides.exit_code)
     verdict = None
     with ProgressBars() as progress:
-        if baseline is None:
+        if is_network:
+            measurement = measure_network(str(bundle), plan, device=device, out=out, progress=progress)
+        elif baseline is None:
             measurement = measure_bundle(bundle, plan, device=device, out=out, progress=progress)
         else:
             gated = bench_against(

@@ -61,6 +61,15 @@ def dense_graph(
     return exporters.to_onnx(model, example)
 
 
+def names_network(text: str) -> bool:
+    """Whether a text names a network of the box or of the user's code."""
+    if names_code(text):
+        return True
+    from chita_edge.models import MODELS
+
+    return text in MODELS
+
+
 def is_graph(text: str) -> bool:
     """Whether a text is the path of an ONNX file, however it is called."""
     if text.endswith((".onnx", ".pt2")):
