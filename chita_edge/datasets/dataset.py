@@ -79,7 +79,7 @@ class Dataset:
             )
         return self._chosen(torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:count])
 
-    def held_out(self, n: int, seed: int = 0, most: int = 2000) -> LabelledImages:
+    def held_out(self, n: int, seed: int = 0, most: int = 1000) -> LabelledImages:
         """Calibration images that `calibration(n, seed)` does not draw, at most so many."""
         order = torch.randperm(len(self.calibration_labels), generator=torch.Generator().manual_seed(seed))
         return self._chosen(order[n : n + most])

@@ -45,7 +45,7 @@ class UserData:
         chosen = torch.randperm(available, generator=torch.Generator().manual_seed(seed))[:wanted]
         return self.images[chosen], None if self.labels is None else self.labels[chosen]
 
-    def held_out(self, count: int, seed: int, most: int = 2000) -> LabelledImages:
+    def held_out(self, count: int, seed: int, most: int = 1000) -> LabelledImages:
         """The images that `draw(count, seed)` leaves, at most so many."""
         order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
         chosen = order[count : count + most]

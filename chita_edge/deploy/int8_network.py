@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from chita_edge.progress import Progress
 
 _RATE = 1e-3
+_ROWS, _ROWS_AN_IMAGE = 1 << 15, 64
+"""Positions that layers are fitted on: those of one image are much alike."""
 # A draft costs a fifth of the network and is a little less accurate.
 _DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
 _DRAFT_LOSS = 0.3
@@ -105,6 +107,7 @@ def make_int8(
         structure=road.structure,
         weight_bits=config.quantize.weight_bits,
         activation_range=config.quantize.activation_range,
+        rows=min(_ROWS, _ROWS_AN_IMAGE * len(images)),
         seed=config.prune.seed,
     )
     progress("sensitivities", 0, 1)
@@ -116,7 +119,7 @@ def make_int8(
         some, called = images, f"int8, {sparsity:.0%} zeros"
         if draft:
             some, called = images[:_DRAFT_IMAGES], f"{called}, draft"
-            config_of = replace(config_of, rows=_DRAFT_ROWS, activation_rounds=_DRAFT_ROUNDS)
+            config_of = replace(config_of, rows=min(base.rows, _DRAFT_ROWS), activation_rounds=_DRAFT_ROUNDS)
         told = partial(_named, progress, called)
 
         def compute() -> dict[str, torch.Tensor]:
