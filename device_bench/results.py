@@ -43,6 +43,9 @@ TimeUnit = Literal["ns", "us", "ms", "s", "instructions", "cycles"]
 NANOSECONDS: Final[dict[str, float]] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+MAX_NODE_NAME = 8192
+"""Characters of a node's name: one that joins many layers is called by all of theirs."""
+NodeName = Annotated[str, Field(min_length=1, max_length=MAX_NODE_NAME, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Field(max_length=1000)]
 # The bounds are beyond every latency and count, and keep ratios and changes of unit away from overflow.
 Sample = Annotated[FiniteFloat, Field(ge=1e-12, le=1e18)]
@@ -104,7 +107,7 @@ class OpTime(_Record):
     Profiling slows a run down, so this says where the time goes and is no part of the samples.
     """
 
-    node: Name
+    node: NodeName
     op: Name
     ms: Annotated[FiniteFloat, Field(ge=0)]
 

@@ -7,12 +7,13 @@ import statistics
 from typing import Final
 
 from device_bench.errors import MeasurementError
-from device_bench.results import MAX_NODES, OpTime
+from device_bench.results import MAX_NODE_NAME, MAX_NODES, OpTime
 
 RUNS: Final = 10
 """Runs of the profiled session; the first one allocates, and the median does not care."""
 _SUFFIX = "_kernel_time"
 _LONGEST_US: Final = 10**12
+_LONGEST_OP: Final = 200
 
 
 def op_times(trace: object) -> tuple[OpTime, ...]:
@@ -32,7 +33,7 @@ def op_times(trace: object) -> tuple[OpTime, ...]:
             continue
         node = _plain(name.removesuffix(_SUFFIX))
         if name.endswith(_SUFFIX) and node and _plain(op) and 0 <= dur < _LONGEST_US and len(found) < MAX_NODES:
-            found.setdefault((node, _plain(op)), []).append(dur / 1000.0)
+            found.setdefault((node, _plain(op)[:_LONGEST_OP]), []).append(dur / 1000.0)
     return tuple(OpTime(node=node, op=op, ms=statistics.median(taken)) for (node, op), taken in found.items())
 
 
@@ -46,4 +47,4 @@ def read_trace(text: str) -> tuple[OpTime, ...]:
 
 def _plain(text: str) -> str:
     """The text as a results file takes it: printable, not too long."""
-    return "".join(character for character in text if character.isprintable())[:200]
+    return "".join(character for character in text if character.isprintable())[:MAX_NODE_NAME]

@@ -54,3 +54,10 @@ def test_any_list_gives_what_a_results_file_takes(trace: list[object]) -> None:
 def test_what_is_no_trace_is_refused(text: str) -> None:
     with pytest.raises(MeasurementError, match="profile"):
         read_trace(text)
+
+
+def test_a_node_that_joins_many_layers_keeps_its_whole_name() -> None:
+    name = "+".join(f"features.{number}.0" for number in range(100))
+    event = {"cat": "Node", "name": f"{name}_kernel_time", "dur": 5, "args": {"op_name": "QSequence"}}
+    (found,) = op_times([event])
+    assert found.node == name
