@@ -26,6 +26,7 @@ from exporters.untrusted.tensors import RUNNABLE, tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, constant_tensor, node_name
 
 _MAX_RANK = 8
+_CONTROL = ", as nothing bounds what its graphs make; export the network without control flow"
 # Axes and shapes that rules look into; a weight is longer.
 _SMALL = 64
 
@@ -143,9 +144,10 @@ def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> No
     if node.domain not in (*STANDARD, DOMAIN):
         raise UnsupportedOpError(f"node {name!r} is of the operator set {node.domain!r}, which is not read here.")
     if node.domain != DOMAIN and node.op_type not in RULES and node.op_type != "Constant":
-        raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here.")
-    if not node.output or not node.output[0]:
-        raise UnsupportedOpError(f"node {name!r} ({node.op_type}) makes nothing, or leaves out its first output.")
+        reason = _CONTROL if node.op_type in ("If", "Loop", "Scan") else ""
+        raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here{reason}.")
+    if not any(node.output):
+        raise UnsupportedOpError(f"node {name!r} ({node.op_type}) makes nothing.")
     for value in node.input:
         if value and value not in shapes:
             raise MalformedModelError(f"node {name!r} reads {value!r} before any node makes it; export it again.")

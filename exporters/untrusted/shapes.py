@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.rules_arrange import ARRANGE
+from exporters.untrusted.rules_choose import CHOOSE
 from exporters.untrusted.rules_compute import COMPUTE
 from exporters.untrusted.rules_spatial import SPATIAL
 
-RULES: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {**ARRANGE, **COMPUTE, **SPATIAL}
+RULES: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {**ARRANGE, **CHOOSE, **COMPUTE, **SPATIAL}
