@@ -21,6 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "own-network.md"
 SHORTER = {
     "build": ["--samples", "50", "--method", "magnitude", "--sparsity", "0.8"],
     "prune": ["--method", "magnitude"],
+    "bench": ["--samples", "50"],
 }
 
 
@@ -41,10 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_its_commands_do_what_it_says(folder: Path) -> None:
     commands = [shlex.split(line) for line in re.findall(r"^    (chita-edge .+)$", PAGE.read_text(), re.MULTILINE)]
-    assert [words[1] for words in commands] == ["build", "build", "prune", "export", "export"]
+    assert [words[1] for words in commands] == ["build", "build", "prune", "export", "bench", "inspect", "export"]
     for words in commands:
         more = ["--input", "image=1x3x16x16"] if words[2] == "program.pt2" else []
-        cli.main([*words[1:], *SHORTER.get(words[1], []), *more, "--force"], standalone_mode=False)
+        force = [] if words[1] in ("bench", "inspect") else ["--force"]
+        cli.main([*words[1:], *SHORTER.get(words[1], []), *more, *force], standalone_mode=False)
     sys.modules.pop("own_network", None)
     assert {path.name for path in folder.iterdir()} >= {"Net-x86_64", "network-x86_64", "sparse.onnx", "model.onnx"}
     assert (folder / "network-x86_64" / "report.html").exists()
