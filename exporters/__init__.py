@@ -22,7 +22,7 @@ from exporters.inspect import FileLayer, FileReport, inspect
 from exporters.layers import Decide, Decision, ExportedLayer, SparseModel, SparsifyCandidate
 from exporters.load import load
 from exporters.network import Link, NetworkInfo, NetworkRule
-from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision, QuantisedFormat
+from exporters.qdq.info import QuantisedCandidate, QuantisedDecide, QuantisedDecision, QuantisedFormat, stored_share
 from exporters.save import save
 from exporters.serialize import to_bytes
 from exporters.sizes import declared_shape, fix_sizes, has_open_sizes, inputs_of
@@ -70,6 +70,7 @@ __all__ = [
     "load",
     "relative_difference",
     "save",
+    "stored_share",
     "to_bytes",
     "to_onnx",
     "to_sparse",

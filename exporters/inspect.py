@@ -140,7 +140,8 @@ def _edge_row(
     nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
     kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
     stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
-    reason = "" if op.is_sparse else "next to a sparse layer, kept in its layout"
+    kept = "it has no blocks" if op.base.startswith("Q") else "next to a sparse layer, kept in its layout"
+    reason = "" if op.is_sparse else kept
     return FileLayer(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense, reason=reason), held
 
 

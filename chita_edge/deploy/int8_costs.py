@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from device_bench.short_numbers import short
-from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision
+from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision, stored_share
 from runtimes.int8_costs import Int8Rates, gathered_inputs, load_int8_rates
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from runtimes import Target
 
 
+_GROUP = 4
+_ALIKE = 1.03
+"""Costs that differ by less are told apart by no prediction."""
 _TOLD = 0.05
 """Share of zeros from which a layer's other forms are worth a word."""
 
@@ -72,7 +75,7 @@ class Int8Costs:
 
 
 def int8_format(target: Target) -> QuantisedDecide:
-    """Rule that stores each int8 layer in the form that costs the target least."""
+    """Rule that stores each int8 layer in the form that costs the target least; of costs alike, in the fewest bytes."""
     rates = load_int8_rates(target.name)
 
     def decide(layer: QuantisedCandidate) -> QuantisedDecision:
@@ -87,9 +90,11 @@ def int8_format(target: Target) -> QuantisedDecide:
         macs = layer.in_channels * taps * outputs
         gathered = gathered_inputs(layer.in_channels, layer.kernel[1], layer.out_pixels)
         costs: dict[Literal["dense", "1x4", "2x4"], float] = {"dense": rates.layer("dense", macs, outputs, gathered)}
+        padded = -(-layer.in_channels // _GROUP) * _GROUP * taps * outputs
         for form, share in layer.blocks.items():
-            costs[form] = rates.layer(form, round(share * macs), outputs, gathered)
-        best = min(costs, key=lambda form: costs[form])
+            costs[form] = rates.layer(form, round(share * padded), outputs, gathered)
+        within = [form for form, cost in costs.items() if cost <= _ALIKE * min(costs.values())]
+        best = min(within, key=lambda form: (stored_share(layer, form), costs[form]))
         others = ", ".join(f"{form} {short(cost)}" for form, cost in costs.items() if form != best)
         beside = f" ({others})" if layer.sparsity >= _TOLD else ""
         reason = f"{layer.sparsity:.0%} zeros: {best} takes {_told(costs[best], rates)}{beside} on {target.name}"

@@ -47,16 +47,22 @@ class QuantisedDecision:
     onnxruntime: float = math.inf
 
 
+def stored_share(layer: QuantisedCandidate, form: QuantisedFormat) -> float:
+    """Bytes of a layer's weight in a form, by those of dense int8."""
+    if form == "dense":
+        return 1.0
+    columns = -(-layer.in_channels // WIDTH) * math.prod(layer.kernel)
+    index = 1 if columns <= 2**8 else 2 if columns <= 2**16 else 4
+    size = WIDTH * int(form[0])
+    return layer.blocks[form] * (size + index) / size
+
+
 QuantisedDecide = Callable[[QuantisedCandidate], QuantisedDecision]
 
 
 def fewest_bytes(layer: QuantisedCandidate) -> QuantisedDecision:
     """Rule that stores each layer in the fewest bytes."""
-    sizes: dict[QuantisedFormat, float] = {"dense": 1.0}
-    columns = -(-layer.in_channels // WIDTH) * math.prod(layer.kernel)
-    index = 1 if columns <= 2**8 else 2 if columns <= 2**16 else 4
-    for name, share in layer.blocks.items():
-        size = WIDTH * int(name[0])
-        sizes[name] = share * (size + index) / size
-    best = min(sizes, key=lambda name: sizes[name])
-    return QuantisedDecision(best, f"{layer.sparsity:.0%} zeros: {sizes[best]:.0%} of the bytes of dense int8")
+    forms: list[QuantisedFormat] = ["dense", *layer.blocks]
+    best = min(forms, key=lambda form: stored_share(layer, form))
+    share = stored_share(layer, best)
+    return QuantisedDecision(best, f"{layer.sparsity:.0%} zeros: {share:.0%} of the bytes of dense int8")

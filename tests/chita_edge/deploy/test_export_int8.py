@@ -58,3 +58,19 @@ def test_each_layer_takes_the_cheapest_form_and_says_why() -> None:
     assert "90% zeros: 1x4 takes" in few.reason
     assert few.ours < many.ours
     assert "on x86_64" in many.reason
+
+
+@pytest.mark.parametrize("target", ["arm64", "x86_64"])
+def test_a_layer_without_zeros_stays_dense_and_one_of_zeros_does_not(target: str) -> None:
+    decide = int8_format(runtimes.get_target(target))
+
+    def layer(share: float, channels: int) -> exporters.QuantisedCandidate:
+        blocks = {"1x4": share, "2x4": min(1.0, share * 1.2)}
+        whole = 64 * channels
+        return exporters.QuantisedCandidate(
+            "layer", "QConv", 64, channels, (1, 1), (1, 1), 784, round(whole * share), 1 - share, blocks
+        )
+
+    assert decide(layer(1.0, 64)).format == "dense"
+    assert decide(layer(1.0, 3)).format == "dense"
+    assert decide(layer(0.25, 64)).format in ("1x4", "2x4")
