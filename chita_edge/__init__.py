@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chita_edge.config import BenchConfig, BuildConfig, ExportConfig
     from chita_edge.datasets import LabelledImages
+    from chita_edge.datasets.transform import TransformConfig
     from chita_edge.deploy.any_network import prune
     from chita_edge.deploy.export import export
     from chita_edge.deploy.result import BuildResult, Latency
     from chita_edge.engine.config import PruneConfig
     from chita_edge.engine.result import PruneResult
     from chita_edge.errors import BundleTamperedError, ChitaEdgeError, UsageError
+    from chita_edge.network.inputs import SeveralInputs
     from chita_edge.pipeline import bench, build
     from device_bench import BenchPlan
     from exporters import SparseModel
@@ -33,7 +35,9 @@ _HOMES = {
     "BenchPlan": "device_bench",
     "PruneConfig": "chita_edge.engine.config",
     "PruneResult": "chita_edge.engine.result",
+    "SeveralInputs": "chita_edge.network.inputs",
     "SparseModel": "exporters",
+    "TransformConfig": "chita_edge.datasets.transform",
     "UsageError": "chita_edge.errors",
     "bench": "chita_edge.pipeline",
     "build": "chita_edge.pipeline",
@@ -53,7 +57,9 @@ __all__ = [
     "Latency",
     "PruneConfig",
     "PruneResult",
+    "SeveralInputs",
     "SparseModel",
+    "TransformConfig",
     "UsageError",
     "bench",
     "build",
