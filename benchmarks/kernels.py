@@ -32,6 +32,7 @@ from runtimes.platforms import NATIVE
 from runtimes.structures import geometry
 
 CPU = {"sse2": "x86_64", "avx2": "x86_64_v3", "avx512": "x86_64_v4-prefer_256_bit", "neon": "generic"}
+CPU |= {"avx_vnni": CPU["avx2"], "avx512_vnni": CPU["avx512"], "neon_dot": CPU["neon"]}
 
 
 @dataclass(frozen=True)
