@@ -72,11 +72,13 @@ def find_weights(model: nn.Module, sample: Batch) -> tuple[Weight, ...]:
     firsts: set[str] = set()
     order: list[str] = []
     given = {tensor.untyped_storage().data_ptr() for tensor in input_tensors(sample) if tensor.is_floating_point()}
+    alone = bool(given) and len(input_tensors(sample)) == 1
     last: torch.Tensor | None = None
 
     def see(name: str, form: LayerForm, inputs: torch.Tensor, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         nonlocal last
-        if inputs.untyped_storage().data_ptr() in given or (given and not order):
+        # Of a single input the first call is meant even where something, such as padding, stands before it.
+        if inputs.untyped_storage().data_ptr() in given or (alone and not order):
             firsts.add(name)
         forms.setdefault(name, form)
         order.append(name)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
+import exporters
 from chita_edge import PruneConfig, prune
 from chita_edge.network.rewrite import DepthToSpace, restored, rewritten
 
@@ -67,6 +68,13 @@ def test_other_transposed_convolutions_stay(module: nn.Module) -> None:
     result = prune(net, IMAGES, PruneConfig(sparsity=0.5, method="magnitude"))
     reasons = {one.name: one.reason for one in result.figures.dense}
     assert reasons["2.weight"].startswith("a transposed convolution")
+
+
+def test_it_is_a_convolution_and_a_depth_to_space_in_onnx() -> None:
+    net = network(nn.ConvTranspose2d(4, 4, 2, 2))
+    rewritten(net)
+    graph = exporters.to_onnx(net, IMAGES).graph
+    assert [node.op_type for node in graph.node] == ["Conv", "Relu", "Conv", "DepthToSpace", "Relu", "Conv"]
 
 
 def test_zeros_come_back_as_zeros_of_the_transposed_convolution() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from chita_edge.network.errors import CalibrationError
+from chita_edge.network.inputs import SeveralInputs
 from chita_edge.network.selection import named_sparsities, select
 from chita_edge.network.weights import Weight, find_weights
 
@@ -84,6 +85,19 @@ def test_three_dimensions_and_shared_weights_stay_dense() -> None:
     assert not found["mix.weight"].first
     video = weights(nn.Sequential(nn.Conv3d(3, 2, 1), nn.Flatten(), nn.Linear(2, 2)), torch.zeros(1, 3, 1, 1, 1))
     assert video["0.weight"].obstacle == "there is no sparse kernel in three dimensions"
+
+
+def test_a_layer_behind_an_embedding_is_no_first_layer() -> None:
+    class Tower(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.mix, self.beside, self.head = nn.Embedding(5, 4), *(nn.Linear(4, 4) for _ in range(3))
+
+        def forward(self, ids: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+            return self.head(self.mix(self.table(ids)) + self.beside(measured))
+
+    sample = SeveralInputs((torch.zeros(1, dtype=torch.int64), torch.ones(1, 4)))
+    assert [weight.name for weight in find_weights(Tower().eval(), sample) if weight.first] == ["beside.weight"]
 
 
 ALL = tuple(find_weights(Mixed().eval(), IMAGES))
