@@ -227,6 +227,25 @@ def test_shapes_that_do_not_fit_are_refused_when_it_runs(change: Any, shape: tup
         session.run(None, {"X": np.zeros(shape, np.float32)})
 
 
+def test_what_is_computed_within_a_convolution_is_checked_as_a_stage_of_its_own() -> None:
+    made = QNet(np.random.default_rng(4), [4])
+    first = made.conv(made.quantize(), 4)
+    made.dequantize(made.table(made.conv(made.add(made.conv(first, 4), first), 4)))
+    x = np.random.default_rng(5).normal(size=(1, 4, 6, 6)).astype(np.float32)
+    np.testing.assert_array_equal(runtimes.session(made.model()).run(None, {"X": x})[0], made.oracle(x))
+    for change, words in (
+        ({"y_scale_3": scalar(0)}, "stage 3: y_scale is not a positive"),
+        ({"y_scale_3": scalar(1e-30)}, "stage 3: the scale of what it reads is more than 2\\^20 times"),
+        ({"table_5": np.zeros(9, np.uint8)}, "stage 5: its input table has 9 elements"),
+        ({"y_zero_5": np.zeros(1, np.uint8)}, "stage 5: its input y_zero has 1 dimensions, 0 are needed"),
+    ):
+        with pytest.raises(Exception, match=SEQUENCE + words):
+            runtimes.session(made.model(**change))
+    strided = runtimes.session(made.model(strides_2=[2, 2]))
+    with pytest.raises(Exception, match="stage 2: dimension 2 of the second value that it reads is 6, 3 is needed"):
+        strided.run(None, {"X": x})
+
+
 def test_more_than_fits_is_refused_before_memory_is_asked_for() -> None:
     """A pixel takes 64 bytes in the layout: the numbers of elements alone would not tell."""
     made = QNet(np.random.default_rng(3), [1])

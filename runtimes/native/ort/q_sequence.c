@@ -23,13 +23,14 @@ typedef struct building {
   int fused[MOST_IN_SEQUENCE]; /* is computed with a convolution before it */
   int made_by[MOST_IN_SEQUENCE + 1];
   ce_q_grid grids[MOST_IN_SEQUENCE + 1];
+  text suffix; /* of the part that the node is turned to */
 } building;
 
-/* Turns the node to the constants and attributes of a part; the suffix is kept in `suffix`. */
-static void turn_to(building* b, int index, text* suffix) {
-  *suffix = (text){.length = 0};
-  text_add(suffix, "_%d", (int64_t)index);
-  b->n->stage = suffix->chars;
+/* Turns the node to the constants and attributes of a part. */
+static void turn_to(building* b, int index) {
+  b->suffix = (text){.length = 0};
+  text_add(&b->suffix, "_%d", (int64_t)index);
+  b->n->stage = b->suffix.chars;
   b->n->first = b->first[index];
 }
 
@@ -61,8 +62,7 @@ static int fuse(building* b, int index, op_source* source, int* residual) {
   const int other = next->source == index + 1 ? next->residual : next->source;
   layer_source second = {.x = b->grids[next->source], .second = b->grids[next->residual == NO_VALUE ? 0 : next->residual]};
   ce_q_conv_desc fused = layer->desc.q_conv;
-  text suffix;
-  turn_to(b, reader, &suffix);
+  turn_to(b, reader);
   if (next->op->kind == OP_q_table) {
     if (!q_table_read(b->n, &second, &fused.table)) return NO_VALUE;
   } else if (next->op->kind == OP_q_add && other <= index) {
@@ -86,8 +86,7 @@ static int create_part(building* b, int index, const settings* settings, OrtAllo
   const sequence_part* part = &b->parts->parts[index];
   op_source source = {.allocator = allocator, .isa = settings->isa};
   layer_source* layer = &source.layers[0];
-  text suffix;
-  turn_to(b, index, &suffix);
+  turn_to(b, index);
   layer->x = b->grids[part->source];
   if (part->residual != NO_VALUE) layer->second = b->grids[part->residual];
   int residual = part->residual == NO_VALUE ? NO_VALUE : b->made_by[part->residual], value = NO_VALUE;
@@ -107,12 +106,13 @@ int q_sequence_create(node* n, const sequence_parts* parts, const settings* sett
                       int* count) {
   building b = {.n = n, .parts = parts};
   for (int i = 0, first = 0; i < parts->count; i++) b.first[i] = first, first += op_constants(parts->parts[i].op);
+  int well = 1;
   *count = 0;
-  for (int i = 0; i < parts->count; i++) {
+  for (int i = 0; i < parts->count && well; i++) {
     if (b.fused[i]) continue;
-    if (!create_part(&b, i, settings, allocator, &stages[*count], *count)) return 0;
-    ++*count;
+    well = create_part(&b, i, settings, allocator, &stages[*count], *count);
+    *count += well;
   }
   n->stage = "";
-  return 1;
+  return well;
 }
