@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import onnx
 
+from exporters.errors import ExportError, MalformedModelError
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -29,6 +31,16 @@ def prepare(dense: onnx.ModelProto, *, fold_batch_norm: bool = False) -> onnx.Mo
     Raises UnsupportedModelError where ONNX cannot convert the operator set, and LoadError for sparse weights that are
     none.
     """
+    try:
+        return _prepared(dense, fold_batch_norm)
+    except (ExportError, MemoryError):
+        raise
+    except Exception as error:  # the readers and passes of others raise what they meet in a malformed graph
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise MalformedModelError(f"its graph contradicts itself ({reason}); export it again.") from error
+
+
+def _prepared(dense: onnx.ModelProto, fold_batch_norm: bool) -> onnx.ModelProto:
     import onnxscript.optimizer
     from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 

@@ -15,7 +15,7 @@ from chita_edge.errors import UsageError
 from chita_edge.user_code import names_code
 from device_bench.sampling.inputs import input_shape
 from exporters.prepare import prepare
-from exporters.read import read
+from exporters.read import naming, read
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,10 @@ def dense_graph(
             if weights is not None or arguments:
                 raise UsageError(f"{text} holds its own weights; leave out --weights and --model-arg.")
             dense = read(text).model
-            return exporters.load(text) if exporters.is_quantised(dense) else prepare(dense, fold_batch_norm=True)
+            if exporters.is_quantised(dense):
+                return exporters.load(text)
+            with naming(Path(text)):
+                return prepare(dense, fold_batch_norm=True)
         model, example = _opened(text, sizes or {}, weights, arguments)
     if example is None:
         raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")

@@ -22,8 +22,13 @@ def open_onnx(path: Path) -> OnnxNetwork:
     model = read(path).model
     try:
         network = OnnxNetwork(prepare(model))
-    except exporters.UnsupportedModelError as error:
-        raise exporters.UnsupportedModelError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except exporters.ExportError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except Exception as error:  # attributes or inputs that are not what the operator takes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise exporters.MalformedModelError(f"{path}: it cannot be run ({reason}); export it again.") from error
     if network.runtime_nodes:
         _log.warning(
             "%s: ONNX Runtime computes %s; gradients end there, and methods without them are the ones to use.",

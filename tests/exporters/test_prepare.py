@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from exporters.errors import ExportError
 from exporters.prepare import prepare
 
 Array = np.ndarray[Any, Any]
@@ -68,3 +70,42 @@ def test_it_computes_the_same_in_todays_form() -> None:
         assert sizes == ["n", 3, "h", "w_"]
         assert {tensor.name: list(tensor.dims) for tensor in made.graph.initializer}["turned"] == [5, 4]
     assert given.SerializeToString() == before
+
+
+def _node(*arguments: Any, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(*arguments, **attributes)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [_node("Conv", ["x"], ["y"])],
+        [_node("Relu", ["nothing"], ["y"])],
+        [_node("Add", ["y2", "x"], ["y"]), _node("Relu", ["y"], ["y2"])],
+        [_node("Relu", ["x"], ["y"]), _node("Neg", ["x"], ["y"])],
+        [_node("Reshape", ["x", "s"], ["y"], allowzero="a")],
+        [_node("ConstantOfShape", ["huge"], ["h"]), _node("Add", ["h", "x"], ["y"])],
+        [_node("Tile", ["s", "many"], ["t"]), _node("Reshape", ["x", "t"], ["y"])],
+        [_node("NoSuchOperator", ["x"], ["y"])],
+    ],
+)
+def test_a_malformed_graph_is_a_sentence_or_stays_as_it_is(nodes: list[onnx.NodeProto]) -> None:
+    constants = {
+        "s": np.array([1, -1]),
+        "huge": np.array([2**20, 2**20]),
+        "many": np.array([2**40]),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 9])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    try:
+        made = prepare(model, fold_batch_norm=True)
+    except ExportError as error:
+        assert str(error).endswith(".")
+    else:
+        assert made.ByteSize() < 10_000
