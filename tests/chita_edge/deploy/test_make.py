@@ -1,0 +1,74 @@
+"""By which road a network is made, where it has an integer form and where it has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from small_networks import SmallMobile, pictures, settled
+from torch import nn
+
+import exporters
+from chita_edge.config import BuildConfig, ExportConfig, validated
+from chita_edge.deploy.load import Inputs
+from chita_edge.deploy.make import Made, make
+from chita_edge.deploy.road import Road
+from chita_edge.progress import silent
+from chita_edge.quantization import UnsupportedNetworkError
+
+
+def made(model: nn.Module, prunable: tuple[str, ...], **options: Any) -> Made:
+    images = pictures(40, 5)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    inputs = Inputs(model, images[:30], labels[:30], None)
+    config = validated(BuildConfig, {"model": "m", "export": {"target": "x86_64"}, **options})
+    return make(config, inputs, prunable, state_dir=None, progress=silent)
+
+
+def normalised() -> nn.Module:
+    """A network with a norm that has no integer form."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3, 2), nn.GroupNorm(2, 16), nn.ReLU(), nn.Conv2d(16, 16, 1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4)).eval()
+
+
+def test_a_network_without_an_integer_form_becomes_float32_unless_int8_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roads: list[Road] = []
+    monkeypatch.setattr("chita_edge.deploy.make._floating", lambda _config, road, *_: roads.append(road))
+    made(normalised(), ("3.weight",), prune={"seed": 1})
+    assert [(road.dtype, road.structure) for road in roads] == [("float32", "unstructured")]
+    assert "GroupNorm" in roads[0].reason
+    with pytest.raises(UnsupportedNetworkError, match="GroupNorm"):
+        made(normalised(), ("3.weight",), dtype="int8")
+
+
+def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:
+    model = settled(SmallMobile)
+    found = made(model, ("point.0.weight", "last.0.weight"), quantize={"max_drop": 100.0})
+    assert found.int8 is not None
+    (best,) = (one for one in found.int8.candidates if one.chosen)
+    assert best == min(found.int8.candidates, key=lambda one: one.predicted)  # every drop is allowed
+    assert (found.config.dtype, found.config.prune.structure) == ("int8", "1x4")
+    assert found.config.prune.sparsity == best.sparsity == 0.9
+    assert sum(one.metric is not None for one in found.int8.candidates) <= 4
+    assert {node.op_type for node in found.model.graph.node} >= {"QSequence"}
+    assert {layer.name for layer in found.layers} == set(found.int8.network.layers)
+
+
+def test_float16_is_stored_and_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ExportConfig] = []
+
+    def export(_network: nn.Module, config: ExportConfig, **_options: Any) -> exporters.SparseModel:
+        seen.append(config)
+        return exporters.SparseModel(onnx.ModelProto(), ())
+
+    monkeypatch.setattr("chita_edge.deploy.make.export", export)
+    options = {"sparsity": 0.5, "method": "magnitude", "recalibration_views": 0}
+    found = made(settled(SmallMobile), ("point.0.weight",), dtype="float16", prune=options)
+    assert found.config.dtype == "float16"
+    assert [(config.values, config.arithmetic) for config in seen] == [("float16", "float16")]
