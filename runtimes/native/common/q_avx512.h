@@ -33,9 +33,7 @@ CE_INLINE ce_mask ce_q_inside(vi y, vi x, int32_t dy, int32_t dx, int32_t h, int
 
 /* Sums while blocks are added to them; two chains of them hide vpdpbusd's latency where there are few. */
 #define CE_Q_DENSE_ROWS 4
-#ifndef CE_Q_TWO_CHAINS
-#define CE_Q_TWO_CHAINS 4 /* up to so many vectors */
-#endif
+#define CE_Q_TWO_CHAINS 7 /* up to so many vectors */
 typedef vi va;
 CE_INLINE va ce_q_begin(vi sum) { return sum; }
 CE_INLINE vi ce_q_end(va sum) { return sum; }

@@ -108,8 +108,10 @@ CE_INLINE void ce_q_interleave(const vq *row, vq *to) {
   const vw b = (vw)__builtin_shufflevector(r0, r1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
   const vw c = (vw)__builtin_shufflevector(r2, r3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   const vw d = (vw)__builtin_shufflevector(r2, r3, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  to[0] = (vq)__builtin_shufflevector(a, c, 0, 8, 1, 9, 2, 10, 3, 11), to[1] = (vq)__builtin_shufflevector(a, c, 4, 12, 5, 13, 6, 14, 7, 15);
-  to[2] = (vq)__builtin_shufflevector(b, d, 0, 8, 1, 9, 2, 10, 3, 11), to[3] = (vq)__builtin_shufflevector(b, d, 4, 12, 5, 13, 6, 14, 7, 15);
+  to[0] = (vq)__builtin_shufflevector(a, c, 0, 8, 1, 9, 2, 10, 3, 11);
+  to[1] = (vq)__builtin_shufflevector(a, c, 4, 12, 5, 13, 6, 14, 7, 15);
+  to[2] = (vq)__builtin_shufflevector(b, d, 0, 8, 1, 9, 2, 10, 3, 11);
+  to[3] = (vq)__builtin_shufflevector(b, d, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 CE_INLINE vq ce_q_from_left(vq before, vq now) { return (void)now, before; }
 CE_INLINE vq ce_q_from_right(vq now, vq after) { return (void)now, after; }

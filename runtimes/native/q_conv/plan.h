@@ -107,7 +107,8 @@ static int64_t count_blocks(const ce_q_conv_desc *desc, const plan_t *plan) {
 
 static size_t plan_bytes(const void *desc_) {
   const ce_q_conv_desc *desc = desc_;
-  if (!ce_usual_stride(&desc->geometry) || desc->geometry.kernel_h * desc->geometry.kernel_w > CE_Q_MOST_TAPS) return 0;
+  const int64_t taps = (int64_t)desc->geometry.kernel_h * desc->geometry.kernel_w;
+  if (!ce_usual_stride(&desc->geometry) || taps > CE_Q_MOST_TAPS) return 0;
   const plan_t plan = shape_plan(desc);
   const size_t blocks = (size_t)count_blocks(desc, &plan);
   return sizeof(plan_t) + blocks * (4 * (size_t)plan.rows + 1) + CE_Q_PAST_COLUMNS +

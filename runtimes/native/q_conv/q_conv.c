@@ -73,8 +73,8 @@ static void run_side_by_side(const job_t *job, int64_t first, int64_t vectors, i
     if (plain) {
       tile.x = planes + first * CE_Q_VECTOR_BYTES + tile.k_tile * plan->k_columns * tile.step;
     } else {
-      const panel_t panel = {.plan = plan, .source = &job->cut->source, .taps = job->taps, .to = job->panel, .first = first, .k_tile = tile.k_tile,
-                             .planes = planes, .vectors = vectors * count};
+      const panel_t panel = {.plan = plan, .source = &job->cut->source, .taps = job->taps, .to = job->panel, .first = first,
+                             .k_tile = tile.k_tile, .planes = planes, .vectors = vectors * count};
       fill_panel(&panel);
       tile.x = job->panel;
     }

@@ -23,7 +23,8 @@ static int tasks(const void *plan, ce_shape shape, int threads) {
 
 /* A row of pixels between those of the padding, and a vector that a load may reach past. */
 static size_t row_bytes(const plan_t *plan, ce_shape s) {
-  return ce_round_up((size_t)(plan->g.pad_left + s.w + plan->g.pad_right) * 4 + (size_t)(2 * plan->g.stride_w + 2) * CE_Q_VECTOR_BYTES, 64);
+  const size_t past = (size_t)(2 * plan->g.stride_w + 2) * CE_Q_VECTOR_BYTES;
+  return ce_round_up((size_t)(plan->g.pad_left + s.w + plan->g.pad_right) * 4 + past, 64);
 }
 
 static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {

@@ -72,7 +72,8 @@ CE_INLINE void quantize_group(const plan_t *plan, const float *x, uint8_t *y, in
 static void run_task(const void *plan_, const ce_run *run, int task) {
   const plan_t *plan = plan_;
   const ce_shape s = run->shape;
-  const int64_t pixels = s.h * s.w, plane = ce_q_plane(s.h, s.w), groups = ce_q_groups(s.c), each = (pixels + CE_LANES - 1) / CE_LANES;
+  const int64_t pixels = s.h * s.w, plane = ce_q_plane(s.h, s.w), groups = ce_q_groups(s.c);
+  const int64_t each = ce_ceil_div(pixels, CE_LANES);
   const int64_t all = tasks(plan, s, run->threads), units = all_planes(s) * each;
   for (int64_t unit = units * task / all, end = units * (task + 1) / all; unit < end;) {
     const int64_t group = unit / each, first = unit % each, last = ce_min(each, first + end - unit), channel = group % groups * 4;
