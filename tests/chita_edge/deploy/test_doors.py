@@ -17,6 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
+import chita_edge
 import exporters
 from chita_edge.config import ExportConfig
 from chita_edge.deploy.dense import input_sizes
@@ -31,6 +32,7 @@ from device_bench.errors import PlanError
 
 QUICK = PruneConfig(method="magnitude", sparsity=0.6, recalibration_views=0)
 SMALL = ExportConfig(target="x86_64")
+TEXT_SHAPES = {"table": (20, 16), "wide": (16, 32), "narrow": (32, 8), "head": (3, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +267,40 @@ def test_a_program_is_pruned_like_its_network(folder: Path) -> None:
     assert [layer.name for layer in found.figures.layers] == ["b.weight", "f.weight"]
     made = export(f"{folder}/own_net.py:Net", SMALL, weights=folder / "program.pt", sizes={"image": (1, 3, 8, 8)})
     assert made.layers[1].sparsity > 0.5
+
+
+def test_a_graph_of_token_numbers_and_a_second_input_with_weights_beside_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    constants = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in TEXT_SHAPES.items()}
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"]),
+        helper.make_node("MatMul", ["e", "wide"], ["w"]),
+        helper.make_node("Relu", ["w"], ["r"]),
+        helper.make_node("MatMul", ["r", "narrow"], ["k"]),
+        helper.make_node("ReduceMean", ["k"], ["m"], axes=[1], keepdims=0),
+        helper.make_node("Add", ["m", "side"], ["j"]),
+        helper.make_node("Gemm", ["j", "head"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", "t"]),
+            helper.make_tensor_value_info("side", TensorProto.FLOAT, ["n", 8]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    path = tmp_path / "text.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="text.bin", size_threshold=0)
+    data = [{"ids": torch.randint(0, 20, (6,)), "side": torch.randn(8)} for _ in range(20)]
+    pruned = chita_edge.prune(path, data, PruneConfig(method="reconstruct", sparsity=0.5, recalibration_views=0))
+    assert [layer.name for layer in pruned.figures.layers] == ["wide", "narrow", "head"]
+    sizes = {"ids": (1, 6), "side": (1, 8)}
+    made = chita_edge.export(pruned.model, SMALL, sizes=sizes, example_input={k: v[None] for k, v in data[0].items()})
+    feeds = {"ids": rng.integers(0, 20, (2, 9)), "side": rng.standard_normal((2, 8)).astype(np.float32)}
+    (got,) = onnxruntime.InferenceSession(exporters.to_bytes(made.model)).run(None, feeds)
+    with torch.no_grad():
+        expected = pruned.model(**{name: torch.from_numpy(array) for name, array in feeds.items()}).numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-4 * float(np.abs(expected).max()))
