@@ -19,7 +19,7 @@ TYPES = {
 }
 FUNCTIONS = {
     *("describe", "inspect", "load", "relative_difference", "save", "to_bytes", "to_onnx", "to_sparse", "verify"),
-    *("has_open_sizes", "inputs_of", "is_quantised", "stored_share", "to_sparse_int8"),
+    *("declared_shape", "fix_sizes", "has_open_sizes", "inputs_of", "is_quantised", "stored_share", "to_sparse_int8"),
 }
 
 
