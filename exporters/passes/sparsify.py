@@ -86,7 +86,8 @@ def _choose_ops(layers: list[Layer], decisions: dict[str, Decision], weight_dtyp
     # Depthwise first, then the stem, which may stand before a depthwise that has just been chosen.
     for kind, op in (("depthwise", "DepthwiseConv"), ("stem", "DenseConv")):
         for layer in layers:
-            if layer.kind != kind:
+            # A stem of another window than images' runs its rows of outputs a few at a time, and slower than dense.
+            if layer.kind != kind or (kind == "stem" and layer.kernel[0] != layer.kernel[1]):
                 continue
             source = by_output.get(layer.source)
             users = {layer_.name for layer_ in layers if layer_.source is layer.last.outputs[0]}
