@@ -11,6 +11,7 @@ from torch import nn
 
 from chita_edge import PruneConfig, prune
 from chita_edge.datasets import LabelledImages
+from chita_edge.network.objective import Objective
 from chita_edge.shrinking import shrink
 from chita_edge.tuning import divergence, recalibrate_batch_norm
 
@@ -39,7 +40,7 @@ def test_a_distilled_network_is_closer_and_as_sparse() -> None:
     before = copy.deepcopy(net.state_dict())
     plain, tuned = (prune(net, calibration(), config(distill_epochs=epochs)) for epochs in (0, 6))
     images = calibration().images
-    assert divergence(tuned.model, net, images) < divergence(plain.model, net, images)
+    assert divergence(tuned.model, net, images, Objective()) < divergence(plain.model, net, images, Objective())
     assert tuned.masks.keys() == plain.masks.keys()
     for name, mask in tuned.masks.items():
         assert torch.equal(mask, plain.masks[name])
@@ -47,8 +48,8 @@ def test_a_distilled_network_is_closer_and_as_sparse() -> None:
     assert (tuned.figures.distilled_epochs, plain.figures.distilled_epochs) == (6, 0)
     (step,) = tuned.figures.distillation
     assert step.kept
-    assert step.divergence_after == divergence(tuned.model, net, images)
-    assert step.divergence_before == divergence(plain.model, net, images)
+    assert step.divergence_after == divergence(tuned.model, net, images, Objective())
+    assert step.divergence_before == divergence(plain.model, net, images, Objective())
     assert "distill" in tuned.figures.seconds
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
