@@ -186,3 +186,15 @@ def test_interrupted_with_a_state_folder_it_says_how_to_go_on(
     done = chita_edge("prune", "resnet20_cifar", *files, "--data", "unjudged.npz", "--resume", "state")
     assert (done.returncode, done.stdout) == (130, "")
     assert "sparse.pt was not written. The same command goes on from what is in state." in done.stderr
+
+
+def test_a_state_dict_of_another_dtype_is_a_sentence(chita_edge: Run) -> None:
+    for options, sentence in (
+        (["--dtype", "int8", "--out", "a.pt"], "call it a.onnx"),
+        (["--dtype", "float16", "--out", "a.pt"], "export --dtype float16"),
+        (["--dtype", "int8", "--out", "a.onnx", "--start", "b.pt"], "leave it out"),
+        (["--dtype", "int4", "--out", "a.onnx"], "dtype"),
+    ):
+        done = chita_edge("prune", "mobilenet", *options)
+        assert done.returncode == 2, done.stderr
+        assert sentence in done.stderr
