@@ -70,7 +70,14 @@ def build(
         update={"calibration_images": len(inputs.images), "prune": suited(config.prune, inputs.model)}
     )
     model, test = inputs.model, inputs.validation or inputs.calibration
-    judge = Judge.of(model, test, metric=config.metric, better=config.better, seen=inputs.validation is None)
+    judge = Judge.of(
+        model,
+        test,
+        metric=config.metric,
+        better=config.better,
+        seen=inputs.validation is None,
+        kinds=config.prune.distance,
+    )
     example = example_of(test.images[:1])
 
     # 3. Calibrate, prune, tune, round, export: layers become sparse where that pays on the target.

@@ -55,6 +55,7 @@ class Judge:
         metric: str | None = None,
         better: Better = "higher",
         seen: bool = False,
+        kinds: Any = None,
     ) -> Judge:
         """The judge of one network's files; `find_metric` says what it goes by.
 
@@ -65,8 +66,9 @@ class Judge:
             metric: a function of the user's own.
             better: which of its figures are.
             seen: whether the network is calibrated on these samples.
+            kinds: of the outputs, where the user knows better, see `find_objective`.
         """
-        objective = objective or find_objective(model, beside(model, samples.images), samples.labels)
+        objective = objective or find_objective(model, beside(model, samples.images), samples.labels, kinds=kinds)
         found = find_metric(objective, samples.labels, metric, better)
         dense: tuple[Outputs, ...] = ()
         if found.needs_dense:

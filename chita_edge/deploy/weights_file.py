@@ -145,7 +145,11 @@ def prune_to_file(
                 f"Gradients of the loss need labels: add y_calib to {data}, or leave out the loss; outputs need none."
             )
         judging = inputs.validation if ranks.leads else None
-        judge = None if judging is None else Judge.of(inputs.model, judging, metric=metric, better=better)
+        judge = (
+            None
+            if judging is None
+            else Judge.of(inputs.model, judging, metric=metric, better=better, kinds=config.distance)
+        )
         before = None if judge is None else judge.network(inputs.model, f"{judge.metric.name} before", progress)
         images = inputs.calibration
         if start is None:

@@ -57,7 +57,7 @@ def test_a_bundle_of_images_without_labels_says_how_close_it_is(tmp_path: Path) 
         np.savez(tmp_path / "images.npz", x=arrays["x_calib"])
     config = BuildConfig(
         model=tiny_network.NAME,
-        prune=PruneConfig(sparsity=0.5),
+        prune=PruneConfig(sparsity=0.5, distance="classes"),
         export=ExportConfig(target="x86_64"),
         bench=BenchConfig(samples=50),
     )
