@@ -1,10 +1,11 @@
 """Draw the README's chart from the rows of benchmarks/runtime.py.
 
     python benchmarks/runtime.py --seconds 0 --json rows.json
-    python benchmarks/chart.py rows.json --out docs/speed.svg
+    python benchmarks/chart.py rows.json … --out docs/speed.svg
 
-One group of bars for each network, one bar for each share of zeros: times as fast as ONNX Runtime dense float32.
-The subtitle names the processor that the rows were measured on.
+One group of bars for each network, one bar for each share of zeros: times as fast as ONNX Runtime dense float32; of
+rows in int8, ONNX Runtime's own int8 first, then blocks of four input channels. The subtitle names the processor that
+the rows were measured on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 TITLES = {
@@ -20,6 +22,7 @@ TITLES = {
     "resnet50": "ResNet-50",
     "resnet20_cifar": "ResNet-20",
 }
+SHOWN = (0.5, 0.75, 0.9)  # shares of zeros in the chart of int8
 COLOURS = ("#b9d8d6", "#6fb3ae", "#0b7a75", "#064e4b")
 
 
@@ -35,14 +38,15 @@ def draw(document: dict[str, Any]) -> bytes:
 
     rows = [row for row in document["rows"] if row["threads"] == 1]
     names = list(dict.fromkeys(row["network"] for row in rows))
-    ratios = {(row["network"], row["sparsity"]): row["ratio"] for row in rows}
+    ratios = heights(rows)
+    labels = list(dict.fromkeys(label for _, label in ratios))
     bars = pygal.Bar(
         title=f"Times as fast as ONNX Runtime dense float32\n{document['processor']}, 1 thread, batch 1",
         js=(),
         width=800,
         height=380,
         legend_at_bottom=True,
-        legend_at_bottom_columns=len({row["sparsity"] for row in rows}),
+        legend_at_bottom_columns=len(labels),
         print_values=True,
         print_values_position="top",
         value_formatter=lambda value: f"{value:.1f}",
@@ -68,17 +72,40 @@ def draw(document: dict[str, Any]) -> bytes:
         ),
     )
     bars.x_labels = [TITLES.get(name, name) for name in names]
-    for sparsity in sorted({row["sparsity"] for row in rows}):
-        bars.add(f"{sparsity:.0%} zeros", [ratios.get((name, sparsity)) for name in names])
+    for label in labels:
+        bars.add(label, [ratios.get((name, label)) for name in names])
     return bytes(bars.render())
+
+
+def heights(rows: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """Times as fast as dense float32, by network and by the bar's label, in the order of the bars.
+
+    Of int8 rows those in blocks of four input channels count; the bar of ONNX Runtime's int8 is the median over them.
+    """
+    if not any("to_int8" in row for row in rows):
+        rows = sorted(rows, key=lambda row: row["sparsity"])
+        return {(row["network"], f"{row['sparsity']:.0%} zeros"): row["ratio"] for row in rows}
+    rows = sorted((row for row in rows if row["structure"] == "1x4"), key=lambda row: row["sparsity"])
+    found: dict[tuple[str, str], float] = {}
+    for network in dict.fromkeys(row["network"] for row in rows):
+        theirs = [row["to_float32"]["ratio"] / row["to_int8"]["ratio"] for row in rows if row["network"] == network]
+        found[network, "ONNX Runtime int8"] = median(theirs)
+    for row in rows:
+        if row["sparsity"] in SHOWN:
+            found[row["network"], f"sparse int8, {row['sparsity']:.0%} zeros"] = row["to_float32"]["ratio"]
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", type=Path, help="JSON file of benchmarks/runtime.py")
+    parser.add_argument("rows", type=Path, nargs="+", help="JSON files of benchmarks/runtime.py, of one processor")
     parser.add_argument("--out", type=Path, required=True, help="SVG file")
     arguments = parser.parse_args()
-    arguments.out.write_bytes(draw(json.loads(arguments.rows.read_text())))
+    documents = [json.loads(path.read_text()) for path in arguments.rows]
+    if len({document["processor"] for document in documents}) > 1:
+        parser.error("the files are of different processors; a chart shows one")
+    rows = [row for document in documents for row in document["rows"]]
+    arguments.out.write_bytes(draw({"processor": documents[0]["processor"], "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chita_edge.progress import Progress
 
 _RATE = 1e-3
-_ROWS, _ROWS_AN_IMAGE = 1 << 15, 64
+_ROWS, _ROWS_AN_IMAGE = 1 << 14, 64
 """Positions that layers are fitted on: those of one image are much alike."""
 # A draft costs a fifth of the network and is a little less accurate.
 _DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
