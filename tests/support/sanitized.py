@@ -59,9 +59,9 @@ def compile_and_link(sources: Sequence[tuple[Path, Sequence[str]]], output: Path
     return output
 
 
-def build_with_kernels(source: Path, output: Path) -> Path:
+def build_with_kernels(source: Path, output: Path, *flags_of_source: str) -> Path:
     """``source`` with the kernels of all of this platform's instruction sets."""
-    sources: list[tuple[Path, Sequence[str]]] = [(source, ("-std=gnu11", "-I", "."))]
+    sources: list[tuple[Path, Sequence[str]]] = [(source, ("-std=gnu11", "-I", ".", *flags_of_source))]
     for unit in units(get_platform(host_platform())):
         if not unit.source.startswith(("ort/", "common/memory")):
             # Their flags are spelt as zig does; its own switching off of sanitizers comes before CHECKS' would.
