@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporters.errors import CsrError
+from exporters.weights.csr import check_rows
 from exporters.weights.dtypes import INDEX_DTYPES, Array, index_dtype
 
 WIDTH = 4
@@ -106,18 +107,7 @@ def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]
     rows, columns = -(-shape[0] // height), -(-shape[1] // WIDTH) * math.prod(shape[2:])
     if columns > _INT32_MAX or rows > _INT32_MAX:
         raise CsrError(f"weight_shape {list(shape)} has more rows or columns than int32 counts")
-    if row_ptr.size != rows + 1:
-        raise CsrError(f"row_ptr has {row_ptr.size} entries for {rows} rows of blocks, not {rows + 1}")
-    if len(values) != col_idx.size:
-        raise CsrError(f"there are {len(values)} blocks and {col_idx.size} column indices")
-    if row_ptr[0] != 0 or row_ptr[-1] != len(values) or np.any(row_ptr[1:] < row_ptr[:-1]):
-        raise CsrError(f"row_ptr must rise from 0 to {len(values)} and never fall")
-    cols = col_idx.astype(np.int64)
-    if cols.size and (cols.min() < 0 or cols.max() >= columns):
-        raise CsrError(f"a block's column lies outside 0…{columns - 1}")
-    keys = np.repeat(np.arange(rows, dtype=np.int64), np.diff(row_ptr)) * columns + cols
-    if np.any(keys[1:] <= keys[:-1]):
-        raise CsrError("the columns of blocks must ascend strictly within each row")
+    check_rows(len(values), "blocks", col_idx, row_ptr, rows, columns)
     return Blocks(values, col_idx, row_ptr, tuple(int(side) for side in shape))
 
 

@@ -130,16 +130,21 @@ def validate(values: Array, col_idx: Array, row_ptr: Array, shape: Sequence[int]
         raise CsrError(f"{shape[0]} rows are no whole number of blocks of {block}")
     if columns > _INT32_MAX:
         raise CsrError(f"weight_shape {list(shape)} has more columns than int32 counts")
+    check_rows(len(values), "values", col_idx, row_ptr, rows, columns)
+    return Csr(values, col_idx, row_ptr, tuple(int(d) for d in shape))
+
+
+def check_rows(count: int, unit: str, col_idx: Array, row_ptr: Array, rows: int, columns: int) -> None:
+    """Rows of ``count`` values or blocks, as ``unit`` calls them, with ascending columns; else raises CsrError."""
     if row_ptr.size != rows + 1:
         raise CsrError(f"row_ptr has {row_ptr.size} entries for {rows} rows, not {rows + 1}")
-    if len(values) != col_idx.size:
-        raise CsrError(f"there are {len(values)} values and {col_idx.size} column indices")
-    if row_ptr[0] != 0 or row_ptr[-1] != len(values) or np.any(row_ptr[1:] < row_ptr[:-1]):
-        raise CsrError(f"row_ptr must rise from 0 to {len(values)} and never fall")
+    if count != col_idx.size:
+        raise CsrError(f"there are {count} {unit} and {col_idx.size} column indices")
+    if row_ptr[0] != 0 or row_ptr[-1] != count or np.any(row_ptr[1:] < row_ptr[:-1]):
+        raise CsrError(f"row_ptr must rise from 0 to {count} and never fall")
     cols = col_idx.astype(np.int64)
     if cols.size and (cols.min() < 0 or cols.max() >= columns):
         raise CsrError(f"a column index lies outside 0…{columns - 1}")
     keys = np.repeat(np.arange(rows, dtype=np.int64), np.diff(row_ptr)) * columns + cols
     if np.any(keys[1:] <= keys[:-1]):
         raise CsrError("column indices must ascend strictly within each row")
-    return Csr(values, col_idx, row_ptr, tuple(int(d) for d in shape))
