@@ -22,6 +22,8 @@ from chita_edge.commands.json_output import json_option, print_json
 @click.option(
     "--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="Size of an input that is open: x=1x3x320x320."
 )
+@click.option("--weights", type=click.Path(path_type=Path), help="State dict of a network that is no file.")
+@click.option("--model-arg", multiple=True, metavar="KEY=VALUE", help="Argument of a network's factory.")
 @click.option("--duration", help="Go on for that long, such as 30m, for sustained load.")
 @click.option("--cores", help="Cores to run on: 0-3, big or little.")
 @click.option("--ort", type=click.Path(path_type=Path), help="ONNX Runtime for the device: an AAR or a library.")
@@ -42,6 +44,8 @@ def bench(
     samples: int,
     processes: int | None,
     inputs: tuple[str, ...],
+    weights: Path | None,
+    model_arg: tuple[str, ...],
     duration: str | None,
     cores: str | None,
     ort: Path | None,
@@ -61,13 +65,14 @@ def bench(
     measured) the exit code is 0, 3 for a regression, which a second run has confirmed, or 4 when the samples do not
     tell.
     """
-    from chita_edge.deploy.dense import names_network
+    from chita_edge.deploy.dense import is_network
     from chita_edge.errors import UsageError
     from chita_edge.latency.gate import bench_against
     from chita_edge.latency.measure import measure_bundle
     from chita_edge.latency.network import measure_network
     from chita_edge.latency.side_by_side import bench_side_by_side
     from chita_edge.latency.summary import summarise
+    from chita_edge.model_arguments import parse_arguments
     from chita_edge.report.build_table import print_latency
     from chita_edge.report.terminal import ProgressBars
     from chita_edge.report.verdict_table import print_verdict
@@ -90,8 +95,10 @@ def bench(
         processes=processes,
         input_shapes=parse_input_shapes(inputs),
     )
-    is_network = not bundle.is_dir() and (bundle.is_file() or names_network(str(bundle)))
-    if is_network and (baseline is not None or against is not None):
+    of_network = is_network(str(bundle))
+    if not of_network and (weights is not None or model_arg):
+        raise UsageError(f"{bundle} is a bundle, which holds its networks; leave out --weights and --model-arg.")
+    if of_network and (baseline is not None or against is not None):
         raise UsageError("--compare and --against hold bundles against each other; build one of the network first.")
     if against is not None:
         with ProgressBars() as progress:
@@ -105,8 +112,16 @@ def bench(
         context.exit(sides.exit_code)
     verdict = None
     with ProgressBars() as progress:
-        if is_network:
-            measurement = measure_network(str(bundle), plan, device=device, out=out, progress=progress)
+        if of_network:
+            measurement = measure_network(
+                str(bundle),
+                plan,
+                device=device,
+                weights=weights,
+                arguments=parse_arguments(model_arg),
+                out=out,
+                progress=progress,
+            )
         elif baseline is None:
             measurement = measure_bundle(bundle, plan, device=device, out=out, progress=progress)
         else:

@@ -73,6 +73,12 @@ def names_network(text: str) -> bool:
     return text in MODELS
 
 
+def is_network(text: str) -> bool:
+    """Whether a text is a network's and not the path of a bundle: a file, or what names a network."""
+    path = Path(text)
+    return not path.is_dir() and (path.is_file() or path.suffix in (".onnx", ".pt2") or names_network(text))
+
+
 def is_graph(text: str) -> bool:
     """Whether a text is the path of an ONNX file, however it is called."""
     if text.endswith((".onnx", ".pt2")):

@@ -64,6 +64,7 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
         ),
         figures=_figures(manifest, runs),
         not_measured=[code(str(sentence)) for sentence in manifest.get("not_measured") or ()],
+        of_bundle=manifest.get("kind") != "network",
         runs=[
             {
                 "device": run.device,
@@ -105,8 +106,8 @@ def _option(options: Mapping[str, str], name: str) -> str | None:
 def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dict[str, str]]:
     size = mapping(manifest.get("size_bytes"))
     figures = [
-        _figure("sparsity", percent(manifest.get("sparsity"), 0), "of the prunable weights are zero"),
-        _judged(manifest),
+        _figure("sparsity", percent(manifest.get("sparsity"), 0), f"of the {_counted(manifest)} weights are zero"),
+        *([] if manifest.get("kind") == "network" else [_judged(manifest)]),
         _figure("file", megabytes(size.get("sparse")), _beside(size, megabytes)),
     ]
     # At a glance a time is shown if there is one; counts and estimates are called what they are.
@@ -124,6 +125,11 @@ def _figures(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> list[dic
         what = "speedup" if shown.unit == "ms" else f"{shown.unit}, dense over sparse"
         figures.append(_figure(what, f"{estimate:.2f}×", f"{low:.2f} to {high:.2f} on {_place(shown)}"))
     return figures
+
+
+def _counted(manifest: Mapping[str, Any]) -> str:
+    """The weights that the share of zeros is of."""
+    return "layers'" if manifest.get("kind") == "network" else "prunable"
 
 
 def _judged(manifest: Mapping[str, Any]) -> dict[str, str]:

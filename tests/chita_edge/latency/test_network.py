@@ -7,6 +7,8 @@ from pathlib import Path
 import onnx
 import own_networks
 import pytest
+import torch
+from command_line import Run
 
 import device_bench
 from chita_edge.latency.network import measure_network
@@ -24,3 +26,12 @@ def test_a_graph_is_measured_dense_and_exported(tmp_path: Path) -> None:
     assert measured.results.names == ("dense", "sparse")
     assert summarise(measured).samples == 50
     assert device_bench.load(tmp_path / "run.json").names == ("dense", "sparse")
+
+
+def test_weights_and_arguments_reach_a_network_of_code(tmp_path: Path, chita_edge: Run) -> None:
+    (tmp_path / "code.py").write_text(own_networks.CODE)
+    torch.save(own_networks.Net(width=8).state_dict(), tmp_path / "narrow.pt")
+    options = ("--input", "image=1x3x8x8", "--samples", "50", "--weights", "narrow.pt", "--json")
+    done = chita_edge("bench", "code.py:Net", "--model-arg", "width=8", *options)
+    assert done.returncode == 0, done.stderr
+    assert "a.weight" in chita_edge("bench", "code.py:Net", *options).stderr  # of another width
