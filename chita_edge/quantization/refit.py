@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
+from chita_edge.pruning.reconstruction import LayerFit, RowSystems, search_support, solve_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chita_edge.pruning import Constraint
     from chita_edge.quantization.graph import Clip, Layer
     from chita_edge.quantization.samples import Samples
@@ -80,16 +82,15 @@ def refit(
     wanted = samples.wanted
     if constraint is None:
         mask = torch.ones(layer.weight.flatten(1).shape, dtype=torch.bool)
-        weights = _solve_dense(layer, samples, ridge, wanted)
+        solve = _dense_solver(layer, samples, ridge)
+        weights = solve(wanted)
     else:
         weights, mask = _solve_sparse(layer, samples, ridge, wanted, constraint, start, search=search)
+        solve = _sparse_solver(layer, samples, ridge, mask)
     if not clip.is_none:
         for _ in range(rounds):
             wanted = samples.wanted_behind(clip, samples.outputs(weights, wanted.mean(0)))
-            if constraint is None:
-                weights = _solve_dense(layer, samples, ridge, wanted)
-            else:
-                weights = solve_rows(_fit(layer, samples, ridge, wanted), mask)
+            weights = solve(wanted)
     return Refitted(weights, mask, wanted.mean(0, dtype=torch.float64))
 
 
@@ -98,14 +99,31 @@ def _fit(layer: Layer, samples: Samples, ridge: float, wanted: torch.Tensor) -> 
     return TargetFit(layer.weight.flatten(1), gram, gram, ridge, samples.target(wanted))
 
 
-def _solve_dense(layer: Layer, samples: Samples, ridge: float, wanted: torch.Tensor) -> torch.Tensor:
-    """All weights: W = (T + ρ W̄)(G + ρ I)⁻¹ in each group, (out, K)."""
+def _dense_solver(layer: Layer, samples: Samples, ridge: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """All weights, (out, K), for any wanted outputs: W = (T + ρ W̄)(G + ρ I)⁻¹ in each group."""
     weight = layer.weight.reshape(layer.groups, len(layer.weight) // layer.groups, -1)
     rho = max(ridge, 1e-6) * samples.gram.diagonal(dim1=1, dim2=2).mean(1) + 1e-12
     system = samples.gram.double() + rho[:, None, None] * torch.eye(weight.shape[2])
-    right = samples.target(wanted).view(weight.shape).double() + rho[:, None, None] * weight
-    solved: torch.Tensor = torch.linalg.solve(system, right.mT).mT
-    return solved.reshape(len(layer.weight), -1).float()
+    factors, pivots = torch.linalg.lu_factor(system)
+
+    def solve(wanted: torch.Tensor) -> torch.Tensor:
+        right = samples.target(wanted).view(weight.shape).double() + rho[:, None, None] * weight
+        solved: torch.Tensor = torch.linalg.lu_solve(factors, pivots, right.mT).mT
+        return solved.reshape(len(layer.weight), -1).float()
+
+    return solve
+
+
+def _sparse_solver(
+    layer: Layer, samples: Samples, ridge: float, mask: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Weights that are zero outside the mask, (out, K), for any wanted outputs."""
+
+    @cache
+    def systems() -> RowSystems:
+        return RowSystems(_fit(layer, samples, ridge, samples.wanted).hessian, mask)
+
+    return lambda wanted: systems().solve(_fit(layer, samples, ridge, wanted).target)
 
 
 def _solve_sparse(

@@ -2,6 +2,6 @@
 
 from chita_edge.pruning.reconstruction.admm import search_support
 from chita_edge.pruning.reconstruction.layer_fit import LayerFit
-from chita_edge.pruning.reconstruction.row_solve import solve_rows
+from chita_edge.pruning.reconstruction.row_solve import RowSystems, solve_rows
 
-__all__ = ["LayerFit", "search_support", "solve_rows"]
+__all__ = ["LayerFit", "RowSystems", "search_support", "solve_rows"]
