@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,25 +30,22 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-import onnxruntime
 import torch
+from int8_evaluation import accuracy, integers, ort_accuracies
 from pruning import read, read_rows, write_rows
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-import exporters
 from chita_edge.datasets import LabelledImages, load
 from chita_edge.models import get_model, load_weights
 from chita_edge.models.resnet20_cifar import BasicBlock, ResNet20Cifar
-from chita_edge.quantization import Compressed, CompressionConfig, compress_plan, prepare
+from chita_edge.quantization import Compressed, CompressionConfig, QuantisedNetwork, compress_plan, prepare
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
 from chita_edge.tuning.views import shifted_and_flipped
 
 METHODS = ("together", "distilled", "float32", "magnitude", "ort", "multiplications", "multiplications, distilled")
 KEPT_MULTIPLICATIONS = 0.3
-BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -108,16 +104,6 @@ def mobilenet(arguments: argparse.Namespace) -> Subject:
 SUBJECTS = {"resnet20": resnet20, "mobilenet": mobilenet}
 
 
-def accuracy(network: Callable[[torch.Tensor], torch.Tensor], data: LabelledImages) -> float:
-    """Percentage of right answers."""
-    with torch.inference_mode():
-        right = sum(
-            int((network(images).argmax(1) == labels).sum())
-            for images, labels in zip(data.images.split(BATCH), data.labels.split(BATCH), strict=True)
-        )
-    return 100 * right / len(data)
-
-
 def zeroed(subject: Subject, sparsity: float, structure: str) -> nn.Module:
     """The network with all but its largest blocks set to zero, over all prunable layers together."""
     from chita_edge.pruning import Constraint, get_pattern
@@ -132,46 +118,6 @@ def zeroed(subject: Subject, sparsity: float, structure: str) -> nn.Module:
         for weight, part in zip(weights, torch.split(mask, [shape.numel() for shape in shapes]), strict=True):
             weight *= part.view(weight.shape)
     return model
-
-
-def ort_accuracies(model: nn.Module, images: torch.Tensor, test: LabelledImages) -> dict[str, float]:
-    """Accuracy of ONNX Runtime's static quantisation, uint8 activations and int8 weights a channel, by its method."""
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        dense = Path(folder) / "dense.onnx"
-        exporters.save(exporters.to_onnx(model, images[:2]), dense)
-
-        class Images(CalibrationDataReader):  # type: ignore[misc]
-            def __init__(self) -> None:
-                self._left = [batch.numpy() for batch in images.split(BATCH)]
-
-            def get_next(self) -> dict[str, np.ndarray] | None:
-                return {"input": self._left.pop()} if self._left else None
-
-        for method in (CalibrationMethod.MinMax, CalibrationMethod.Percentile):
-            path = Path(folder) / f"{method.name}.onnx"
-            quantize_static(
-                dense, path, Images(), QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8, calibrate_method=method,
-            )  # fmt: skip
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
-            options.log_severity_level = 3
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-            def run(batch: torch.Tensor, session: Any = session) -> torch.Tensor:
-                return torch.from_numpy(session.run(None, {"input": batch.contiguous().numpy()})[0])
-
-            found[method.name] = accuracy(run, test)
-    return found
 
 
 def distilled(
@@ -260,6 +206,10 @@ def measure_ours(subject: Subject, images: torch.Tensor, seed: int, record: Reco
             if "distilled" in name:
                 network = distilled(made, subject, images, arguments, seed)
             spent = time.process_time() - started if "distilled" in name else seconds
+            if isinstance(network, Compressed):
+                network = network.network or network
+            if isinstance(network, QuantisedNetwork):
+                network = integers(network, images)
             record.add(name, config.sparsity, seed, accuracy(network, subject.test), cpu_seconds=round(spent, 1))
 
 
