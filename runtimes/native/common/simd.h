@@ -70,6 +70,15 @@ typedef __mmask16 ce_mask;
 CE_INLINE uint32_t ce_below(int64_t n) { return n <= 0 ? 0 : n >= 16 ? 0xffff : (1u << n) - 1; }
 CE_INLINE ce_mask ce_lanes(int64_t begin, int64_t end) { return (ce_mask)(ce_below(end) & ~ce_below(begin)); }
 CE_INLINE vf ce_load_lanes(const float *from, ce_mask mask) { return (vf)_mm512_maskz_loadu_ps(mask, from); }
+/* The vector that begins `by` lanes after x[1], of three that follow each other; 0 but in the lanes of the mask. */
+CE_INLINE vf ce_moved_lanes(const vf *x, const int by, ce_mask mask) {
+  const __m512i a = (__m512i)x[0], b = (__m512i)x[1], c = (__m512i)x[2];
+  if (by == -2) return (vf)_mm512_maskz_alignr_epi32(mask, b, a, 14);
+  if (by == -1) return (vf)_mm512_maskz_alignr_epi32(mask, b, a, 15);
+  if (by == 1) return (vf)_mm512_maskz_alignr_epi32(mask, c, b, 1);
+  if (by == 2) return (vf)_mm512_maskz_alignr_epi32(mask, c, b, 2);
+  return x[1];
+}
 #elif defined(__AVX2__)
 #define CE_MASKED_LOADS
 typedef __m256i ce_mask;

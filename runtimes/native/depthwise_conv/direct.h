@@ -1,8 +1,8 @@
 /* 3×3 and 5×5 depthwise windows straight from the image, without a padded copy: loads outside it are masked.
  *
  * Stride 1 loads each tap of an input row; stride 2 loads pairs of vectors and takes their even and odd lanes apart. Planes
- * so narrow that a row fills less than half a vector are computed as one row of pixels, in which a tap is a fixed distance
- * and a mask tells the pixels whose tap is in the padding.
+ * whose rows are shorter than a vector are computed as one run of pixels, in which a tap is a fixed distance and masks tell
+ * the pixels whose tap is in the padding.
  */
 #ifndef CE_DEPTHWISE_CONV_DIRECT_H
 #define CE_DEPTHWISE_CONV_DIRECT_H
@@ -179,75 +179,105 @@ CE_NOINLINE void run_5x5_s2(const planes_t *p, const float *zeros, int64_t begin
 }
 
 #if CE_LANES == 16
-#define SMALL_SIDE 8
-#define SMALL_VECTORS (SMALL_SIDE * SMALL_SIDE / CE_LANES)
+#define RUN_VECTORS 64
+#define MOST_VECTORS 4 /* at a time, and one more at each side */
+#define MOST_PLANES 2
+#define MOST_WIDTH 14 /* measured: rows of 15 are as fast one by one */
 
-/* The pixels of a plane of h × w whose tap (kh, kw) of a padded 3×3 window is inside it, a bit each. */
-static uint64_t pixels_inside(int64_t h, int64_t w, int kh, int kw) {
-  const uint64_t row = ((uint64_t)1 << w) - 1, inside = kw == 0 ? row & ~(uint64_t)1 : kw == 1 ? row : row >> 1;
-  uint64_t all = 0;
-  for (int64_t r = kh == 0; r < h - (kh == 2); ++r) all |= inside << (r * w);
-  return all;
+/* Of a plane whose pixels are one run, for each 16 of them: those that a load of row kh of the window has, beginning with
+ * the vector before the first, and those whose tap in column kw is in the row. */
+typedef struct run_masks {
+  ce_mask row[MOST_WINDOW][RUN_VECTORS + 2], column[MOST_WINDOW][RUN_VECTORS];
+} run_masks;
+
+CE_INLINE void find_run_masks(run_masks *mask, int64_t h, int64_t w, const int k) {
+  const int64_t pixels = h * w, vectors = ce_ceil_div(pixels, CE_LANES);
+  for (int kh = 0; kh < k; ++kh)
+    for (int64_t v = 0; v < vectors + 2; ++v) {
+      const int64_t first = (v - 1) * CE_LANES + (kh - k / 2) * w;
+      mask->row[kh][v] = ce_lanes(-first, pixels - first);
+    }
+  for (int kw = 0; kw < k; ++kw)
+    for (int64_t v = 0; v < vectors; ++v) mask->column[kw][v] = 0xFFFF;
+  for (int64_t first = 0; first < pixels; first += w)
+    for (int out = 0; out < k / 2; ++out) {
+      const int64_t near = first + out, far = first + w - 1 - out;
+      for (int kw = 0; kw < k / 2 - out; ++kw) mask->column[kw][near / CE_LANES] &= (ce_mask)~(1u << near % CE_LANES);
+      for (int kw = k - 1; kw > k / 2 + out; --kw) mask->column[kw][far / CE_LANES] &= (ce_mask)~(1u << far % CE_LANES);
+    }
 }
 
-CE_INLINE void sum_small(const planes_t *p, uint16_t (*mask)[SMALL_VECTORS], int64_t begin, const int planes,
-                         const int vectors) {
-  const int64_t w = p->in.w, pixels = p->in.h * w;
-  const float *weights = p->weights + begin % p->g->out_channels * 9, *bias = p->bias + begin % p->g->out_channels;
-  const uintptr_t image = (uintptr_t)(p->x + begin * pixels);
-  vf sum[4][SMALL_VECTORS];
+/* `vectors` vectors of pixels from `at`, a multiple of 16, of each of `planes` planes, for which masks are read once. */
+CE_INLINE void sum_run(const planes_t *p, const run_masks *mask, int64_t begin, int64_t at, const int k, const int planes,
+                       const int vectors) {
+  const int64_t w = p->in.w, pixels = p->in.h * w, first = at / CE_LANES, channel = begin % p->g->out_channels;
+  const float *weights = p->weights + channel * k * k;
+  vf sum[MOST_PLANES][MOST_VECTORS];
   CE_UNROLL for (int i = 0; i < planes; ++i)
-    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[i][v] = ce_splat(bias[i]);
-  CE_UNROLL for (int tap = 0; tap < 9; ++tap) {
-    const uintptr_t from = image + (uintptr_t)((tap / 3 - 1) * w + tap % 3 - 1) * sizeof(float);
-    CE_UNROLL for (int v = 0; v < vectors; ++v) {
-      const ce_mask inside = mask[tap][v];
+    CE_UNROLL for (int v = 0; v < vectors; ++v) sum[i][v] = ce_splat(p->bias[channel + i]);
+  CE_UNROLL for (int kh = 0; kh < k; ++kh) {
+    const uintptr_t from = (uintptr_t)(p->x + begin * pixels) + (uintptr_t)((kh - k / 2) * w + at - CE_LANES) * sizeof(float);
+    vf x[MOST_PLANES][MOST_VECTORS + 2];
+    CE_UNROLL for (int v = 0; v < vectors + 2; ++v)
       CE_UNROLL for (int i = 0; i < planes; ++i)
-        sum[i][v] += ce_splat(weights[i * 9 + tap]) * ce_load_lanes((const float *)from + i * pixels + v * CE_LANES, inside);
-    }
+        x[i][v] = ce_load_lanes((const float *)from + i * pixels + v * CE_LANES, mask->row[kh][first + v]);
+    CE_UNROLL for (int kw = 0; kw < k; ++kw)
+      CE_UNROLL for (int v = 0; v < vectors; ++v)
+        CE_UNROLL for (int i = 0; i < planes; ++i)
+          sum[i][v] += ce_splat(weights[(i * k + kh) * k + kw]) *
+                       ce_moved_lanes(x[i] + v, kw - k / 2, mask->column[kw][first + v]);
   }
   const vf lowest = ce_splat(p->clip_min), highest = ce_splat(p->clip_max);
-  float *const y = p->y + begin * pixels, *to = y;
+  const int tail = (int)ce_min(CE_LANES, pixels - at - (vectors - 1) * CE_LANES);
+  float *to = p->y + begin * pixels + at;
   CE_UNROLL for (int i = 0; i < planes; ++i, to += pixels) {
     CE_UNROLL for (int v = 0; v < vectors - 1; ++v) ce_store(to + v * CE_LANES, ce_clip(sum[i][v], lowest, highest));
-    const int tail = (int)(pixels - (vectors - 1) * CE_LANES);
     ce_store_part(to + (vectors - 1) * CE_LANES, ce_clip(sum[i][vectors - 1], lowest, highest), tail);
   }
-  ce_activate_stored(y, planes * pixels, p->activation);
 }
 
-CE_INLINE void run_small_vectors(const planes_t *p, int64_t begin, int64_t end, const int vectors) {
-  uint16_t mask[9][SMALL_VECTORS];
-  for (int tap = 0; tap < 9; ++tap) {
-    const uint64_t inside = pixels_inside(p->in.h, p->in.w, tap / 3, tap % 3);
-    for (int v = 0; v < SMALL_VECTORS; ++v) mask[tap][v] = (uint16_t)(inside >> (v * CE_LANES));
+CE_INLINE void sum_planes(const planes_t *p, const run_masks *mask, int64_t begin, const int k, const int planes) {
+  const int64_t pixels = p->in.h * p->in.w;
+  int64_t left = ce_ceil_div(pixels, CE_LANES);
+  for (int64_t at = 0; left > 0;) {
+    const int64_t some = ce_ceil_div(left, ce_ceil_div(left, MOST_VECTORS)); /* 5 are 3 and 2 */
+    if (some == 4) sum_run(p, mask, begin, at, k, planes, 4);
+    else if (some == 3) sum_run(p, mask, begin, at, k, planes, 3);
+    else if (some == 2) sum_run(p, mask, begin, at, k, planes, 2);
+    else sum_run(p, mask, begin, at, k, planes, 1);
+    at += some * CE_LANES, left -= some;
   }
-  for (; begin < end; ++begin) {
-    for (; begin + 4 <= end && begin % p->g->out_channels + 4 <= p->g->out_channels; begin += 4)
-      sum_small(p, mask, begin, 4, vectors);
-    if (begin < end) sum_small(p, mask, begin, 1, vectors);
+  ce_activate_stored(p->y + begin * pixels, planes * pixels, p->activation);
+}
+
+CE_INLINE void sum_runs(const planes_t *p, int64_t begin, int64_t end, const int k) {
+  run_masks mask;
+  find_run_masks(&mask, p->in.h, p->in.w, k);
+  while (begin < end) {
+    const int both = begin + MOST_PLANES <= end && begin % p->g->out_channels + MOST_PLANES <= p->g->out_channels;
+    if (both) sum_planes(p, &mask, begin, k, MOST_PLANES);
+    else sum_planes(p, &mask, begin, k, 1);
+    begin += both ? MOST_PLANES : 1;
   }
 }
 
-CE_NOINLINE void run_small_1(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 1); }
-CE_NOINLINE void run_small_2(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 2); }
-CE_NOINLINE void run_small_3(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 3); }
-CE_NOINLINE void run_small_4(const planes_t *p, int64_t begin, int64_t end) { run_small_vectors(p, begin, end, 4); }
+CE_NOINLINE void sum_runs_3x3(const planes_t *p, int64_t begin, int64_t end) { sum_runs(p, begin, end, 3); }
+CE_NOINLINE void sum_runs_5x5(const planes_t *p, int64_t begin, int64_t end) { sum_runs(p, begin, end, 5); }
 
-/* Whether the planes are small and a 3×3 window keeps their size; if so they are done. */
-static int run_small(const planes_t *p, int64_t begin, int64_t end) {
-  static void (*const run[])(const planes_t *, int64_t, int64_t) = {run_small_1, run_small_2, run_small_3, run_small_4};
+/* Whether rows are short and the window keeps the planes' size; if so they are done. */
+static int run_narrow(const planes_t *p, int64_t begin, int64_t end) {
   const ce_conv_geometry *g = p->g;
-  const int same = (g->pad_top & g->pad_left & g->pad_bottom & g->pad_right) == 1 &&
-                   (g->pad_top | g->pad_left | g->pad_bottom | g->pad_right) == 1;
-  if (g->kernel_h != 3 || g->stride_h != 1 || !same || p->in.w > SMALL_SIDE || p->in.h > SMALL_SIDE) return 0;
-  const int64_t pixels = p->in.h * p->in.w; /* contiguous planes, all of them */
-  if (p->band.first || p->band.end < p->in.h || p->band.x_plane != pixels || p->band.y_plane != pixels) return 0;
-  run[ce_ceil_div(p->in.h * p->in.w, CE_LANES) - 1](p, begin, end);
+  const int64_t h = p->in.h, w = p->in.w, pixels = h * w; /* contiguous planes, all of them */
+  const int pad = g->kernel_h / 2;
+  const int same = g->pad_top == pad && g->pad_left == pad && g->pad_bottom == pad && g->pad_right == pad;
+  if (g->stride_h != 1 || !same || w < pad || w > MOST_WIDTH || pixels > RUN_VECTORS * CE_LANES) return 0;
+  if (p->band.first || p->band.end < h || p->band.x_plane != pixels || p->band.y_plane != pixels) return 0;
+  if (g->kernel_h == 3) sum_runs_3x3(p, begin, end);
+  else sum_runs_5x5(p, begin, end);
   return 1;
 }
 #else
-static int run_small(const planes_t *p, int64_t begin, int64_t end) {
+static int run_narrow(const planes_t *p, int64_t begin, int64_t end) {
   (void)p, (void)begin, (void)end;
   return 0;
 }
@@ -262,7 +292,7 @@ static int is_direct(const ce_conv_geometry *g, int64_t out_w) {
 
 /* Planes begin to end - 1; zeros: room for a row of the image. */
 static void run_direct(const planes_t *planes, float *zeros, int64_t begin, int64_t end) {
-  if (run_small(planes, begin, end)) return;
+  if (run_narrow(planes, begin, end)) return;
   const ce_conv_geometry *g = planes->g;
   ce_zero(zeros, planes->in.w);
   if (g->kernel_h == 3 && g->stride_h == 1) run_3x3_s1(planes, zeros, begin, end);

@@ -432,6 +432,11 @@ static void run_grid(int isa) {
     CHECK(.op = DEPTHWISE, .in = 4, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
     CHECK(.op = DENSE, .in = 2, .out = 4, .h = 11, .w = 13, .kernel = 3, .pad = 1, .dilation = dilation);
   }
+  /* Rows shorter than a vector, of which a plane is one run. */
+  for (int w = 1; w <= 15; ++w)
+    for (int kernel = 3; kernel <= 5; kernel += 2)
+      CHECK(.op = DEPTHWISE, .in = 5, .out = 5, .h = 1 + 67 / w, .w = w, .kernel = kernel, .pad = kernel / 2, .n = 1 + w % 2,
+            .special = w % 4 == 3);
   for (int i = 0; i < COUNT(pixels); ++i) {
     CHECK(.op = POOL, .n = pixels[i], .in = 1, .out = 1, .h = 7, .w = 7, .special = i % 3 == 2);
     CHECK(.op = POOL, .n = 1 + i, .in = 1, .out = 1, .w = pixels[i]);

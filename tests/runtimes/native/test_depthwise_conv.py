@@ -34,6 +34,13 @@ def test_sizes_and_strides(isa: str, kernel: int, checker: Check) -> None:
         (3, 33),
         (28, 28),
         (24, 65),
+        (25, 5),
+        (49, 1),
+        (37, 2),
+        (21, 3),
+        (30, 13),
+        (73, 14),
+        (74, 14),
     ]
     for (height, width), stride in itertools.product(sizes, (1, 2)):
         x = rng.standard_normal((1, 3, height, width), np.float32)
