@@ -7,7 +7,8 @@ and networks of kinds that users bring (tests/support/strangers.py); 80 % of eac
 layers and of those that read the input. Each is exported as `chita-edge export` does it for x86_64. Error: largest
 difference from the dense file's outputs, relative to their largest. Ratio: median over rounds of dense / sparse time,
 one thread, batch 1, both in one process in turns, with its 95 % interval; times are the thread's own (CPU time), so
-that what else runs on the machine is not counted.
+that what else runs on the machine is not counted. FILE is written after each network; networks that are in it are not
+measured again.
 """
 
 from __future__ import annotations
@@ -190,17 +191,35 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows, console = [], Console(width=130)
+    console = Console(width=130)
+    known = rows_of(arguments.json)
+    rows: list[dict[str, Any]] = []
     for name, make in networks():
         if arguments.only and not any(word in name for word in arguments.only):
             continue
-        rows.append(measure(name, make, arguments.samples))
+        rows.append(known.get(name) or measure(name, make, arguments.samples))
         console.print(f"{name}: {rows[-1]['ratio']:.2f}, error {rows[-1]['error']:.0e}", style="dim")
+        if arguments.json:
+            write(arguments.json, {**known, **{row["network"]: row for row in rows}})
     console.print(table_of(rows))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"processor": cpu_name(), "sparsity": SPARSITY, "onnxruntime": runtimes_version(), "rows": rows}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def rows_of(path: Path | None) -> dict[str, dict[str, Any]]:
+    """By network, the rows that a file has of this processor and ONNX Runtime."""
+    if path is None or not path.exists():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if (document["processor"], document["onnxruntime"]) != (cpu_name(), runtimes_version()):
+        raise SystemExit(f"{path} was measured on {document['processor']}; name another file")
+    return {row["network"]: row for row in document["rows"]}
+
+
+def write(path: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """The file, in one piece."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = {"processor": cpu_name(), "sparsity": SPARSITY, "onnxruntime": runtimes_version()}
+    document = {**head, "rows": list(rows.values())}
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def runtimes_version() -> str:

@@ -40,6 +40,7 @@ def to_sparse(
     """
     from exporters.from_onnx import to_graph
     from exporters.passes.chain import Chain
+    from exporters.passes.fold_pads import FoldPads
     from exporters.passes.fold_scales import FoldScales
     from exporters.passes.fold_views import FoldViews
     from exporters.passes.join_heights import JoinHeights
@@ -55,6 +56,7 @@ def to_sparse(
     if not changed:
         copy = onnx.ModelProto.FromString(dense.SerializeToString())
         return SparseModel(copy, sparsify.reports, copy if apart else None)
+    FoldPads()(model)
     JoinHeights()(model)
     KeepPools()(model)
     if cache_bytes is not None:

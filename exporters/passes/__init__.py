@@ -5,6 +5,7 @@ from __future__ import annotations
 from exporters.passes.chain import Chain
 from exporters.passes.fold_batch_norm import FoldBatchNorm
 from exporters.passes.fold_constants import FoldConstants
+from exporters.passes.fold_pads import FoldPads
 from exporters.passes.fold_scales import FoldScales
 from exporters.passes.fold_views import FoldViews
 from exporters.passes.join_heights import JoinHeights
@@ -20,6 +21,7 @@ __all__ = [
     "Chain",
     "FoldBatchNorm",
     "FoldConstants",
+    "FoldPads",
     "FoldScales",
     "FoldViews",
     "JoinHeights",
