@@ -2,8 +2,8 @@
 
 Constant folding runs a graph's constant parts when a session is made, so a small file of matrix products, broadcasts or
 concatenations can ask for any amount of memory. Here each node's output shape follows from its inputs' shapes and from
-small constants; what is not told by them, and every operator without a rule, is refused. The first dimension of an
-input may be symbolic and counts as 1, also where a shape is computed from it.
+small constants; what is not told by them is refused, and so are operators of graphs, lists and texts. The first
+dimension of an input may be symbolic and counts as 1, also where a shape is computed from it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from exporters.ops import DOMAIN
 from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
 from exporters.untrusted.shape_values import VALUES, Numbers
-from exporters.untrusted.shapes import RULES
+from exporters.untrusted.shapes import INNER, RULES, WHY_NOT
 from exporters.untrusted.tensors import RUNNABLE, tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, constant_tensor, node_name
 
 _MAX_RANK = 8
-_CONTROL = ", as nothing bounds what its graphs make; export the network without control flow"
 # Axes and shapes that rules look into; a weight is longer.
 _SMALL = 64
 
@@ -88,6 +87,7 @@ def check_graph(
             view = _view(node, name, shapes, known, opset)
             found = RULES[node.op_type](view)
             made = found if isinstance(found, list) else [found]
+            between += [INNER[node.op_type](view)] if node.op_type in INNER else []
             numbers = VALUES[node.op_type](view) if node.op_type in VALUES else None
         if len(node.output) > len(made):
             raise UnsupportedOpError(f"node {name!r} ({node.op_type}) has {len(node.output)} outputs, too many here.")
@@ -144,7 +144,7 @@ def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> No
     if node.domain not in (*STANDARD, DOMAIN):
         raise UnsupportedOpError(f"node {name!r} is of the operator set {node.domain!r}, which is not read here.")
     if node.domain != DOMAIN and node.op_type not in RULES and node.op_type != "Constant":
-        reason = _CONTROL if node.op_type in ("If", "Loop", "Scan") else ""
+        reason = f", {WHY_NOT[node.op_type]}" if node.op_type in WHY_NOT else ""
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here{reason}.")
     if not any(node.output):
         raise UnsupportedOpError(f"node {name!r} ({node.op_type}) makes nothing.")
@@ -202,6 +202,7 @@ def _view(node: onnx.NodeProto, name: str, shapes: dict[str, Shape], known: _Kno
         attributes={attribute.name: attribute for attribute in node.attribute},
         floats={index: known.floats[value] for index, value in enumerate(node.input) if value in known.floats},
         outputs=len(node.output),
+        opset=opset,
     )
 
 

@@ -21,7 +21,8 @@ class NodeView:
     """Inputs and attributes of a node, as a shape rule needs them.
 
     shapes: of its inputs, None for one that is left out. constants: small integer inputs whose entries are known, of
-    one dimension or none, by position. floats: those of floating-point numbers. outputs: how many it makes.
+    one dimension or none, by position. floats: those of floating-point numbers. outputs: how many it makes. opset:
+    version of standard ONNX.
     """
 
     name: str
@@ -31,6 +32,7 @@ class NodeView:
     attributes: Mapping[str, onnx.AttributeProto]
     floats: Mapping[int, Sequence[float]] = field(default_factory=dict)
     outputs: int = 1
+    opset: int = 18
 
     def refuse(self, why: str) -> MalformedModelError:
         """The error that says why the node has no output shape."""

@@ -248,6 +248,7 @@ ARRANGE: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {
     "Identity": _same,
     "Range": _range,
     "Reshape": _reshape,
+    "Scatter": _scatter,
     "ScatterElements": _scatter,
     "ScatterND": _scatter_nd,
     "Shape": _shape,

@@ -1,4 +1,4 @@
-"""Output shapes of operators that choose, count, attend and transform: for a data-dependent size, its upper bound."""
+"""Output shapes of operators that choose, count, draw and transform: for a data-dependent size, its upper bound."""
 
 from __future__ import annotations
 
@@ -80,20 +80,6 @@ def _einsum(node: NodeView) -> Shape:
     return tuple(sizes[letter] for letter in right)
 
 
-def _attention(node: NodeView) -> list[Shape]:
-    """Queries, keys and values of four dimensions (batch, heads, length, size), without a past."""
-    query, key, value = (node.shape(index, 4) for index in range(3))
-    past = [shape for shape in node.shapes[4:] if shape is not None]
-    if past or not query[0] == key[0] == value[0] or key[1:3] != value[1:3] or query[3] != key[3]:
-        raise node.refuse(f"query {query}, key {key} and value {value} do not fit, or there is a past")
-    if not key[1] or query[1] % key[1]:
-        raise node.refuse("its heads are no whole number a head of the keys")
-    scores = (*query[:3], key[2])
-    if len(node.shapes) > 3 and node.shapes[3] is not None and broadcast(node, scores, node.shape(3)) != scores:
-        raise node.refuse("its mask is larger than the scores")
-    return [(*query[:3], value[3]), key, value, scores]
-
-
 def _loss(node: NodeView) -> list[Shape]:
     """A loss of scores (batch, classes, …) and labels (batch, …): one number, or one a label."""
     scores, labels = node.shape(0), node.shape(1)
@@ -141,17 +127,32 @@ def _roi_align(node: NodeView) -> Shape:
     return boxes[0], source[1], height, width
 
 
-_LIKE = ("Bernoulli", "CumProd", "RandomNormalLike", "RandomUniformLike")
+def _random(node: NodeView) -> Shape:
+    shape = node.attributes["shape"].ints if "shape" in node.attributes else ()
+    if "shape" not in node.attributes or not all(0 <= size < _LARGEST for size in shape):
+        raise node.refuse("it states no shape")
+    return tuple(shape)
+
+
+def _multinomial(node: NodeView) -> Shape:
+    count = node.number("sample_size", 1)
+    if not 0 < count < _LARGEST:
+        raise node.refuse("its number of samples is no size")
+    return node.shape(0, 2)[0], count
+
+
+_LIKE = ("Bernoulli", "BitCast", "CumProd", "RandomNormalLike", "RandomUniformLike")
 CHOOSE: dict[str, Callable[[NodeView], Shape | list[Shape]]] = {
     **dict.fromkeys(_LIKE, _same),
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), _window),
+    **dict.fromkeys(("RandomNormal", "RandomUniform"), _random),
     **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), _loss),
-    "Attention": _attention,
     "BitShift": _pair,
     "Compress": _compress,
     "Det": _det,
     "Einsum": _einsum,
     "EyeLike": _eye_like,
+    "Multinomial": _multinomial,
     "NonMaxSuppression": _non_max_suppression,
     "NonZero": _non_zero,
     "OneHot": _one_hot,

@@ -76,7 +76,7 @@ def test_sizes_that_are_not_known_before_a_run_are_refused(refuse: Callable, gra
     assert "no constants" in refuse(model, MalformedModelError)
 
 
-@pytest.mark.parametrize("op", ["If", "Loop", "Scan", "DFT", "StringSplit"])
+@pytest.mark.parametrize("op", ["If", "Loop", "Scan", "SequenceAt", "StringSplit"])
 def test_operators_without_a_rule_are_refused(refuse: Callable, graph_model: Callable, op: str) -> None:
     model = graph_model([helper.make_node(op, ["x"], ["y"])], {})
     assert f"is a {op}, an operator that is not read here" in refuse(model, UnsupportedOpError)
