@@ -75,9 +75,13 @@ def _export(model: nn.Module, example_input: Example) -> ir.Model:
     # Two images at least: torch.export takes a dimension of 1 for a constant.
     named = isinstance(example_input, Mapping)
     given = _by_name(network, example_input)
-    examples = {name: (x if len(x) > 1 else x.expand(2, *x.shape[1:])).contiguous() for name, x in given.items()}
-    batch = torch.export.Dim("batch")
-    shapes = {name: {0: batch} | dict.fromkeys(more, torch.export.Dim.AUTO) for name, more in _open(network, examples)}
+    known = getattr(network, "meta", None)
+    known = known if isinstance(known, Mapping) else {}
+    fixed = known.get("fixed_batch") == 1  # of a program of torch.export
+    examples = {name: (x[:1] if fixed else _several(x)).contiguous() for name, x in given.items()}
+    batch = {} if fixed else {0: torch.export.Dim("batch")}
+    opened = _open(known.get("open_sizes", {}), examples)
+    shapes = {name: batch | dict.fromkeys(more, torch.export.Dim.AUTO) for name, more in opened}
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -103,9 +107,15 @@ def _export(model: nn.Module, example_input: Example) -> ir.Model:
     return program.model
 
 
-def _open(network: nn.Module, examples: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _several(one: torch.Tensor) -> torch.Tensor:
+    """Two samples at least."""
+    return one if len(one) > 1 else one.expand(2, *one.shape[1:])
+
+
+def _open(
+    known: Mapping[str, tuple[int, ...]], examples: Mapping[str, torch.Tensor]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Sizes that stay open beside the batch, by input: those that a program of torch.export left so."""
-    known: Mapping[str, tuple[int, ...]] = (getattr(network, "meta", None) or {}).get("open_sizes", {})
     named = set(known) == set(examples)
     for place, name in enumerate(examples):
         yield name, known[name] if named else (*known.values(), *[()] * len(examples))[place]
@@ -129,12 +139,14 @@ def _by_name(network: nn.Module, example_input: Example) -> dict[str, torch.Tens
 def _quiet() -> Iterator[None]:
     """Keep torch's exporter from talking about itself.
 
-    It warns of deprecated parts of torch that it uses itself (Deprecation- and FutureWarning) and logs that torchvision
-    is missing. Neither says anything about the user's network; warnings of other categories still come through.
+    It warns of deprecated parts of torch that it uses itself (Deprecation- and FutureWarning), logs that torchvision
+    is missing, and logs with its stack what it then raises as well. None of that says anything about the user's
+    network; warnings of other categories still come through.
     """
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = {logging.getLogger("torch.onnx"): logging.ERROR, logging.getLogger("torch._guards"): logging.CRITICAL}
+    levels = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -143,4 +155,5 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", "# The axis name: batch", UserWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -18,7 +18,7 @@ from chita_edge.commands.options import configured, prune_options
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="State dict: .pt, .safetensors; .onnx of int8 or ONNX.",
+    help="State dict: .pt, .safetensors; .pt2 of a program; .onnx of int8 or ONNX.",
 )
 @click.option("--start", type=click.Path(path_type=Path), help="The network pruned already, to move to --structure.")
 @prune_options

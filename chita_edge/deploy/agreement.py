@@ -10,10 +10,10 @@ from torch import nn
 
 import exporters
 import runtimes
-from chita_edge.deploy.feeds import answers, feeds
+from chita_edge.deploy.feeds import answers, feeds, for_check
 from chita_edge.deploy.int8_products import products_are_exact
 from chita_edge.errors import ChitaEdgeError
-from chita_edge.network.inputs import Batch
+from chita_edge.network.inputs import Batch, single
 from chita_edge.quantization import QuantisedNetwork
 from exporters.layers import FloatDtype
 
@@ -38,6 +38,7 @@ def check_int8_agreement(network: QuantisedNetwork, path: Path, images: torch.Te
         VerificationError, DisagreementError: a difference is larger.
     """
     session = runtimes.session(path)
+    images = single(for_check(session, images))
     inputs, expected = feeds(session, images), [network(images).numpy()]
     found = exporters.verify(path, inputs, expected, STEPS_TOLERANCE)
     with_kernels = exporters.relative_difference([np.asarray(one) for one in session.run(None, inputs)], expected)
@@ -64,6 +65,7 @@ def check_agreement(model: nn.Module, path: Path, images: Batch, values: FloatDt
     2e-2 where the file's ``values`` are float16.
     """
     session = runtimes.session(path, trusted=True)  # our own file
+    images = for_check(session, images)
     inputs, expected = feeds(session, images), answers(model, images)
     tolerance = TOLERANCE if values == "float32" else HALF_TOLERANCE
     stock = exporters.verify(path, inputs, expected, tolerance, trusted=True)

@@ -18,7 +18,7 @@ from chita_edge.errors import UsageError
 from chita_edge.models import MODELS, ModelEntry, get_model, load_weights
 from chita_edge.models.factory import load_factory
 from chita_edge.models.program import ProgramInput, load_program
-from chita_edge.network.inputs import Batch, input_tensors
+from chita_edge.network.inputs import Batch, input_tensors, takes_one_sample
 from chita_edge.pruning import get_solver
 from chita_edge.user_code import names_code
 from exporters.interpreter import OnnxNetwork
@@ -48,7 +48,7 @@ def open_network(model: str, *, weights: Path | None = None, arguments: Mapping[
     Args:
         model: a registered name; ``package.module:factory`` or ``path/file.py:factory``, the only door that runs the
             user's code; ``FILE.pt2``; or ``FILE.onnx``.
-        weights: state dict for a network of the user's code.
+        weights: state dict for a network of the user's code, or in place of a program's own weights.
         arguments: for the function that makes it.
 
     Raises:
@@ -66,12 +66,14 @@ def open_network(model: str, *, weights: Path | None = None, arguments: Mapping[
         return get_model(model)
     if path.suffix in (".onnx", ".pt2") and not names_code(model):
         _refuse(arguments, "--model-arg", model)
-        _refuse(weights, "--weights", model)
         if path.suffix == ".onnx":
+            _refuse(weights, "--weights", model)
             own = OwnNetwork(short_name(model), open_onnx(path))
         else:
             program = load_program(path)
             own = OwnNetwork(short_name(model), program.module, program.inputs)
+            if weights is not None:
+                load_weights(own.model, weights)
     else:
         own = OwnNetwork(short_name(model), load_factory(model, arguments))
         if weights is not None:
@@ -116,10 +118,13 @@ def short_name(model: str) -> str:
     return Path(model).stem if Path(model).suffix in (".onnx", ".pt2") else model
 
 
-def settle(model: nn.Module, samples: Batch) -> None:
-    """Let a network made from a graph find whether it takes several samples at once."""
+def settle(model: nn.Module, samples: Batch) -> tuple[str, ...]:
+    """Let a network made from a graph find whether it takes several samples at once; a sentence where it does not."""
     if isinstance(model, OnnxNetwork):
         model.settle(*input_tensors(samples))
+    if takes_one_sample(model) or getattr(model, "one_at_a_time", False) is True:
+        return ("The network's file fixes its batch to one: samples are run one at a time, which is slower.",)
+    return ()
 
 
 def _refuse(value: object, option: str, model: str) -> None:

@@ -12,6 +12,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 import exporters
+from chita_edge.deploy.feeds import in_parts
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.network.inputs import SeveralInputs
 
@@ -31,9 +32,12 @@ class BaselineError(ChitaEdgeError):
 
 
 class _Samples(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, names: list[str], samples: Samples) -> None:
-        self._names = names
-        self._left = iter(samples[start : start + _BATCH] for start in range(0, len(samples), _BATCH))
+    def __init__(self, dense: onnx.ModelProto, samples: Samples) -> None:
+        inputs = exporters.inputs_of(dense)
+        self._names = [value.name for value in inputs]
+        declared = exporters.declared_shape(inputs[0])
+        fixed = declared[0] if declared and isinstance(declared[0], int) and declared[0] > 0 else None
+        self._left = in_parts(samples, fixed or min(_BATCH, len(samples)))
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         batch = next(self._left, None)
@@ -63,7 +67,7 @@ def int8_baseline(dense: onnx.ModelProto, samples: Samples) -> onnx.ModelProto:
             quantize_static(
                 source,
                 made,
-                _Samples([value.name for value in dense.graph.input], samples),
+                _Samples(dense, samples),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from chita_edge.datasets import LabelledImages
-from chita_edge.deploy.feeds import feeds
+from chita_edge.deploy.feeds import outputs_of
 from chita_edge.deploy.metric import Better, Metric, Outputs, Score, find_metric
 from chita_edge.network.batch import output_tensors, run_batch
 from chita_edge.network.inputs import beside, single
@@ -95,7 +95,7 @@ class Judge:
         """Figure of a model file, in the runtime that will run it."""
 
         def run(batch: Batch) -> list[torch.Tensor]:
-            return [torch.as_tensor(output) for output in session.run(None, feeds(session, batch))]
+            return [torch.as_tensor(output) for output in outputs_of(session, batch)]
 
         return self._figure(run, phase, progress)
 

@@ -96,8 +96,7 @@ def load_inputs(
             seed=seed,
             transform=transform,
         )
-        settle(entry.model, inputs.images[:2])
-        return inputs
+        return replace(inputs, notes=(*inputs.notes, *settle(entry.model, inputs.images[:2])))
     source = entry.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")

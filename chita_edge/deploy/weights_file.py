@@ -28,6 +28,7 @@ from chita_edge.engine.result import PruneFigures
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
 from chita_edge.models import ModelEntry, load_weights
+from chita_edge.models.program import program_bytes
 from chita_edge.network.batch import copy_network
 from chita_edge.network.rewrite import restored
 from chita_edge.progress import Progress, silent
@@ -96,8 +97,8 @@ def prune_to_file(
 
     Args:
         model: the network, see `chita_edge.deploy.doors.open_network`.
-        out: a torch file, or a safetensors file if it is called so, or ONNX for a network that came as such; written
-            in one step at the end.
+        out: a torch file, or a safetensors file if it is called so, or the program or ONNX graph itself for a network
+            that came as such; written in one step at the end.
         config: how to prune.
         arguments: for the function of the user's code that makes the network.
         weights: state dict of the trained network; the embedded one when None.
@@ -122,7 +123,7 @@ def prune_to_file(
     get_method(config.method)  # said before anything is read
     check_free(out, force)
     entry = open_network(model, weights=weights, arguments=arguments)
-    _check_kind(entry, out)
+    _check_kind(entry, model, out)
     if start is not None and (ranks.size > 1 or state_dir is not None):
         raise UsageError("A conversion (--start) runs in one process and keeps no state; leave out --resume.")
     with torch_threads(config.threads):
@@ -162,17 +163,18 @@ def prune_to_file(
         if not ranks.leads:
             return None
         after = None if judge is None else judge.network(result.model, f"{judge.metric.name} after", progress)
-    write_file(out, _network_file(result.model, out), force)
+    write_file(out, _network_file(result.model, out, model), force)
     judged = None if before is None or after is None else Accuracy(before, after)
     judged_by = ACCURACY if judge is None else judge.metric
     return PrunedFile(short_name(model), out, len(inputs.images), result.figures, judged, judged_by, inputs.notes)
 
 
-def _check_kind(entry: Door, out: Path) -> None:
+def _check_kind(entry: Door, model: str, out: Path) -> None:
     """Refuse a file of another kind than the network's."""
     graph = not isinstance(entry, ModelEntry) and isinstance(entry.model, OnnxNetwork)
-    if graph != (out.suffix == ".onnx"):
+    if graph != (out.suffix == ".onnx") or (out.suffix == ".pt2" and not model.endswith(".pt2")):
         kind = "an ONNX file, NAME.onnx" if graph else "a state dict, NAME.pt or NAME.safetensors"
+        kind += ", or a program, NAME.pt2" if model.endswith(".pt2") else ""
         raise UsageError(f"The network {entry.name!r} is written as {kind}; --out is {out}.")
 
 
@@ -188,12 +190,14 @@ def _pruned_already(entry: Door, model: str, start: Path, arguments: Mapping[str
     return other.model
 
 
-def _network_file(model: nn.Module, path: Path) -> bytes:
+def _network_file(model: nn.Module, path: Path, source: str) -> bytes:
     if isinstance(model, OnnxNetwork):
         return exporters.to_bytes(model.to_onnx())
     model = copy_network(model)
     restored(model)  # the network's own keys and shapes
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if path.suffix == ".pt2":
+        return program_bytes(Path(source), state)
     if path.suffix == ".safetensors":
         return bytes(safetensors.torch.save(state))
     buffer = io.BytesIO()

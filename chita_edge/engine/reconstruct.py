@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Activations that an image holds at once, in units of the largest input of a layer: two networks' inputs, what their
 # residual sums still wait for, and the next layer's.
 _ACTIVATIONS = 4
+_MOST_PASSES = 256
 
 
 def reconstruct(
@@ -80,6 +81,9 @@ def reconstruct(
     last = {name: number for number, name in enumerate(order)}
     names = tuple(last)
     norms = following_batch_norms(pruned, names, images[:1])
+    if batch_size > 1 and not _runs_together(dense, names, images, order):
+        # The network runs sample after sample: a pass of its own for each, and a thread, of which there are not many.
+        batch_size, images = 1, images[:_MOST_PASSES]
     if memory_bytes is not None:
         images = images[: _fitting(memory_bytes, largest_input(dense, names, images[:1]), batch_size, ranks)]
     # Another memory budget is another refit.
@@ -122,6 +126,15 @@ def reconstruct(
             done += 1
             progress("reconstruct", done, len(names))
     return {name: found[name] for name in masks}
+
+
+def _runs_together(dense: nn.Module, names: tuple[str, ...], images: Batch, order: list[str]) -> bool:
+    """Whether two samples go through the network in the calls of one."""
+    both = images[:2] if len(images) > 1 else images[torch.zeros(2, dtype=torch.int64)]
+    try:
+        return call_order(dense, names, both) == order
+    except CalibrationError:  # it takes one sample only
+        return False
 
 
 def _fitting(memory_bytes: int, input_bytes: int, batch_size: int, ranks: Ranks) -> int:

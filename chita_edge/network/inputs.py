@@ -77,10 +77,30 @@ def input_tensors(batch: Batch) -> tuple[torch.Tensor, ...]:
 
 
 def call(model: Callable[..., Any], batch: Batch) -> Any:
-    """Outputs of a network for a batch."""
+    """Outputs of a network for a batch; sample by sample where the network fixes its batch to one."""
+    if len(batch) > 1 and takes_one_sample(model):
+        return _joined([call(model, batch[number : number + 1]) for number in range(len(batch))])
     if isinstance(batch, torch.Tensor):
         return model(batch)
     return model(*batch.tensors) if batch.names is None else model(**batch.named())
+
+
+def takes_one_sample(model: Callable[..., Any]) -> bool:
+    """Whether a network made from a file fixes its batch to one: graph modules say so in their ``meta``."""
+    known = getattr(model, "meta", None)
+    return isinstance(known, Mapping) and known.get("fixed_batch") == 1
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """Outputs of single samples as those of a batch, in the same containers."""
+    first = outputs[0]
+    if isinstance(first, torch.Tensor):
+        return torch.cat(outputs) if first.ndim else torch.stack(outputs)
+    if isinstance(first, Mapping):
+        return {key: _joined([one[key] for one in outputs]) for key in first}
+    if isinstance(first, list | tuple):
+        return tuple(map(_joined, map(list, zip(*outputs, strict=True))))
+    return first
 
 
 def beside(model: nn.Module, batch: Batch) -> Batch:

@@ -128,7 +128,7 @@ class _Pass:
     def _pause(
         self, name: str, form: LayerForm, inputs: torch.Tensor, compute: Callable[[], torch.Tensor]
     ) -> torch.Tensor:
-        self._at = LayerStop(name, form, [inputs])
+        self._at = LayerStop(name, form, [inputs if inputs.ndim > 1 else inputs[None]])  # of a lone vector
         self._paused.release()
         self._resume.acquire()
         if self._abandoned:

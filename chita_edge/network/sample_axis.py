@@ -75,7 +75,13 @@ def sample_axes(model: nn.Module, names: Sequence[str], images: Batch) -> tuple[
         return None
     axes = [_axis(one, two) for one, two in zip(alone[0], beside[0], strict=True)]
     known = tuple(axis for axis in axes if axis is not None)
-    return known if len(known) == len(axes) and _same(alone, beside, known) else None
+    if len(known) < len(axes) or not _same(alone, beside, known):
+        return None
+    if len(images) > 1:  # either may be the one that shows in the other, such as by the largest number of both
+        other, _ = _run(model, names, images[1:2])
+        if [name for name, *_ in other[0]] != [name for name, *_ in alone[0]] or not _same(other, beside, known, 1):
+            return None
+    return known
 
 
 def _run(model: nn.Module, names: Sequence[str], batch: Batch) -> tuple[Run, LayerCalls]:
@@ -102,13 +108,13 @@ def _axis(one: Call, two: Call) -> SampleAxis | None:
     return SampleAxis(unlike[0], alone.shape[unlike[0]])
 
 
-def _same(alone: Run, other: Run, axes: Iterable[SampleAxis]) -> bool:
-    """Whether the first sample of another run is given to the layers, and answered, as it is alone."""
+def _same(alone: Run, other: Run, axes: Iterable[SampleAxis], place: int = 0) -> bool:
+    """Whether the first sample of another run, or a later one, is given to the layers, and answered, as it is alone."""
     pairs = [
-        (one, two.narrow(axis.dimension, 0, axis.entries))
+        (one, two.narrow(axis.dimension, place * axis.entries, axis.entries))
         for (_, _, one), (_, _, two), axis in zip(alone[0], other[0], axes, strict=True)
     ]
-    pairs += [(one, two[:1]) for one, two in zip(alone[1], other[1], strict=True)]
+    pairs += [(one, two[place : place + 1]) for one, two in zip(alone[1], other[1], strict=True)]
     return all(
         one.shape == two.shape and float((one - two).abs().max()) <= _TOLERANCE * float(one.abs().max())
         for one, two in pairs

@@ -148,20 +148,30 @@ class OnnxNetwork(nn.Module):
 
         Args:
             samples: at least one sample for each input, the samples first.
+
+        Raises UnsupportedModelError when it cannot run one sample.
         """
         self.one_at_a_time = False
         with torch.no_grad():
-            alone = self._tuple(self(*(one[:1] for one in samples)))
+            try:
+                alone = [self._tuple(self(*(one[place] for one in samples))) for place in (slice(1), slice(-1, None))]
+            except Exception as error:  # whatever a graph of another batch, or of other sizes, runs into
+                shapes = " and ".join(str(tuple(one.shape[1:])) for one in samples)
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+                raise UnsupportedModelError(
+                    f"The graph cannot run one sample of shape {shapes} ({reason}). "
+                    "Give it the samples that it was trained on; a batch that it fixes has to be 1."
+                ) from error
             try:
                 both = self._tuple(self(*(torch.cat((one[:1], one[-1:])) for one in samples)))
             except Exception:  # whatever a graph of another batch runs into
                 self.one_at_a_time = True
                 return
+        # Either may be the one that shows in the other, such as by the largest number of both.
+        expected = [torch.cat(pair) for pair in zip(*alone, strict=True)]
         self.one_at_a_time = not all(
-            len(two) == 2 * len(one)
-            and two[: len(one)].shape == one.shape
-            and float((two[: len(one)] - one).abs().max()) <= 1e-3 * max(1e-6, float(one.abs().max()))
-            for one, two in zip(alone, both, strict=True)
+            two.shape == one.shape and float((two - one).abs().max()) <= 1e-3 * max(1e-6, float(one.abs().max()))
+            for one, two in zip(expected, both, strict=True)
             if one.numel()
         )
 

@@ -36,7 +36,7 @@ class Session:
         self.network = network
 
     def get_inputs(self) -> list[Any]:
-        return [type("Input", (), {"name": "input"})]
+        return [type("Input", (), {"name": "input", "shape": ["batch"]})]
 
     def run(self, _: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         outputs = self.network(torch.from_numpy(feed["input"]))
