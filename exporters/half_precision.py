@@ -38,6 +38,16 @@ def to_float32(model: onnx.ModelProto) -> bool:
     return changed
 
 
+def half_types(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Types of half precision that weights, constants, inputs or outputs of ``model`` have."""
+    found = set()
+    for graph in _graphs(model.graph):
+        tensors = [*graph.initializer, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))]
+        found |= {tensor.data_type for tensor in tensors}
+        found |= {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
+    return tuple(TensorProto.DataType.Name(kind).lower() for kind in _HALF if kind in found)
+
+
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     yield graph
     for node in graph.node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ import onnx
 
 import exporters
 from chita_edge.deploy.decide import stay_dense
+from chita_edge.deploy.raised import raised
 from chita_edge.errors import UsageError
 from chita_edge.user_code import names_code
 from device_bench.sampling.inputs import input_shape
+from exporters.half_precision import half_types
 from exporters.prepare import prepare
 from exporters.read import naming, read
 
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
     from exporters.from_torch import Example
 
 
+@dataclass(frozen=True, eq=False)
+class DenseNetwork:
+    """A network as standard ONNX, and sentences on what was done to read it."""
+
+    graph: onnx.ModelProto
+    notes: tuple[str, ...] = ()
+
+
 def dense_graph(
     model: nn.Module | onnx.ModelProto | str | Path,
     example: Example | None = None,
@@ -33,7 +43,21 @@ def dense_graph(
     weights: Path | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
+    """The graph of `dense_network`."""
+    return dense_network(model, example, sizes, weights=weights, arguments=arguments).graph
+
+
+def dense_network(
+    model: nn.Module | onnx.ModelProto | str | Path,
+    example: Example | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
+    *,
+    weights: Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> DenseNetwork:
     """The network as standard ONNX; of a file that is ONNX already without torch.
+
+    Half precision is raised to float32, and told.
 
     Args:
         model: a network, a graph, or a text that names one, see `chita_edge.deploy.doors.open_network`.
@@ -46,8 +70,9 @@ def dense_graph(
         UsageError: a network comes without an example or sizes.
         ChitaEdgeError, ExportError, PlanError: it cannot be read or exported.
     """
+    notes: tuple[str, ...] = ()
     if isinstance(model, onnx.ModelProto):
-        return model
+        return DenseNetwork(model)
     if isinstance(model, str | Path):
         text = str(model)
         if is_graph(text):
@@ -55,13 +80,15 @@ def dense_graph(
                 raise UsageError(f"{text} holds its own weights; leave out --weights and --model-arg.")
             dense = read(text).model
             if exporters.is_quantised(dense):
-                return exporters.load(text)
+                return DenseNetwork(exporters.load(text))
             with naming(Path(text)):
-                return prepare(dense, fold_batch_norm=True)
-        model, example = _opened(text, sizes or {}, weights, arguments)
+                return DenseNetwork(prepare(dense, fold_batch_norm=True), raised(half_types(dense)))
+        model, example, notes = _opened(text, sizes or {}, weights, arguments)
     if example is None:
         raise UsageError("A torch network is exported by running it: give example_input, one batch of its inputs.")
-    return exporters.to_onnx(model, example)
+    from chita_edge.network.batch import float32_network
+
+    return DenseNetwork(exporters.to_onnx(float32_network(model), example), notes)
 
 
 def names_network(text: str) -> bool:
@@ -88,8 +115,8 @@ def is_graph(text: str) -> bool:
 
 def _opened(
     text: str, sizes: Mapping[str, Sequence[int]], weights: Path | None, arguments: Mapping[str, Any] | None
-) -> tuple[nn.Module, Example]:
-    """The network behind another door, and zeros of the size of its inputs."""
+) -> tuple[nn.Module, Example, tuple[str, ...]]:
+    """The network behind another door, zeros of the size of its inputs, and what was done to open it."""
     import torch
 
     from chita_edge.deploy.doors import OwnNetwork, open_network
@@ -97,13 +124,13 @@ def _opened(
 
     door = open_network(text, weights=weights, arguments=arguments)
     if isinstance(door, OwnNetwork):
-        return door.model, _zeros(door, sizes)
+        return door.model, _zeros(door, sizes), door.notes
     source = door.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {door.name!r} comes without trained weights: it needs --weights FILE.")
     model = door.architecture().eval()
-    load_weights(model, source)
-    return model, torch.zeros(1, *door.input_shape)
+    notes = load_weights(model, source)
+    return model, torch.zeros(1, *door.input_shape), notes
 
 
 def _zeros(door: OwnNetwork, sizes: Mapping[str, Sequence[int]]) -> Example:
@@ -115,7 +142,7 @@ def _zeros(door: OwnNetwork, sizes: Mapping[str, Sequence[int]]) -> Example:
     given = {name: tuple(shape) for name, shape in sizes.items()}
     if door.inputs:
         shapes = {one.name: input_shape(one.name, one.shape, given) for one in door.inputs}
-        return {one.name: torch.zeros(shapes[one.name], dtype=one.dtype) for one in door.inputs}
+        return {one.name: torch.zeros(shapes[one.name], dtype=_raised_dtype(one.dtype)) for one in door.inputs}
     names = list(inspect.signature(door.model.forward).parameters)
     if not sizes or not set(sizes) <= set(names):
         wanted = names[0] if names else "x"
@@ -130,6 +157,12 @@ def _zeros(door: OwnNetwork, sizes: Mapping[str, Sequence[int]]) -> Example:
     except Exception:  # a network of token numbers; should it be another fault, the export tells it
         return {name: tensor.long() for name, tensor in zeros.items()} if _takes_numbers(door.model, zeros) else zeros
     return zeros
+
+
+def _raised_dtype(dtype: torch.dtype) -> torch.dtype:
+    import torch
+
+    return torch.float32 if dtype.is_floating_point else dtype
 
 
 def _takes_numbers(model: nn.Module, zeros: Mapping[str, torch.Tensor]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from chita_edge.deploy.onnx_door import open_onnx
+from chita_edge.deploy.raised import raised
 from chita_edge.engine.config import PruneConfig
 from chita_edge.engine.methods import get_method
 from chita_edge.engine.plan import CHANNEL_STRUCTURES
@@ -18,6 +19,7 @@ from chita_edge.errors import UsageError
 from chita_edge.models import MODELS, ModelEntry, get_model, load_weights
 from chita_edge.models.factory import load_factory
 from chita_edge.models.program import ProgramInput, load_program
+from chita_edge.network.batch import float32_network, other_types
 from chita_edge.network.inputs import Batch, input_tensors, takes_one_sample
 from chita_edge.pruning import get_solver
 from chita_edge.user_code import names_code
@@ -32,11 +34,13 @@ class OwnNetwork:
         name: short, for titles and folders: of the file, or of the function that made it.
         model: trained, in evaluation mode.
         inputs: what is known of its inputs; empty where nothing is.
+        notes: what was done to open it, one sentence each.
     """
 
     name: str
     model: nn.Module
     inputs: tuple[ProgramInput, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Door = ModelEntry | OwnNetwork
@@ -68,19 +72,24 @@ def open_network(model: str, *, weights: Path | None = None, arguments: Mapping[
         _refuse(arguments, "--model-arg", model)
         if path.suffix == ".onnx":
             _refuse(weights, "--weights", model)
-            own = OwnNetwork(short_name(model), open_onnx(path))
+            network, notes = open_onnx(path)
+            own = OwnNetwork(short_name(model), network, notes=notes)
         else:
             program = load_program(path)
-            own = OwnNetwork(short_name(model), program.module, program.inputs)
-            if weights is not None:
-                load_weights(own.model, weights)
+            own = _in_float32(OwnNetwork(short_name(model), program.module, program.inputs))
     else:
-        own = OwnNetwork(short_name(model), load_factory(model, arguments))
-        if weights is not None:
-            load_weights(own.model, weights)
+        own = _in_float32(OwnNetwork(short_name(model), load_factory(model, arguments)))
+    if weights is not None:
+        own = replace(own, notes=(*own.notes, *load_weights(own.model, weights)))
     with contextlib.suppress(NotImplementedError):  # of a program, which is as it was exported
         own.model.eval()
     return own
+
+
+def _in_float32(own: OwnNetwork) -> OwnNetwork:
+    """The network with numbers of float32, and which other ones it had."""
+    others = other_types(own.model)
+    return replace(own, model=float32_network(own.model), notes=raised(others)) if others else own
 
 
 def prunable_weights(door: Door, model: nn.Module) -> tuple[str, ...] | None:

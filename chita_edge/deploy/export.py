@@ -12,7 +12,7 @@ import onnx
 import exporters
 import runtimes
 from chita_edge.deploy.decide import cheapest_on, decide_for
-from chita_edge.deploy.dense import dense_graph, input_sizes
+from chita_edge.deploy.dense import dense_network, input_sizes
 from chita_edge.deploy.int8_costs import int8_format
 from chita_edge.errors import UsageError
 from chita_edge.export_config import ExportConfig
@@ -74,7 +74,8 @@ def export(
     if out is not None:
         check_free(out, force)
     target = runtimes.get_target(config.target)
-    dense = dense_graph(model, example_input, sizes, weights=weights, arguments=arguments)
+    opened = dense_network(model, example_input, sizes, weights=weights, arguments=arguments)
+    dense = opened.graph
     quantised = exporters.is_quantised(dense)
     _check_dtype(dtype, quantised, config)
     if quantised:
@@ -84,7 +85,7 @@ def export(
         exported = _floating(dense, target, stored, input_sizes(dense, sizes, example_input), apart)
     if out is not None:
         write_file(out, exporters.to_bytes(exported.model), force)
-    return exported
+    return replace(exported, notes=opened.notes)
 
 
 def _check_dtype(dtype: Dtype, quantised: bool, config: ExportConfig) -> None:

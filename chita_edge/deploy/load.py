@@ -30,7 +30,7 @@ class Inputs:
         images: to calibrate on, float32 (n, channels, height, width).
         labels: of these images, int64 (n,); None where the user gave none.
         validation: what no part of pruning sees; None where the user gave none.
-        notes: what was left out of the data, one sentence each.
+        notes: what was done to read the network, and what was left out of the data, one sentence each.
         held_out: further images to calibrate on, which were not drawn: to choose among networks that were fitted on
             ``images``.
     """
@@ -96,16 +96,16 @@ def load_inputs(
             seed=seed,
             transform=transform,
         )
-        return replace(inputs, notes=(*inputs.notes, *settle(entry.model, inputs.images[:2])))
+        return replace(inputs, notes=(*entry.notes, *inputs.notes, *settle(entry.model, inputs.images[:2])))
     source = entry.weights_file(weights)
     if source is None:
         raise UsageError(f"The model {entry.name!r} comes without trained weights: it needs --weights FILE.")
     if data is None and entry.dataset is None:
         raise UsageError(f"The model {entry.name!r} comes without images: it needs --data SOURCE.")
     model = entry.architecture().eval()
-    load_weights(model, source)
+    notes = load_weights(model, source)
     if data is not None and (Path(data).suffix != ".npz" or validation is not None or transform is not None):
-        return open_inputs(
+        inputs = open_inputs(
             model,
             data,
             validation=validation,
@@ -113,16 +113,19 @@ def load_inputs(
             seed=seed,
             transform=transform or _usual(entry),
         )
+        return replace(inputs, notes=(*notes, *inputs.notes))
     if data is not None:
         data = Path(data)
         with torch.inference_mode():
             classes = model(torch.zeros(1, *entry.input_shape)).shape[1]
         own = datasets.load_user_data(data, entry.input_shape, classes, entry.normalisation)
         images, labels = own.draw(calibration_images, seed)
-        return Inputs(model, images, labels, own.validation, held_out=own.held_out(len(images), seed))
+        return Inputs(model, images, labels, own.validation, notes, held_out=own.held_out(len(images), seed))
     embedded = datasets.load(str(entry.dataset))
     drawn = embedded.calibration(calibration_images or 1000, seed)
-    return Inputs(model, drawn.images, drawn.labels, embedded.test(), held_out=embedded.held_out(len(drawn), seed))
+    return Inputs(
+        model, drawn.images, drawn.labels, embedded.test(), notes, held_out=embedded.held_out(len(drawn), seed)
+    )
 
 
 def open_inputs(

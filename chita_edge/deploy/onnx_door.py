@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 
 import exporters
+from chita_edge.deploy.raised import raised
+from exporters.half_precision import half_types
 from exporters.interpreter import OnnxNetwork
 from exporters.prepare import prepare
 from exporters.read import read
@@ -13,8 +15,8 @@ from exporters.read import read
 _log = logging.getLogger(__name__)
 
 
-def open_onnx(path: Path) -> OnnxNetwork:
-    """The network in ``path``, in torch; nodes that only ONNX Runtime computes are told.
+def open_onnx(path: Path) -> tuple[OnnxNetwork, tuple[str, ...]]:
+    """The network in ``path``, in torch, and what was done to it; nodes that only ONNX Runtime computes are logged.
 
     Raises:
         ExportError: the file cannot be read, or holds types that torch does not have.
@@ -35,4 +37,4 @@ def open_onnx(path: Path) -> OnnxNetwork:
             path,
             ", ".join(network.runtime_nodes[:3]) + (", …" if len(network.runtime_nodes) > 3 else ""),
         )
-    return network
+    return network, raised(half_types(model))

@@ -21,7 +21,7 @@ from chita_edge.engine.result import PruneResult
 from chita_edge.engine.run import Run, share
 from chita_edge.engine.threads import torch_threads
 from chita_edge.errors import UsageError
-from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network
+from chita_edge.network.batch import check_images, check_weights, copy_network, float32_network, other_types
 from chita_edge.network.inputs import input_tensors
 from chita_edge.network.rewrite import rewritten
 from chita_edge.progress import Progress, silent
@@ -87,8 +87,9 @@ def prune(
     config = config or PruneConfig()
     if loss is not None and config.loss is None:  # for the record
         config = config.model_copy(update={"loss": f"{loss.__module__}:{getattr(loss, '__qualname__', 'loss')}"})
+    raised = tuple(f"numbers of {kind} in float32" for kind in other_types(model))
     model = copy_network(float32_network(model)).eval()
-    changes, origin = rewritten(model), find_device(None, model)
+    changes, origin = (*raised, *rewritten(model)), find_device(None, model)
     device = find_device(config.device, model)
     with torch_threads(config.threads), ranks.guarded():
         check_weights(model)

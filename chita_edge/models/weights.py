@@ -23,12 +23,12 @@ __all__ = ["WeightsError", "load_weights"]
 _log = logging.getLogger(__name__)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> tuple[str, ...]:
     """Load the state dict in `path` into `model`, in place.
 
     `path` is a ``.safetensors`` file or a torch file that holds nothing but tensors and plain values; code in a pickle
     is never run. Where the state dict is below another key, under a prefix, masked or of another precision, it is found
-    as `chita_edge.models.checkpoints.find_state` says, and what was done is logged as a warning.
+    as `chita_edge.models.checkpoints.find_state` says; what was done is returned as sentences, and logged as a warning.
     Raises WeightsError when the file is missing, truncated, hostile, does not have exactly the network's keys and
     shapes, or holds non-finite values; `model` is then unchanged.
     """
@@ -37,8 +37,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise WeightsError(f"The weights file {path} holds no state dict (names and tensors); save model.state_dict().")
     _check_fits(model, found.tensors, path)
     model.load_state_dict(found.tensors)
-    if found.notes:
-        _log.warning("The weights file %s: %s.", path, "; ".join(found.notes))
+    if not found.notes:
+        return ()
+    told = f"The weights file {path}: {'; '.join(found.notes)}."
+    _log.warning("%s", told)
+    return (told,)
 
 
 def _read(path: Path) -> Any:

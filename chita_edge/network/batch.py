@@ -58,6 +58,13 @@ def float32_network(model: nn.Module) -> nn.Module:
     return copy_network(model).float()
 
 
+def other_types(model: nn.Module) -> tuple[str, ...]:
+    """Floating types of a network's parameters and buffers other than float32."""
+    tensors = (*model.parameters(), *model.buffers())
+    held = {tensor.dtype for tensor in tensors if tensor.is_floating_point()} - {torch.float32}
+    return tuple(sorted(str(dtype).removeprefix("torch.") for dtype in held))
+
+
 def output_tensors(outputs: Any, samples: int) -> tuple[torch.Tensor, ...]:
     """The floating tensors that a network answered with: one, or those of a tuple, a list, a dict or a dataclass.
 

@@ -16,7 +16,12 @@ from exporters import SparseModel
 
 def export_json(out: Path, exported: SparseModel) -> dict[str, Any]:
     """One JSON-ready object."""
-    return {"file": str(out), "bytes": out.stat().st_size, "layers": [asdict(layer) for layer in exported.layers]}
+    return {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "layers": [asdict(layer) for layer in exported.layers],
+        "notes": list(exported.notes),
+    }
 
 
 def print_export(out: Path, exported: SparseModel) -> None:
@@ -37,6 +42,8 @@ def print_export(out: Path, exported: SparseModel) -> None:
         table.add_row(name, "×".join(map(str, layer.shape)), *figures, reason)
     console.print(table)
     sparse = sum(layer.format not in ("dense", "depthwise") for layer in exported.layers)
+    for note in exported.notes:
+        console.print(Text(note))
     console.print(
         Text(f"{sparse} of {len(exported.layers)} layers are sparse. Written: {out}, {out.stat().st_size:,} bytes.")
     )

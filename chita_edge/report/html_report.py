@@ -63,6 +63,7 @@ def render_report(manifest: Mapping[str, Any], runs: Sequence[ReportRun]) -> str
             ("option", "value"), [[name, options[name]] for name in sorted(options)], words=("option", "value")
         ),
         figures=_figures(manifest, runs),
+        notes=[code(str(sentence)) for sentence in manifest.get("notes") or ()],
         not_measured=[code(str(sentence)) for sentence in manifest.get("not_measured") or ()],
         of_bundle=manifest.get("kind") != "network",
         runs=[

@@ -13,7 +13,7 @@ from typing import Any
 import device_bench
 import exporters
 import runtimes
-from chita_edge.deploy.dense import dense_graph, input_sizes, is_graph
+from chita_edge.deploy.dense import dense_network, input_sizes, is_graph
 from chita_edge.deploy.export import export
 from chita_edge.deploy.result import built_layers
 from chita_edge.export_config import ExportConfig
@@ -36,7 +36,7 @@ class NetworkReport:
 
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object."""
-        told = {key: self.content[key] for key in ("sparsity", "size_bytes", "layers")}
+        told = {key: self.content[key] for key in ("sparsity", "size_bytes", "layers", "notes")}
         return {
             "network": self.network,
             "target": self.target,
@@ -83,7 +83,8 @@ def report_network(
     taken: dict[str, device_bench.Results] = {}
     for path in runs:
         taken[_free(path.stem, taken)] = device_bench.load(path)
-    dense = dense_graph(model, sizes=sizes, weights=weights, arguments=arguments)
+    opened = dense_network(model, sizes=sizes, weights=weights, arguments=arguments)
+    dense = opened.graph
     shapes = {} if exporters.is_quantised(dense) else input_sizes(dense, sizes)
     if device is not None:
         plan = device_bench.BenchPlan(input_shapes=shapes, profile=True)
@@ -95,7 +96,9 @@ def report_network(
         exporters.save(dense, dense_file)
         exported = export(dense, ExportConfig(target=name), sizes=shapes)
         exporters.save(exported.model, sparse_file)
-        content = _content(model, name, exported, exporters.inspect(sparse_file), dense_file.stat().st_size)
+        content = {"notes": list(opened.notes)} | _content(
+            model, name, exported, exporters.inspect(sparse_file), dense_file.stat().st_size
+        )
         text = report_page(content, taken, dense_file)
     write_file(page, text.encode(), force)
     return NetworkReport(model, name, page, content, tuple(taken))

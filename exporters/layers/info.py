@@ -76,9 +76,11 @@ class ExportedLayer:
 class SparseModel:
     """The exported model and its layers, in the order of the graph.
 
-    apart: where it was asked for, the same network with each small layer a node of its own.
+    apart: where it was asked for, the same network with each small layer a node of its own. notes: sentences on what
+    was done to read the network.
     """
 
     model: onnx.ModelProto
     layers: tuple[ExportedLayer, ...]
     apart: onnx.ModelProto | None = None
+    notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import onnxruntime
 import own_networks
 import pytest
 import torch
+from command_line import Run
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
@@ -196,8 +197,37 @@ def test_half_precision_is_pruned_in_float32(folder: Path) -> None:
     with torch.no_grad():
         expected = own_networks.Net().eval()(x)
         torch.testing.assert_close(_own(f"{folder}/half.onnx").model(x), expected, atol=5e-3, rtol=1e-2)
-    _pruned(folder, f"{folder}/half.onnx", "half-sparse.onnx")
+    told = "The network holds float16: its weights, inputs and outputs are raised to float32."
+    assert _pruned(folder, f"{folder}/half.onnx", "half-sparse.onnx").notes == (told,)
+    assert export(f"{folder}/half.onnx", SMALL).notes == (told,)
     assert onnx.load(folder / "half-sparse.onnx").graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_torch_is_raised_and_said(folder: Path, dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    (folder / "own_net.py").write_text(own_networks.CODE + f"\ndef half():\n    return Net().to(torch.{name})\n")
+    told = f"The network holds {name}: its weights, inputs and outputs are raised to float32."
+    assert _pruned(folder, f"{folder}/own_net.py:half", "half.pt").notes == (told,)
+    state = torch.load(folder / "half.pt", weights_only=True)
+    assert torch.equal(state["a.weight"], own_networks.Net().a.weight.to(dtype).float())
+    made = export(f"{folder}/own_net.py:half", SMALL, sizes={"image": (1, 3, 8, 8)}, weights=folder / "half.pt")
+    assert made.notes == (told,)
+    figures = chita_edge.prune(own_networks.Net().to(dtype), torch.randn(4, 3, 8, 8), QUICK).figures
+    assert figures.sentences()[-2] == f"Rewritten: numbers of {name} in float32."
+
+
+def test_a_checkpoint_of_half_precision_is_said_in_the_table_and_in_json(folder: Path, chita_edge: Run) -> None:
+    torch.save({"model": own_networks.Net().half().state_dict()}, folder / "half.pt")
+    common = ("own_net.py:Net", "--weights", "half.pt")
+    told = "The weights file half.pt: taken from 'model'; 10 tensors converted from float16."
+    prune = ("prune", *common, "--data", "data.npz", "--out", "sparse.pt", "--method", "magnitude", "--force")
+    export_ = ("export", *common, "--target", "x86_64", "--input", "image=1x3x8x8", "--out", "net2.onnx", "--force")
+    for command in (prune, export_):
+        done = chita_edge(*command)
+        assert done.returncode == 0, done.stderr
+        assert told in " ".join(done.stdout.split())
+        assert json.loads(chita_edge(*command, "--json").stdout)["notes"] == [told]
 
 
 def test_every_door_is_exported_with_its_open_sizes(folder: Path) -> None:
