@@ -229,7 +229,7 @@ def _distilled(
 def _may_lose(model: nn.Module, prunable: Sequence[str]) -> list[str]:
     """The weights of layers without groups among the prunable ones."""
     names = [name.removesuffix(".weight") for name in prunable]
-    known = {name: one for name, one in model.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
+    known = {name: one for name, one in model.named_modules() if isinstance(one, nn.Conv1d | nn.Conv2d | nn.Linear)}
     return [name for name in names if name in known and getattr(known[name], "groups", 1) == 1]
 
 

@@ -59,7 +59,9 @@ class _Writer:
         for step in self.network.graph.steps:
             self._step(step)
         last = self.network.graph.output
-        if last in self.network.grids:
+        if self.network.graph[last].op == "series":
+            self._node("Squeeze", [self._dequantised(self.network.graph[last].inputs[0]), self._height()], OUTPUT, last)
+        elif last in self.network.grids:
             self._node("DequantizeLinear", [self._codes(last), *self._grid(last)], OUTPUT, f"{last}/dequantise")
         shape, out = (["batch", *sizes[1:]] for sizes in (self.example.shape, self.shapes[last]))
         graph = helper.make_graph(
@@ -76,7 +78,13 @@ class _Writer:
     def _step(self, step: Step) -> None:
         grids, name = self.network.grids, step.name
         if step.op == "input":
-            self._node("QuantizeLinear", [INPUT, *self._grid(name)], self._codes(name), f"{name}/quantise")
+            real = INPUT
+            if step.series:
+                real = f"{name}/image"
+                self._node("Unsqueeze", [INPUT, self._height()], real, real)
+            self._node("QuantizeLinear", [real, *self._grid(name)], self._codes(name), f"{name}/quantise")
+        elif step.op == "series":
+            return  # the network's output, squeezed once it is real
         elif step.op == "table":
             assert step.function is not None  # noqa: S101 (by construction)
             self._table(step, function_table(step.function, grids[step.inputs[0]], grids[name]).numpy())
@@ -85,7 +93,7 @@ class _Writer:
         elif step.op == "average_pool" and step.window.kernel is not None:
             self._averages(step, step.window)
         else:
-            op, more = _standard(step)
+            op, more = _standard(step, self.shapes[step.inputs[0]])
             inputs = step.inputs
             if step.op == "multiply" and self.shapes[inputs[0]].numel() < self.shapes[inputs[1]].numel():
                 inputs = inputs[::-1]
@@ -170,6 +178,10 @@ class _Writer:
             self._put(f"{name}/zero", np.uint8(grid.zero)),
         ]
 
+    def _height(self) -> str:
+        """The axis that series lack."""
+        return self._put("height", np.array([2], np.int64))
+
     def _bounds(self, name: str, clip: Clip) -> list[str]:
         largest = float(np.finfo(np.float32).max)
         ends = {"low": max(clip.low, -largest), "high": min(clip.high, largest)}
@@ -188,12 +200,11 @@ def _saturates(clip: Clip, grid: Grid) -> bool:
     return grid.code_of(clip.low) == 0 and grid.code_of(clip.high) == 255
 
 
-def _standard(step: Step) -> tuple[str, dict[str, Any]]:
-    """ONNX's op for a step without weights, and its attributes."""
+def _standard(step: Step, shape: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """ONNX's op for a step without weights that reads values of this shape, and its attributes."""
     if step.op == "max_pool":
-        assert step.window.kernel is not None  # noqa: S101 (by construction)
-        padding = step.window.padding
-        more = _window(step.window.kernel, step.window.stride, (*padding, *padding), (1, 1))
+        padding, kernel = step.window.padding, step.window.kernel or shape[2:]
+        more = _window(kernel, step.window.stride, (*padding, *padding), (1, 1))
         return "MaxPool", {key: value for key, value in more.items() if key != "dilations"}
     ops: dict[str, tuple[str, dict[str, Any]]] = {
         "add": ("Add", {}),

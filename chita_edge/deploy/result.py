@@ -62,14 +62,15 @@ class BuiltLayer:
     @classmethod
     def of(cls, report: ExportedLayer, dense: ExportedLayer) -> BuiltLayer:
         """A layer as the exporter reports it, and the same layer of the dense network."""
-        smaller = report.shape != dense.shape
+        # A convolution over series has a height of 1 in an int8 file.
+        smaller = math.prod(report.shape) != math.prod(dense.shape)
         kept = (
             f"{report.shape[0]} of {dense.shape[0]} filters and {report.shape[1]} of {dense.shape[1]} channels kept; "
         )
         return cls(
             name=report.name,
             op=report.op,
-            shape=report.shape,
+            shape=report.shape if smaller else dense.shape,
             sparsity=1 - report.nnz / math.prod(dense.shape) if smaller else report.sparsity,
             nnz=report.nnz,
             format=report.format,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chita_edge.quantization.grid import Grid
 
 _BATCH = 100
-_SAME_GRID = ("max_pool", "flatten")  # their outputs are among their inputs
+_SAME_GRID = ("max_pool", "flatten", "series")  # their outputs are among their inputs
 _LARGEST_SUM = 2**31 - 1
 
 
@@ -128,7 +128,7 @@ class _Pass:
         progress("compress", 0, len(self.graph.steps))
         for number, step in enumerate(self.graph.steps):
             if step.op == "input":
-                self._finish(step, lambda batch: self.images[batch])
+                self._finish(step, lambda batch, step=step: step(self.images[batch]))  # type: ignore[misc]
             elif step.layer is not None:
                 self._layer(step)
             elif step.op in _SAME_GRID and self.integers:
@@ -259,7 +259,7 @@ class _Pass:
 
     def _advance_dense(self, step: Step) -> None:
         if step.op == "input":
-            self.dense[step.name] = self.images
+            self.dense[step.name] = step(self.images)
         if step.name in self.dense:
             return
         self.dense[step.name] = torch.cat(

@@ -12,7 +12,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Op = Literal["input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table"]
+Op = Literal["input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table", "series"]
 Pair = tuple[int, int]
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -52,7 +52,7 @@ class Layer:
         bias: float32 (out,).
         stride: down and right.
         padding: zeros above and below, left and right.
-        more_padding: further zeros below, and right.
+        more_padding: further zeros below, and right; below 0 where there are fewer.
         dilation: down and right.
         groups: of the channels.
     """
@@ -114,6 +114,8 @@ class Step:
         layer: of op "layer".
         pool: of the poolings.
         function: of op "table", a name of `FUNCTIONS`.
+        series: of op "input", whether series (n, c, t) come in, and become images of height 1, (n, c, 1, t). Op
+            "series" makes them series again.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Step:
     layer: Layer | None = None
     pool: Pool | None = None
     function: str | None = None
+    series: bool = False
 
     @property
     def weights(self) -> Layer:
@@ -156,7 +159,15 @@ class Step:
         if self.op == "table":
             assert self.function is not None  # noqa: S101 (by construction)
             return FUNCTIONS[self.function](first)
-        return first.flatten(1) if self.op == "flatten" else first
+        return self.reshaped(first)
+
+    def reshaped(self, values: torch.Tensor) -> torch.Tensor:
+        """What the step reads, or its codes, in the shape of what it makes: of input, flatten and series."""
+        if self.op == "input" and self.series:
+            return values[:, :, None]
+        if self.op == "series":
+            return values[:, :, 0]
+        return values.flatten(1) if self.op == "flatten" else values
 
 
 def pool_window(pool: Pool, inputs: torch.Tensor) -> tuple[Pair, Pair, Pair]:

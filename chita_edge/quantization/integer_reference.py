@@ -33,7 +33,8 @@ def integer_forward(network: QuantisedNetwork, images: torch.Tensor) -> dict[str
     values: dict[str, NDArray[Any]] = {}
     for step in network.graph.steps:
         if step.op == "input":
-            values[step.name] = _quantise(images.numpy().astype(_F), network.grids[step.name])
+            real = images.numpy().astype(_F)
+            values[step.name] = _quantise(real[:, :, None] if step.series else real, network.grids[step.name])
         elif step.op == "layer":
             values[step.name] = _layer(step, values[step.inputs[0]], network)
         else:
@@ -112,7 +113,7 @@ def _other(step: Step, inputs: list[Codes], grids: Mapping[str, Grid]) -> Codes:
     if step.op == "table":
         assert step.function is not None  # noqa: S101 (by construction)
         return np.asarray(function_table(step.function, known[0], out).numpy()[first], np.uint8)
-    return first.reshape(len(first), -1)
+    return first[:, :, 0] if step.op == "series" else first.reshape(len(first), -1)
 
 
 def _fused(values: Any, factor: np.float32, addend: Any) -> Floats:

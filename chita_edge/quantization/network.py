@@ -127,7 +127,7 @@ def step_codes(
     assert out is not None  # noqa: S101 (only layers may have none)
     known = [grids[name] for name in step.inputs]
     if step.op == "input":
-        return out.quantise(inputs[0])
+        return out.quantise(step.reshaped(inputs[0]))
     if step.op == "add":
         return add_codes(step, inputs, known, out)
     if step.op == "multiply":
@@ -141,4 +141,4 @@ def step_codes(
     if step.op == "table":
         assert step.function is not None  # noqa: S101 (by construction)
         return table_codes(step.function, inputs[0], known[0], out)
-    return inputs[0].flatten(1)
+    return step.reshaped(inputs[0])

@@ -112,8 +112,14 @@ def default_prunable(graph: Graph) -> tuple[str, ...]:
         if step.layer is not None
         and step.layer.groups == 1
         and graph[step.inputs[0]].op != "input"
-        and step.name != graph.output
+        and not _gives_output(graph, step.name)
     )
+
+
+def _gives_output(graph: Graph, name: str) -> bool:
+    """Whether a step gives the network's output, as series perhaps."""
+    last = graph[graph.output]
+    return name == last.name or (last.op == "series" and name == last.inputs[0])
 
 
 def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constraint]:

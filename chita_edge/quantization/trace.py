@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,39 +10,49 @@ from torch import fx, nn
 from torch.nn import functional
 
 from chita_edge.quantization.errors import UnsupportedNetworkError
-from chita_edge.quantization.graph import Clip, Graph, Layer, Op, Pair, Pool, Step
+from chita_edge.quantization.graph import Clip, Graph, Layer, Op, Pool, Step
+from chita_edge.quantization.traced_layers import (
+    CONVOLUTION_MODULES,
+    NORM_MODULES,
+    PAD_MODULES,
+    Norm,
+    folded,
+    function_layer,
+    is_of_series,
+    layer_of,
+    norm_factors,
+    pool_of,
+    pool_of_function,
+)
+from chita_edge.quantization.traced_ops import (
+    ADDS,
+    CLIPS,
+    CONCATS,
+    CONVOLUTIONS,
+    IDENTITIES,
+    LARGEST,
+    MEANS,
+    MULTIPLIES,
+    RESHAPES,
+    TABLE_OF_CLIP,
+    TABLES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RELU, RELU6 = Clip(0.0), Clip(0.0, 6.0)
-_CLIPS: dict[object, Clip] = {
-    nn.ReLU: RELU, nn.ReLU6: RELU6, functional.relu: RELU, functional.relu6: RELU6, torch.relu: RELU, torch.relu_: RELU,
-    "relu": RELU, "relu_": RELU,
-}  # fmt: skip
-_TABLES: dict[object, str] = {
-    nn.Hardswish: "hard_swish", functional.hardswish: "hard_swish",
-    nn.Hardsigmoid: "hard_sigmoid", functional.hardsigmoid: "hard_sigmoid",
-    nn.SiLU: "silu", functional.silu: "silu",
-    nn.Sigmoid: "sigmoid", torch.sigmoid: "sigmoid", functional.sigmoid: "sigmoid", "sigmoid": "sigmoid",
-    nn.Tanh: "tanh", torch.tanh: "tanh", "tanh": "tanh",
-}  # fmt: skip
-_IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
-_ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
-_MULTIPLIES = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
-_CONCATS = (torch.cat, torch.concat, torch.concatenate)
-_CONVOLUTIONS = (functional.conv2d, torch.conv2d)
-_RESHAPES = ("view", "reshape")
-_TABLE_OF_CLIP = {RELU: "relu", RELU6: "relu6"}
+_SQUEEZES = ("squeeze", torch.squeeze)
 
 
 def trace(model: nn.Module) -> Graph:
     """The steps of a network in evaluation mode.
 
-    Batch norm is folded into the layer before it; elsewhere it becomes a depthwise 1×1 convolution.
+    Batch norm is folded into the layer before it; elsewhere it becomes a depthwise 1×1 convolution. Series are images
+    of height 1 within the graph, and series again where the network gives some.
 
     Args:
-        model: of convolutions, linear layers, batch norm, sums, concatenations, pooling and the usual activations.
+        model: of convolutions over images or over series, linear layers, batch norm, sums, concatenations, pooling and
+            the usual activations.
 
     Raises:
         UnsupportedNetworkError: the network holds something else, or cannot be traced.
@@ -55,7 +64,9 @@ def trace(model: nn.Module) -> Graph:
             f"The network cannot be traced, which quantisation needs ({str(error).partition('.')[0]}). Its forward "
             "must not depend on values."
         ) from error
-    builder = _Builder({**dict(traced.named_modules()), **dict(model.named_modules())})
+    modules = {**dict(traced.named_modules()), **dict(model.named_modules())}
+    called = [modules.get(str(node.target)) if node.op == "call_module" else node.target for node in traced.graph.nodes]
+    builder = _Builder(modules, series=any(is_of_series(part) for part in called))
     for node in traced.graph.nodes:
         builder.add(node)
     return builder.finish()
@@ -64,8 +75,8 @@ def trace(model: nn.Module) -> Graph:
 class _Builder:
     """Steps found so far, and which of them stands for each traced node."""
 
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
-        self.modules = modules
+    def __init__(self, modules: Mapping[str, nn.Module], *, series: bool) -> None:
+        self.modules, self.series = modules, series
         self.steps: dict[str, Step] = {}
         self.stands: dict[fx.Node, str] = {}
         self.pads: dict[fx.Node, tuple[int, int, int, int]] = {}  # zeros around a value that convolutions read
@@ -77,17 +88,20 @@ class _Builder:
         if node.op == "placeholder":
             if self.steps:
                 raise UnsupportedNetworkError("The network has more than one input; quantisation takes one.")
-            self._put(node, Step(node.name, "input"))
+            self._put(node, Step(node.name, "input", series=self.series))
         elif node.op == "output":
             result = node.args[0]
             if not isinstance(result, fx.Node):
                 raise UnsupportedNetworkError("The network has more than one output; quantisation takes one.")
             self.output = self.stands[result]
+            if self.series and not self._is_flat(self.output):
+                self.steps[node.name] = Step(node.name, "series", (self.output,))
+                self.output = node.name
         elif node.op == "call_module":
             self._module(node, str(node.target), self.modules[str(node.target)])
         elif node.op == "get_attr":
             self.tensors[node] = str(node.target)
-        elif node.target in _CONVOLUTIONS:
+        elif node.target in CONVOLUTIONS:
             self._functional_convolution(node)
         else:
             self._function(node, node.target)
@@ -97,28 +111,25 @@ class _Builder:
 
     def _module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         source = self._source(node)
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            self._layer(node, name, source, _layer(name, module))
-        elif isinstance(module, nn.BatchNorm2d):
+        pooling = pool_of(module)
+        if self.series and isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            raise self._refusal(node, f"the {type(module).__name__} {name} in a network of series")
+        if isinstance(module, (*CONVOLUTION_MODULES, nn.Linear)):
+            self._layer(node, name, source, layer_of(name, module))
+        elif isinstance(module, NORM_MODULES):
             self._batch_norm(node, name, module, source)
-        elif isinstance(module, nn.ZeroPad2d):
-            self._pad(node, module.padding, 0)
-        elif type(module) in _CLIPS:
-            self._clip(node, name, _CLIPS[type(module)], source)
+        elif isinstance(module, PAD_MODULES):
+            self._pad(node, module.padding, getattr(module, "value", 0))
+        elif type(module) in CLIPS:
+            self._clip(node, name, CLIPS[type(module)], source)
         elif isinstance(module, nn.Hardtanh):
             self._clip(node, name, Clip(module.min_val, module.max_val), source)
-        elif type(module) in _TABLES:
-            self._put(node, Step(node.name, "table", (source,), function=_TABLES[type(module)]))
-        elif isinstance(module, _IDENTITIES):
+        elif type(module) in TABLES:
+            self._put(node, Step(node.name, "table", (source,), function=TABLES[type(module)]))
+        elif isinstance(module, IDENTITIES):
             self.stands[node] = source
-        elif isinstance(module, nn.AdaptiveAvgPool2d) and _pair(module.output_size) == (1, 1):
-            self._put(node, Step(node.name, "average_pool", (source,), pool=Pool()))
-        elif isinstance(module, nn.AvgPool2d) and not module.ceil_mode and _pair(module.padding) == (0, 0):
-            window = Pool(_pair(module.kernel_size), _pair(module.stride))
-            self._put(node, Step(node.name, "average_pool", (source,), pool=window))
-        elif isinstance(module, nn.MaxPool2d) and not module.ceil_mode and _pair(module.dilation) == (1, 1):
-            window = Pool(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
-            self._put(node, Step(node.name, "max_pool", (source,), pool=window))
+        elif pooling is not None:
+            self._put(node, Step(node.name, pooling[0], (source,), pool=pooling[1]))
         elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
             self._put(node, Step(node.name, "flatten", (source,)))
         else:
@@ -133,7 +144,8 @@ class _Builder:
             if not layer.is_convolution:
                 raise self._refusal(node, f"the zeros before {name}")
             padding = (layer.padding[0] + top, layer.padding[1] + left)
-            layer = replace(layer, padding=padding, more_padding=(bottom - top, right - left))
+            more = (layer.more_padding[0] + bottom - top, layer.more_padding[1] + right - left)
+            layer = replace(layer, padding=padding, more_padding=more)
         self._put(node, Step(name, "layer", (source,), layer=layer))
 
     def _functional_convolution(self, node: fx.Node) -> None:
@@ -149,60 +161,49 @@ class _Builder:
             raise self._refusal(node, "a convolution whose weight is computed")
         name = self.tensors[weight].removesuffix(".weight")
         module = self.modules.get(name)
-        if not isinstance(module, nn.Conv2d) or isinstance(given.get("padding"), str):
+        if not isinstance(module, CONVOLUTION_MODULES) or isinstance(given.get("padding"), str):
             raise self._refusal(node, f"the convolution by {self.tensors[weight]}")
-        layer = replace(
-            _layer(name, module),
-            stride=_pair(given.get("stride", 1)),
-            padding=_pair(given.get("padding", 0)),
-            dilation=_pair(given.get("dilation", 1)),
-        )
-        self._layer(node, name, self._source(node), layer)
+        self._layer(node, name, self._source(node), function_layer(name, module, given))
 
     def _pad(self, node: fx.Node, sides: Any, value: Any) -> None:
-        """Zeros around an image, which the convolutions that read it take as their own padding."""
+        """Zeros around an image or a series, which the convolutions that read it take as their own padding."""
         first = node.args[0]
         sides = (sides,) * 4 if isinstance(sides, int) else tuple(sides)
         nested = isinstance(first, fx.Node) and first in self.pads
-        if len(sides) != 4 or nested or value not in (None, 0, 0.0) or min(sides) < 0:
+        allowed = (2,) if self.series else (2, 4)
+        if len(sides) not in allowed or nested or value not in (None, 0, 0.0) or min(sides) < 0:
             raise self._refusal(node, "the padding")
-        left, right, top, bottom = sides
-        if bottom < top or right < left:
-            raise self._refusal(node, "a padding that is larger before an image than after it")
         for user in node.users:
             module = self.modules.get(str(user.target)) if user.op == "call_module" else None
-            if not isinstance(module, nn.Conv2d) and user.target not in _CONVOLUTIONS:
+            if not isinstance(module, CONVOLUTION_MODULES) and user.target not in CONVOLUTIONS:
                 raise self._refusal(node, "a padding before what is no convolution")
         self.stands[node] = self._source(node)
+        left, right, top, bottom = (*sides, 0, 0)[:4]
         self.pads[node] = (left, right, top, bottom)
 
     def _function(self, node: fx.Node, target: Any) -> None:
         arguments = node.args[1:]
-        if target in (*_ADDS, *_MULTIPLIES) and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
-            op: Op = "add" if target in _ADDS else "multiply"
+        pooling = pool_of_function(target, arguments, node.kwargs)
+        if target in (*ADDS, *MULTIPLIES) and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
+            op: Op = "add" if target in ADDS else "multiply"
             self._put(node, Step(node.name, op, (self._source(node), self.stands[node.args[1]])))
-        elif target in _CONCATS and (arguments or (node.kwargs.get("dim"),)) == (1,):
+        elif target in CONCATS and (arguments or (node.kwargs.get("dim"),)) == (1,):
             parts = tuple(self.stands[part] for part in node.args[0])  # type: ignore[union-attr, index]
             self._put(node, Step(node.name, "concat", parts))
-        elif target in (functional.pad, torch.nn.functional.pad):
+        elif target is functional.pad:
             known = dict(zip(("pad", "mode", "value"), arguments, strict=False)) | node.kwargs
             if known.get("mode", "constant") != "constant":
                 raise self._refusal(node, f"padding with {known['mode']}")
             self._pad(node, known["pad"], known.get("value"))
-        elif target in _CLIPS:
-            self._clip(node, node.name, _CLIPS[target], self._source(node))
-        elif target in _TABLES:
-            self._put(node, Step(node.name, "table", (self._source(node),), function=_TABLES[target]))
-        elif target in ("mean", torch.mean) and _axes(arguments, node.kwargs) == (2, 3):
-            pooled = f"{node.name}_pool"
-            self.steps[pooled] = Step(pooled, "average_pool", (self._source(node),), pool=Pool())
-            if True in (*arguments, node.kwargs.get("keepdim")):
-                self.stands[node] = pooled
-            else:
-                self._put(node, Step(node.name, "flatten", (pooled,)))
-        elif target is functional.adaptive_avg_pool2d and _pair(arguments[0]) == (1, 1):
-            self._put(node, Step(node.name, "average_pool", (self._source(node),), pool=Pool()))
-        elif _flattens(target, arguments):
+        elif target in CLIPS:
+            self._clip(node, node.name, CLIPS[target], self._source(node))
+        elif target in TABLES:
+            self._put(node, Step(node.name, "table", (self._source(node),), function=TABLES[target]))
+        elif target in (*MEANS, *LARGEST) and self._is_whole(arguments, node.kwargs):
+            self._reduce(node, "average_pool" if target in MEANS else "max_pool")
+        elif pooling is not None:
+            self._put(node, Step(node.name, pooling[0], (self._source(node),), pool=pooling[1]))
+        elif _flattens(target, arguments) or (target in _SQUEEZES and self._leaves_rows(node)):
             self._put(node, Step(node.name, "flatten", (self._source(node),)))
         elif target in ("size", getattr):
             return  # the batch size of a reshape
@@ -210,6 +211,33 @@ class _Builder:
             self.stands[node] = self._source(node)
         else:
             raise self._refusal(node, getattr(target, "__name__", str(target)))
+
+    def _reduce(self, node: fx.Node, op: Op) -> None:
+        """A pooling over whole images, with or without their sides afterwards."""
+        pooled = f"{node.name}_pool"
+        self.steps[pooled] = Step(pooled, op, (self._source(node),), pool=Pool())
+        if True in (*node.args[2:], node.kwargs.get("keepdim")):
+            self.stands[node] = pooled
+        else:
+            self._put(node, Step(node.name, "flatten", (pooled,)))
+
+    def _is_whole(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
+        """Whether the axes of a reduction are those of an image, or of a series."""
+        axes = arguments[0] if arguments else named.get("dim", ())
+        axes = (axes,) if isinstance(axes, int) else tuple(axes)
+        rank = 3 if self.series else 4
+        return tuple(sorted(axis % rank for axis in axes)) == tuple(range(2, rank))
+
+    def _leaves_rows(self, node: fx.Node) -> bool:
+        """Whether a squeeze takes the time from the pooling of a whole series."""
+        step = self.steps[self._source(node)]
+        whole = step.pool is not None and step.pool.kernel is None
+        return self.series and whole and (*node.args[1:], *node.kwargs.values()) in ((2,), (-1,))
+
+    def _is_flat(self, name: str) -> bool:
+        """Whether a step gives rows, (n, features)."""
+        step = self.steps[name]
+        return step.op == "flatten" or any(self._is_flat(source) for source in step.inputs)
 
     def _put(self, node: fx.Node, step: Step) -> None:
         self.steps[step.name] = step
@@ -238,29 +266,21 @@ class _Builder:
         step = self._fusible(node, source, ("layer", "add"))
         if step is not None:
             self._replace(node, replace(step, clip=clip))
-        elif clip in _TABLE_OF_CLIP:
-            self._put(node, Step(node.name, "table", (source,), function=_TABLE_OF_CLIP[clip]))
+        elif clip in TABLE_OF_CLIP:
+            self._put(node, Step(node.name, "table", (source,), function=TABLE_OF_CLIP[clip]))
         else:
             raise self._refusal(node, f"the activation {name}")
 
-    def _batch_norm(self, node: fx.Node, name: str, module: nn.BatchNorm2d, source: str) -> None:
-        if module.running_mean is None or module.running_var is None:
-            raise UnsupportedNetworkError(f"The batch norm {name} keeps no statistics, so it cannot be folded.")
-        factor = (module.running_var.double() + module.eps).rsqrt()
-        if module.weight is not None:
-            factor = factor * module.weight.detach().double()
-        shift = -module.running_mean.double() * factor
-        if module.bias is not None:
-            shift = shift + module.bias.detach().double()
+    def _batch_norm(self, node: fx.Node, name: str, module: Norm, source: str) -> None:
+        factor, shift = norm_factors(name, module)
         step = self._fusible(node, source, ("layer",))
-        if step is None or not step.weights.is_convolution:
+        if step is not None:
+            self._replace(node, replace(step, layer=folded(step.weights, factor, shift)))
+        elif self._is_flat(source):
+            raise self._refusal(node, f"the {type(module).__name__} {name} behind what is no linear layer")
+        else:
             layer = Layer(factor.float()[:, None, None, None], shift.float(), groups=len(factor))
             self._put(node, Step(name, "layer", (source,), layer=layer))
-            return
-        old = step.weights
-        weight = (old.weight.double() * factor[:, None, None, None]).float()
-        bias = (old.bias.double() * factor + shift).float()
-        self._replace(node, replace(step, layer=replace(old, weight=weight, bias=bias)))
 
     def _refusal(self, node: fx.Node, what: str) -> UnsupportedNetworkError:
         return UnsupportedNetworkError(
@@ -268,41 +288,8 @@ class _Builder:
         )
 
 
-def _layer(name: str, module: nn.Conv2d | nn.Linear) -> Layer:
-    """Weights and geometry of a module."""
-    weight = module.weight.detach().float().clone()
-    bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias.detach().float().clone()
-    if isinstance(module, nn.Linear):
-        return Layer(weight, bias)
-    if module.padding_mode != "zeros":
-        raise UnsupportedNetworkError(f"{name} pads with {module.padding_mode}; quantisation pads with zeros.")
-    if module.padding == "same":
-        extents = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        if any(extent % 2 for extent in extents):
-            raise UnsupportedNetworkError(f"{name} pads one side more than the other. Pad before it instead.")
-        padding: Any = (extents[0] // 2, extents[1] // 2)
-    else:
-        padding = (0, 0) if module.padding == "valid" else module.padding
-    return Layer(weight, bias, _pair(module.stride), _pair(padding), _pair(module.dilation), module.groups)
-
-
 def _flattens(target: Any, arguments: tuple[Any, ...]) -> bool:
     """Whether a call joins all axes but the first."""
     if target in (torch.flatten, "flatten"):
         return arguments == (1,)
-    return target in _RESHAPES and len(arguments) == 2 and arguments[1] == -1
-
-
-def _pair(value: Any) -> Pair:
-    """Both sides of a size that may be given as one."""
-    if isinstance(value, int):
-        return value, value
-    first, second = value
-    return int(first), int(second)
-
-
-def _axes(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[int, ...]:
-    """The axes of a mean over images."""
-    axes = arguments[0] if arguments else named.get("dim", ())
-    axes = (axes,) if isinstance(axes, int) else tuple(axes)
-    return tuple(sorted(axis % 4 for axis in axes))
+    return target in RESHAPES and len(arguments) == 2 and arguments[1] == -1

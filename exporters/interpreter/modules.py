@@ -15,13 +15,24 @@ from onnx import helper, numpy_helper
 from torch import fx, nn
 
 from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.module_layers import batch_norm, convolution, linear, pad
+from exporters.interpreter.module_pools import (
+    AVERAGES,
+    MAXIMA,
+    WHOLE_AVERAGES,
+    WHOLE_MAXIMA,
+    pool,
+    reduction,
+    whole_pool,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _STANDARD = ("", "ai.onnx")
+_SERIES = 3
+_LIFTED = ("GlobalAveragePool", "GlobalMaxPool", "Squeeze")
 _SIX = (0.0, 6.0)
-_IMAGE_AXES = (2, 3)
 
 
 def to_modules(model: onnx.ModelProto) -> fx.GraphModule:
@@ -32,21 +43,32 @@ def to_modules(model: onnx.ModelProto) -> fx.GraphModule:
     model: of `exporters.prepare`, with one input and one output.
     Raises NotComputed, with the node and its operator, for anything else.
     """
-    return _Builder(model).finish()
+    return Builder(model).finish()
 
 
-class _Builder:
+class Builder:
+    """Modules and calls so far."""
+
     def __init__(self, model: onnx.ModelProto) -> None:
         self.graph = model.graph
         self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self.fx = fx.Graph()
         self.modules = nn.Module()
         self.values: dict[str, fx.Node] = {}
+        self.sides = 2  # of what the network reads: images, or series
+        self.lifted: set[str] = set()  # series that an Unsqueeze has made images of height 1, for a pool
+
+    @property
+    def axes(self) -> list[int]:
+        """Those of the sides of a value."""
+        return list(range(2, 2 + self.sides))
 
     def finish(self) -> fx.GraphModule:
+        """The network of all nodes."""
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
         if len(inputs) != 1 or len(self.graph.output) != 1:
             raise NotComputed(f"{len(inputs)} inputs and {len(self.graph.output)} outputs; it takes one of each")
+        self.sides = 1 if len(inputs[0].type.tensor_type.shape.dim) == _SERIES else 2
         self.values[inputs[0].name] = self.fx.placeholder("input")
         for node in self.graph.node:
             made = self._node(node)
@@ -60,8 +82,15 @@ class _Builder:
     def _node(self, node: onnx.NodeProto) -> fx.Node:
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         build = _BUILDERS.get(node.op_type) if node.domain in _STANDARD else None
-        if build is None or len([name for name in node.output if name]) != 1:
+        lifted = self.lifted.intersection(node.input)
+        if (
+            build is None
+            or len([name for name in node.output if name]) != 1
+            or (lifted and node.op_type not in _LIFTED)
+        ):
             raise self.refusal(node)
+        if lifted and node.op_type != "Squeeze":
+            self.lifted.add(node.output[0])
         return build(self, node, attributes)
 
     def refusal(self, node: onnx.NodeProto, what: str = "") -> NotComputed:
@@ -82,9 +111,9 @@ class _Builder:
             raise self.refusal(node, " with computed parameters")
         return self.arrays[node.input[place]]
 
-    def call(self, node: onnx.NodeProto, module: nn.Module, source: fx.Node) -> fx.Node:
-        """A module of the node's name, called with one value."""
-        name = re.sub(r"\W", "_", node.name or node.output[0]).lstrip("_") or "node"
+    def call(self, node: onnx.NodeProto, module: nn.Module, source: fx.Node, more: str = "") -> fx.Node:
+        """A module of the node's name, and ``more``, called with one value."""
+        name = re.sub(r"\W", "_", f"{node.name or node.output[0]}{more and '_'}{more}").lstrip("_") or "node"
         name = f"n{name}" if name[0].isdigit() else name
         while hasattr(self.modules, name):
             name += "_"
@@ -92,59 +121,7 @@ class _Builder:
         return self.fx.call_module(name, (source,))
 
 
-def _parameters(module: nn.Module, **arrays: np.ndarray[Any, Any] | None) -> nn.Module:
-    with torch.no_grad():
-        for name, array in arrays.items():
-            if array is not None:
-                getattr(module, name).copy_(torch.from_numpy(np.array(array, np.float32)))
-    return module
-
-
-def _convolution(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
-    weight, bias = b.array(node, 1), b.array(node, 2)
-    if weight is None or weight.ndim != 4:
-        raise b.refusal(node, " over other than two sides")
-    top, left, bottom, right = attributes.get("pads", [0, 0, 0, 0])
-    auto = attributes.get("auto_pad", b"NOTSET").decode()
-    if (top, left) != (bottom, right) or auto not in ("NOTSET", "VALID"):
-        raise b.refusal(node, " with padding that differs from side to side")
-    groups = attributes.get("group", 1)
-    module = nn.Conv2d(
-        weight.shape[1] * groups,
-        weight.shape[0],
-        tuple(weight.shape[2:]),
-        tuple(attributes.get("strides", (1, 1))),
-        (top, left),
-        tuple(attributes.get("dilations", (1, 1))),
-        groups,
-        bias is not None,
-    )
-    return b.call(node, _parameters(module, weight=weight, bias=bias), b.value(node))
-
-
-def _linear(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
-    weight, bias = b.array(node, 1), b.array(node, 2)
-    scaled = attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1 or attributes.get("transA", 0)
-    if weight is None or weight.ndim != 2 or scaled:
-        raise b.refusal(node, " that scales or transposes")
-    weight = weight if attributes.get("transB", 0) else weight.T
-    if bias is not None and bias.size not in (1, len(weight)):
-        raise b.refusal(node, " whose bias differs from row to row")
-    bias = None if bias is None else np.broadcast_to(bias.reshape(-1), (len(weight),))
-    module = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
-    return b.call(node, _parameters(module, weight=weight, bias=bias), b.value(node))
-
-
-def _batch_norm(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
-    scale, shift, mean, variance = (b.array(node, place) for place in range(1, 5))
-    if scale is None:
-        raise b.refusal(node)
-    module = nn.BatchNorm2d(len(scale), eps=attributes.get("epsilon", 1e-5))
-    _parameters(module, weight=scale, bias=shift, running_mean=mean, running_var=variance)
-    return b.call(node, module, b.value(node))
-
-
-def _clip(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _clip(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     del attributes
     bounds = tuple(None if array is None else float(array) for array in (b.array(node, 1), b.array(node, 2)))
     if bounds == (0.0, None):
@@ -154,14 +131,14 @@ def _clip(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.N
     return b.call(node, nn.ReLU6(), b.value(node))
 
 
-def _hard_sigmoid(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _hard_sigmoid(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     if abs(attributes.get("alpha", 0.2) - 1 / 6) > 1e-4 or attributes.get("beta", 0.5) != 0.5:
         raise b.refusal(node, " of another slope")
     return b.call(node, nn.Hardsigmoid(), b.value(node))
 
 
 def _activation(make: Callable[[], nn.Module]) -> Callable[..., fx.Node]:
-    def build(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+    def build(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
         del attributes
         return b.call(node, make(), b.value(node))
 
@@ -169,7 +146,7 @@ def _activation(make: Callable[[], nn.Module]) -> Callable[..., fx.Node]:
 
 
 def _of_two(function: Callable[..., torch.Tensor]) -> Callable[..., fx.Node]:
-    def build(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+    def build(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
         del attributes
         constant = [place for place, name in enumerate(node.input) if name in b.arrays]
         source = b.values.get(node.input[0]) or b.values.get(node.input[-1])
@@ -182,7 +159,7 @@ def _of_two(function: Callable[..., torch.Tensor]) -> Callable[..., fx.Node]:
     return build
 
 
-def _is_bias(b: _Builder, node: onnx.NodeProto, place: int, source: fx.Node | None) -> bool:
+def _is_bias(b: Builder, node: onnx.NodeProto, place: int, source: fx.Node | None) -> bool:
     """Give the constant to the linear layer before, where it is one without a bias that nothing else reads."""
     array = b.arrays[node.input[place]]
     if source is None or source.op != "call_module" or source.users:
@@ -200,46 +177,19 @@ def _is_bias(b: _Builder, node: onnx.NodeProto, place: int, source: fx.Node | No
     return True
 
 
-def _concat(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _concat(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     if attributes["axis"] != 1:
         raise b.refusal(node, " along another axis than the channels")
     return b.fx.call_function(torch.cat, ([b.value(node, place) for place in range(len(node.input))], 1))
 
 
-def _pool(kind: type[nn.MaxPool2d | nn.AvgPool2d]) -> Callable[..., fx.Node]:
-    def build(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
-        kernel = tuple(attributes["kernel_shape"])
-        pads = attributes.get("pads", [0, 0, 0, 0])
-        auto = attributes.get("auto_pad", b"NOTSET").decode()
-        odd = attributes.get("ceil_mode", 0) or set(attributes.get("dilations", [1])) != {1}
-        if len(kernel) != 2 or pads[:2] != pads[2:] or odd or auto not in ("NOTSET", "VALID"):
-            raise b.refusal(node, " with padding or rounding of its own")
-        strides = tuple(attributes.get("strides", (1, 1)))
-        if kind is nn.AvgPool2d:
-            counted = bool(attributes.get("count_include_pad", 0))
-            module: nn.Module = nn.AvgPool2d(kernel, strides, tuple(pads[:2]), count_include_pad=counted)
-        else:
-            module = nn.MaxPool2d(kernel, strides, tuple(pads[:2]))
-        return b.call(node, module, b.value(node))
-
-    return build
-
-
-def _mean(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
-    axes = b.array(node, 1)
-    if axes is None or tuple(int(axis) % 4 for axis in axes.reshape(-1)) != _IMAGE_AXES:
-        raise b.refusal(node, " over other axes than an image's")
-    pooled = b.call(node, nn.AdaptiveAvgPool2d(1), b.value(node))
-    return pooled if attributes.get("keepdims", 1) else b.fx.call_function(torch.flatten, (pooled, 1))
-
-
-def _flatten(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _flatten(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     if attributes.get("axis", 1) != 1:
         raise b.refusal(node, " of another axis")
     return b.fx.call_function(torch.flatten, (b.value(node), 1))
 
 
-def _reshape(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _reshape(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     del attributes
     shape = b.array(node, 1)
     # Of two sizes the first is the batch, whether it says so (0), leaves it open (−1), or was exported for one sample.
@@ -248,40 +198,58 @@ def _reshape(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> f
     return b.fx.call_function(torch.flatten, (b.value(node), 1))
 
 
-def _squeeze(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _squeeze(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     del attributes
     axes = b.array(node, 1)
-    if axes is None or sorted(int(axis) % 4 for axis in axes.reshape(-1)) != list(_IMAGE_AXES):
-        raise b.refusal(node, " of other axes than an image's")
+    if node.input[0] in b.lifted:
+        if axes is None or axes.reshape(-1).tolist() not in ([2], [-2]):
+            raise b.refusal(node)
+        return b.value(node)
+    if axes is None or sorted(int(axis) % (2 + b.sides) for axis in axes.reshape(-1)) != b.axes:
+        raise b.refusal(node, " of other axes than the sides")
     return b.fx.call_function(torch.flatten, (b.value(node), 1))
 
 
-def _same(b: _Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+def _unsqueeze(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+    """Series as images of height 1, as exporters write pools over whole series."""
+    del attributes
+    axes = b.array(node, 1)
+    if b.sides != 1 or axes is None or axes.reshape(-1).tolist() not in ([2], [-2]):
+        raise b.refusal(node)
+    b.lifted.add(node.output[0])
+    return b.value(node)
+
+
+def _same(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     del attributes
     return b.value(node)
 
 
-_BUILDERS: dict[str, Callable[[_Builder, onnx.NodeProto, dict[str, Any]], fx.Node]] = {
+_BUILDERS: dict[str, Callable[[Builder, onnx.NodeProto, dict[str, Any]], fx.Node]] = {
     "Add": _of_two(torch.add),
-    "AveragePool": _pool(nn.AvgPool2d),
-    "BatchNormalization": _batch_norm,
+    "AveragePool": pool(AVERAGES, averages=True),
+    "BatchNormalization": batch_norm,
     "Clip": _clip,
     "Concat": _concat,
-    "Conv": _convolution,
+    "Conv": convolution,
     "Flatten": _flatten,
-    "Gemm": _linear,
-    "GlobalAveragePool": _activation(lambda: nn.AdaptiveAvgPool2d(1)),
+    "Gemm": linear,
+    "GlobalAveragePool": whole_pool(WHOLE_AVERAGES),
+    "GlobalMaxPool": whole_pool(WHOLE_MAXIMA),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _activation(nn.Hardswish),
     "Identity": _same,
-    "MatMul": _linear,
-    "MaxPool": _pool(nn.MaxPool2d),
+    "MatMul": linear,
+    "MaxPool": pool(MAXIMA, averages=False),
     "Mul": _of_two(torch.mul),
-    "ReduceMean": _mean,
+    "Pad": pad,
+    "ReduceMax": reduction(WHOLE_MAXIMA),
+    "ReduceMean": reduction(WHOLE_AVERAGES),
     "Relu": _activation(nn.ReLU),
     "Reshape": _reshape,
     "Sigmoid": _activation(nn.Sigmoid),
     "Squeeze": _squeeze,
     "Sum": _of_two(torch.add),
     "Tanh": _activation(nn.Tanh),
+    "Unsqueeze": _unsqueeze,
 }

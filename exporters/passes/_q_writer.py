@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -20,12 +20,20 @@ from exporters.qdq.regions import PRODUCTS, Region
 from exporters.qdq.steps import Code, Step
 from exporters.weights.dtypes import Array
 
+_SAME_IN_FLOAT = frozenset(
+    ("Concat", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "QuantizeLinear")
+)
+"""Ops whose float32 result is rounded to the codes that their integer form gives: they move numbers, or choose one."""
+
 
 class Writer:
-    """Nodes of ours in the place of parts of a graph."""
+    """Nodes of ours in the place of parts of a graph. regions: all that will be written."""
 
-    def __init__(self, graph: ir.Graph, decisions: Mapping[Step, QuantisedDecision]) -> None:
+    def __init__(
+        self, graph: ir.Graph, decisions: Mapping[Step, QuantisedDecision], regions: Sequence[Region] = ()
+    ) -> None:
         self._graph, self._decisions = graph, decisions
+        self._taken = {node for region in regions for step in region.steps for node in step.covers}
         self._weights = WeightStore(graph)
         self._handed_out: dict[Code, ir.Value] = {}
 
@@ -101,6 +109,8 @@ class Writer:
         old = cast("ir.Node", code.value.producer())
         readers = [use.node for use in code.value.uses() if is_dequantize(use.node)]
         whole = code.value.is_graph_output() or len(readers) < len(code.value.uses())
+        # Runtimes have integer forms of such readers, which round otherwise than float32; they look for codes before.
+        whole = whole or any(self._computes(use.node) for node in readers for use in node.outputs[0].uses())
         if whole or any(node.outputs[0].is_graph_output() for node in readers[1:]):
             real.name = f"{code.value.name}.real"
             new.append(self._convert("QuantizeLinear", real, code.grid, f"{code.value.name}.codes"))
@@ -110,6 +120,10 @@ class Writer:
         for node in others:
             node.outputs[0].replace_all_uses_with(first.outputs[0])
         ir.convenience.replace_nodes_and_values(self._graph, old, [first], new, first.outputs, [real])
+
+    def _computes(self, node: ir.Node) -> bool:
+        """Whether a node that stays does arithmetic."""
+        return node not in self._taken and (bool(node.domain) or node.op_type not in _SAME_IN_FLOAT)
 
     def _convert(self, op: str, value: ir.Value, grid: Grid, name: str) -> ir.Node:
         """A QuantizeLinear or DequantizeLinear of the file's own type of codes."""

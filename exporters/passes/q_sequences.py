@@ -45,7 +45,7 @@ class QSequences(ir.passes.InPlacePass):
         names = _names(list(texts.values()), [len(region.steps) for region in kept])
         kept = [region for region in kept if texts[region] in names]
         self.reports = _reports(graph, found, regions, kept, decisions)
-        writer = Writer(graph, decisions)
+        writer = Writer(graph, decisions, kept)
         for region in kept:
             writer.write(region, texts[region], names[texts[region]])
         if kept:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -53,13 +55,18 @@ def settled(kind: type[nn.Module], seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     model = kind()
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.3, 0.6)
             module.momentum = None
     with torch.no_grad():
-        model.train()(pictures(64, seed + 1))
+        model.train()(inputs_of(kind)(64, seed + 1))
     return model.eval()
+
+
+def inputs_of(kind: type[nn.Module]) -> Callable[[int, int], torch.Tensor]:
+    """Makes so many random inputs of a kind of network, of a seed."""
+    return series if kind in (SmallSeries, SmallRecording) else pictures
 
 
 def pictures(count: int, seed: int = 0, side: int = 12) -> torch.Tensor:
@@ -87,3 +94,45 @@ class SmallExcited(nn.Module):
         y = self.expand(x)
         gate = functional.hardsigmoid(self.excite(functional.relu(self.squeeze(functional.adaptive_avg_pool2d(y, 1)))))
         return self.classifier((x + self.project(gate * y)).mean((2, 3)))
+
+
+class SmallSeries(nn.Module):
+    """Classifier of series: padding of every kind, a sum, a depthwise convolution, pools, batch norm of rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.ConstantPad1d((3, 4), 0.0), nn.Conv1d(3, 8, 8, 2), nn.BatchNorm1d(8), nn.ReLU())
+        self.depthwise = nn.Sequential(nn.Conv1d(8, 8, 3, 1, 1, groups=8), nn.BatchNorm1d(8), nn.ReLU6())
+        self.causal = nn.Conv1d(8, 8, 3, dilation=2)
+        self.same = nn.Sequential(nn.Conv1d(8, 12, 3, padding="same"), nn.BatchNorm1d(12), nn.SiLU())
+        self.largest, self.average = nn.MaxPool1d(3, 2, 1), nn.AvgPool1d(2)
+        self.last = nn.Sequential(nn.Conv1d(24, 16, 1), nn.Dropout1d())
+        self.pool = nn.AdaptiveAvgPool1d(1)
+        self.head = nn.Sequential(nn.Linear(32, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.depthwise(self.stem(x))
+        x = self.same(functional.relu(x + self.causal(functional.pad(x, (4, 0)))))
+        x = functional.relu(self.last(torch.cat((self.largest(x), self.average(x)), 1)))
+        return self.head(torch.cat((self.pool(x).squeeze(-1), x.amax(2)), 1))
+
+
+class SmallRecording(nn.Module):
+    """Series to series, as a denoiser or a labelling of each moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv1d(3, 8, 5, padding=2), nn.BatchNorm1d(8), nn.Hardswish())
+        self.last = nn.Conv1d(8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(functional.max_pool1d(self.first(x), 3, 1, 1))
+
+
+def series(count: int, seed: int = 0, length: int = 40) -> torch.Tensor:
+    """Smooth random series (count, 3, length)."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(count, 3, 10, generator=rng)
+    return functional.interpolate(coarse, size=length, mode="linear") + 0.1 * torch.randn(
+        count, 3, length, generator=rng
+    )

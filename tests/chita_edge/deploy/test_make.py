@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 import torch
-from small_networks import SmallMobile, pictures, settled
+from small_networks import SmallMobile, SmallSeries, inputs_of, series, settled
 from torch import nn
 
 import exporters
 from chita_edge.config import BuildConfig, ExportConfig, validated
 from chita_edge.deploy.load import Inputs
 from chita_edge.deploy.make import Made, make
+from chita_edge.deploy.result import built_layers
 from chita_edge.deploy.road import Road
 from chita_edge.progress import silent
 from chita_edge.quantization import UnsupportedNetworkError
 
 
 def made(model: nn.Module, prunable: tuple[str, ...], **options: Any) -> Made:
-    images = pictures(40, 5)
+    images = inputs_of(type(model))(40, 5)
     with torch.no_grad():
         labels = model(images).argmax(1)
     inputs = Inputs(model, images[:30], labels[:30], None)
@@ -72,3 +75,17 @@ def test_float16_is_stored_and_computed(monkeypatch: pytest.MonkeyPatch) -> None
     found = made(settled(SmallMobile), ("point.0.weight",), dtype="float16", prune=options)
     assert found.config.dtype == "float16"
     assert [(config.values, config.arithmetic) for config in seen] == [("float16", "float16")]
+
+
+def test_a_network_of_series_becomes_int8_of_the_same_bits(tmp_path: Path) -> None:
+    model = settled(SmallSeries)
+    found = made(model, ("same.0.weight", "last.0.weight"), prune={"sparsity": 0.5})
+    assert found.int8 is not None
+    assert [node.op_type for node in found.model.graph.node][:2] == ["Unsqueeze", "QSequence"]
+    (layer,) = (layer for layer in found.layers if layer.name == "last.0")
+    (row,) = built_layers([layer], [replace(layer, shape=(16, 24, 1))])
+    assert row.shape == row.dense_shape == (16, 24, 1)  # as torch has it
+    assert "kept" not in row.reason
+    (tmp_path / "model.onnx").write_bytes(exporters.to_bytes(found.model))
+    checked = found.check(tmp_path / "model.onnx", series(3, 9))
+    assert checked["ONNX Runtime with the kernels"] == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_networks import SmallMobile, SmallResidual, pictures, settled
+from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, series, settled
 from torch import nn
 from torch.nn import functional
 
@@ -11,21 +11,23 @@ from chita_edge.quantization import CompressionConfig, UnsupportedNetworkError, 
 from chita_edge.quantization.integer_reference import integer_forward
 
 
-@pytest.mark.parametrize("kind", [SmallResidual, SmallMobile])
+@pytest.mark.parametrize("kind", [SmallResidual, SmallMobile, SmallSeries, SmallRecording])
 def test_is_the_networks_function_with_batch_norm_folded(kind: type[nn.Module]) -> None:
-    model, images = settled(kind), pictures(4)
+    model, images = settled(kind), inputs_of(kind)(4, 0)
     graph = trace(model)
     with torch.no_grad():
         torch.testing.assert_close(graph(images), model(images), rtol=1e-4, atol=1e-5)
     assert not [step for step in graph.steps if "norm" in step.name]
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "resnet20_cifar", "mobilenet_v3_small", "efficientnet_lite0", "ds_cnn"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet", "resnet20_cifar", "mobilenet_v3_small", "efficientnet_lite0", "ds_cnn", "watch-activity"]
+)
 def test_knows_our_networks(name: str) -> None:
     entry = get_model(name)
     model = entry.architecture().eval()
     graph = trace(model)
-    modules = [key for key, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    modules = [key for key, module in model.named_modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)]
     assert set(graph.layers) == set(modules)
     known = {"input", "layer", "add", "multiply", "table", "average_pool", "max_pool", "flatten"}
     assert {step.op for step in graph.steps} <= known
@@ -80,7 +82,10 @@ class Depends(nn.Module):
         (Depends(), "cannot be traced"),
         (nn.Sequential(nn.Conv2d(3, 4, 1), nn.GELU()), "no integer form of the GELU 1"),
         (nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")), "0 pads with reflect"),
-        (nn.Sequential(nn.Conv2d(3, 4, 2, padding="same")), "pads one side more"),
+        (nn.Sequential(nn.Conv1d(3, 4, 1), nn.Unflatten(2, (2, 2)), nn.Conv2d(4, 4, 1)), "Unflatten"),
+        (nn.Sequential(nn.Conv1d(3, 4, 1), nn.Conv2d(4, 4, 1)), "Conv2d 1 in a network of series"),
+        (nn.Sequential(nn.Conv1d(3, 4, 1), nn.MaxPool1d(2, ceil_mode=True)), "MaxPool1d 1"),
+        (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)), "behind what is no linear layer"),
         (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), "keeps no statistics"),
         (nn.Bilinear(2, 2, 2), "more than one input|no integer form|arguments"),
     ],
@@ -114,10 +119,39 @@ def test_zeros_before_a_convolution_become_its_own() -> None:
         assert (values.numpy() == wanted[step.name]).all(), step.name
 
 
+class Functional(nn.Module):
+    """Pools as functions, with the whole image by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.causal = nn.Conv2d(3, 4, 3, padding="valid")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.max_pool2d(self.causal(functional.pad(x, (2, 0, 1, 0))), 3, stride=2, padding=1)
+        x = functional.avg_pool2d(x, kernel_size=2)
+        return torch.flatten(torch.cat((x.amax((2, 3), keepdim=True), functional.adaptive_max_pool2d(x, 1)), 1), 1)
+
+
+def test_pools_may_be_functions_and_zeros_may_be_more_before_than_after() -> None:
+    model, images = Functional().eval(), pictures(4)
+    graph = trace(model)
+    assert graph.layers["causal"].pads == (1, 2, 0, 0)
+    torch.testing.assert_close(graph(images), model(images))
+
+
+def test_same_padding_of_an_even_window_is_one_longer_behind() -> None:
+    layer = nn.Conv1d(3, 4, 4, padding="same")
+    graph, values = trace(layer_alone := nn.Sequential(layer).eval()), series(2)
+    assert graph.layers["0"].pads == (0, 1, 0, 2)
+    layer_alone[0].padding = (0,)
+    torch.testing.assert_close(graph(values), layer_alone(functional.pad(values, (1, 2))))
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (nn.ZeroPad2d((2, 1, 0, 0)), nn.Conv2d(3, 4, 3)),
+        (nn.ConstantPad1d((2, 0), 1.0), nn.Conv1d(3, 4, 3)),
+        (nn.ZeroPad2d((2, 0, 0, -1)), nn.Conv2d(3, 4, 3)),
         (nn.ZeroPad2d(1), nn.MaxPool2d(2)),
         (nn.ReflectionPad2d(1), nn.Conv2d(3, 4, 3)),
     ],

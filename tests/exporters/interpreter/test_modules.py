@@ -83,6 +83,52 @@ def test_modules_compute_what_the_graph_does(model: onnx.ModelProto) -> None:
     assert not any(isinstance(value, onnx.ModelProto) for value in vars(made).values())
 
 
+def recording() -> onnx.ModelProto:
+    """A graph of series as torch exports it: zeros of its own, an average over the time by way of an image."""
+    rng = np.random.default_rng(1)
+    make = helper.make_node
+    nodes = [
+        make("Pad", ["x", "pads", "nothing"], ["a"]),
+        make("Conv", ["a", "w1", "b1"], ["b"], "first", strides=[2]),
+        make("BatchNormalization", ["b", "s", "z", "z", "s"], ["c"]),
+        make("Conv", ["c", "dw"], ["d"], "second", group=8, dilations=[2], pads=[4, 0]),
+        make("MaxPool", ["d"], ["e"], kernel_shape=[3], pads=[1, 1], strides=[2]),
+        make("AveragePool", ["e"], ["f"], kernel_shape=[2]),
+        make("Unsqueeze", ["f", "height"], ["g"]),
+        make("GlobalAveragePool", ["g"], ["h"]),
+        make("Squeeze", ["h", "height"], ["i"]),
+        make("Squeeze", ["i", "last"], ["j"]),
+        make("ReduceMax", ["f", "last"], ["k"], keepdims=0),
+        make("Concat", ["j", "k"], ["l"], axis=1),
+        make("Gemm", ["l", "head", "hb"], ["y"], transB=1),
+    ]
+    constants = {
+        "pads": np.array([0, 0, 3, 0, 0, 1]), "nothing": np.float32(0), "height": np.array([2]), "last": np.array([-1]),
+        "w1": rng.standard_normal((8, 3, 5)), "b1": rng.standard_normal(8), "dw": rng.standard_normal((8, 1, 3)),
+        "s": rng.uniform(0.5, 2, 8), "z": rng.standard_normal(8), "head": rng.standard_normal((5, 16)),
+        "hb": rng.standard_normal(5),
+    }  # fmt: skip
+    stored = {name: np.asarray(a, np.float32) if a.dtype == np.float64 else a for name, a in constants.items()}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
+    )
+    return prepare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+
+
+def test_series_are_read_as_torch_exports_them() -> None:
+    made, x = to_modules(recording()), torch.randn(2, 3, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(made(x), OnnxNetwork(recording())(x))
+    refused = recording()
+    refused.graph.node[7].CopyFrom(helper.make_node("Tanh", ["g"], ["h"]))
+    with pytest.raises(NotComputed, match="the Tanh"):
+        to_modules(refused)
+
+
 def test_layers_are_called_after_their_nodes() -> None:
     layers = [
         name for name, module in to_modules(mobile()).named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
