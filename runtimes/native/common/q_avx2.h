@@ -1,23 +1,40 @@
 /* Included by common/q_simd.h: AVX2, with or without VNNI.
  *
  * Without it a dot product is three instructions, of which vpmaddubsw saturates sums of two products: words whose weights can
- * reach that are split in two when a plan is made (common/q_words.h), or two dot products take every second byte each.
+ * reach that are split in two when a plan is made (common/q_words.h), or every second byte is taken apart, as 8 or 16 bits.
  */
-#define CE_Q_DENSE_ROWS 2
 #define CE_Q_TWO_CHAINS 0
 
 #if defined(__AVXVNNI__)
+#define CE_Q_DENSE_ROWS 2
 CE_INLINE vi ce_q_dot(vi sum, vq x, vq w) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w); }
 CE_INLINE vi ce_q_exact_dot(vi sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
+#define CE_Q_PARTS 1
+CE_INLINE vq ce_q_part(vq x, const int part) { return (void)part, x; }
+CE_INLINE vi ce_q_part_dot(vi sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
 #else
+#define CE_Q_DENSE_ROWS 1
+#define CE_Q_WORDS_BY_TWO
 CE_INLINE vi ce_q_dot(vi sum, vq x, vq w) {
   const __m256i pairs = _mm256_maddubs_epi16((__m256i)x, (__m256i)w);
   return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+/* Two of them, whose products are added in 16 bits. */
+CE_INLINE vi ce_q_dot_two(vi sum, vq x, vq w, vq other_x, vq other_w) {
+  const __m256i pairs = _mm256_maddubs_epi16((__m256i)x, (__m256i)w);
+  const __m256i all = _mm256_add_epi16(pairs, _mm256_maddubs_epi16((__m256i)other_x, (__m256i)other_w));
+  return sum + (vi)_mm256_madd_epi16(all, _mm256_set1_epi16(1));
 }
 CE_INLINE vi ce_q_exact_dot(vi sum, vq x, vq w) {
   const vq even = (vq)_mm256_set1_epi16(0x00ff);
   return ce_q_dot(ce_q_dot(sum, x & even, w), x & ~even, w);
 }
+/* Bytes 0 and 2 of words, or 1 and 3, as 16 bits, and their products with weights that are. */
+#define CE_Q_PARTS 2
+CE_INLINE vq ce_q_part(vq x, const int part) {
+  return part ? (vq)_mm256_srli_epi16((__m256i)x, 8) : x & (vq)_mm256_set1_epi16(0x00ff);
+}
+CE_INLINE vi ce_q_part_dot(vi sum, vq x, vq w) { return sum + (vi)_mm256_madd_epi16((__m256i)x, (__m256i)w); }
 #endif
 
 typedef vi va;

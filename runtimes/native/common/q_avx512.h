@@ -62,6 +62,9 @@ CE_INLINE vq ce_q_join_halves(vq q) {
 }
 
 CE_INLINE va ce_q_exact_dot(va sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
+#define CE_Q_PARTS 1
+CE_INLINE vq ce_q_part(vq x, const int part) { return (void)part, x; }
+CE_INLINE va ce_q_part_dot(va sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
 CE_INLINE vu ce_q_even(vu a, vu b) {
   return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 }

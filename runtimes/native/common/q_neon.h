@@ -80,6 +80,9 @@ CE_INLINE va ce_q_dot_two(va sum, vq x, vq w, vq other_x, vq other_w) {
 }
 #endif
 CE_INLINE va ce_q_exact_dot(va sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
+#define CE_Q_PARTS 1
+CE_INLINE vq ce_q_part(vq x, const int part) { return (void)part, x; }
+CE_INLINE va ce_q_part_dot(va sum, vq x, vq w) { return ce_q_dot(sum, x, w); }
 
 CE_INLINE vf ce_q_float(vi value) { return (vf)vcvtq_f32_s32((int32x4_t)value); }
 CE_INLINE vf ce_q_fmadd(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }

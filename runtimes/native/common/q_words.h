@@ -1,4 +1,4 @@
-/* Words of four int8 weights, and which of them an ISA has to take in two pieces that add up to them.
+/* Words of four int8 weights, which of them an ISA has to take in two pieces that add up to them, and which may share 16 bits.
  *
  * vpmaddubsw adds two products of a byte and a weight in 16 bits, which saturate where weights of one sign are more than 128
  * together; two products of smull and smlal pass 16 bits where both weights and inputs are -128. Halves do neither.
@@ -13,35 +13,52 @@
 #elif defined(__ARM_NEON) && !defined(__ARM_FEATURE_DOTPROD)
 #define CE_Q_LEAST_OVERFLOWS
 #endif
-
-static inline int ce_q_word_must_split(const int8_t *weight) {
-#if defined(CE_Q_PAIRS_SATURATE)
-  for (int pair = 0; pair < 4; pair += 2) {
-    int positive = 0, negative = 0;
-    for (int i = pair; i < pair + 2; ++i) *(weight[i] > 0 ? &positive : &negative) += weight[i];
-    if (positive > 128 || negative < -128) return 1;
-  }
-#elif defined(CE_Q_LEAST_OVERFLOWS)
-  for (int i = 0; i < 4; ++i)
-    if (weight[i] == -128) return 1;
+#if defined(CE_Q_PAIRS_SATURATE) || defined(CE_Q_LEAST_OVERFLOWS)
+#define CE_Q_SPLITS_WORDS
 #endif
-  return (void)weight, 0;
+
+static inline uint32_t ce_q_word(const int8_t *weight) {
+  uint32_t word;
+  __builtin_memcpy(&word, weight, 4);
+  return word;
 }
 
-static inline int ce_q_must_split(const int8_t weight[][4], int rows) {
-  for (int i = 0; i < rows; ++i)
-    if (ce_q_word_must_split(weight[i])) return 1;
-  return 0;
+/* Of the four weights of a word. */
+static inline int32_t ce_q_word_sum(uint32_t word) {
+  return (int8_t)(word & 255) + (int8_t)(word >> 8 & 255) + (int8_t)(word >> 16 & 255) + (int8_t)(word >> 24);
 }
 
-/* Piece 0 or 1 of `pieces`. */
-static inline int32_t ce_q_word_of(const int8_t *weight, int piece, int pieces) {
-  uint32_t word = 0;
+/* Four sums of 16 bits: of the positive weights of bytes 0 and 1, of 2 and 3, and of the negative ones of both, as positive
+ * numbers. Those of several words may be added up. */
+static inline uint64_t ce_q_pair_sums(uint32_t word) {
+  const uint32_t sign = (word >> 7 & 0x01010101u) * 255, bytes = 0x00ff00ffu;
+  const uint32_t positive = word & ~sign, negative = (~word & sign) + (sign & 0x01010101u);
+  const uint32_t above = (positive & bytes) + (positive >> 8 & bytes), below = (negative & bytes) + (negative >> 8 & bytes);
+  return above | (uint64_t)below << 32;
+}
+
+/* Whether products with bytes fit 16 bits: no sum is more than 128. */
+static inline int ce_q_sums_fit(uint64_t sums) { return !(sums + 0x7f7f7f7f7f7f7f7fu & 0x8000800080008000u); }
+
+static inline int ce_q_word_must_split(uint32_t word) {
+#if defined(CE_Q_PAIRS_SATURATE)
+  return !ce_q_sums_fit(ce_q_pair_sums(word));
+#elif defined(CE_Q_LEAST_OVERFLOWS)
+  const uint32_t low = (word & 0x7f7f7f7fu) + 0x7f7f7f7fu; /* whose bytes have no sign where those of the word are 0 or -128 */
+  return (word & ~low & 0x80808080u) != 0;
+#else
+  return (void)word, 0;
+#endif
+}
+
+/* The first of two pieces: half of each weight, towards zero; the other one is what is left. */
+static inline uint32_t ce_q_half_word(uint32_t word, int other) {
+  uint32_t made = 0;
   for (int i = 0; i < 4; ++i) {
-    const int half = weight[i] / 2, value = pieces == 1 ? weight[i] : piece ? weight[i] - half : half;
-    word |= (uint32_t)(value & 255) << (8 * i);
+    const int weight = (int8_t)(word >> (8 * i) & 255), half = weight / 2;
+    made |= (uint32_t)((other ? weight - half : half) & 255) << (8 * i);
   }
-  return (int32_t)word;
+  return made;
 }
 
 #endif

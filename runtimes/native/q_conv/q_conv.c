@@ -4,8 +4,8 @@
  * word, and its inputs are a vector of pixels of one plane. Windows of 1×1 and stride 1 read the planes as they lie, others a
  * panel (q_conv/panel.h).
  */
+#include "q_conv/pack.h"
 #include "q_conv/panel.h"
-#include "q_conv/plan.h"
 #include "q_conv/tiles.h"
 
 #define MOST_TILES 6 /* that are run side by side */
@@ -26,7 +26,7 @@ static int is_plain(const ce_conv_geometry *g) {
 
 static cut_t cut_of(const plan_t *plan, ce_shape in, int threads) {
   cut_t cut = {.source = source_of(plan, in)};
-  cut.vectors = ce_q_pitch(cut.source.out_h, cut.source.out_w) / CE_LANES;
+  cut.vectors = ce_ceil_div(cut.source.out_h * cut.source.out_w, CE_LANES);
   const int64_t most = most_vectors(plan);
   cut.by_pixels = cut.vectors >= most * threads || plan->groups < 2 * threads;
   cut.tasks = ce_max(1, ce_min(threads, cut.by_pixels ? cut.vectors : plan->groups));

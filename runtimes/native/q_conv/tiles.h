@@ -16,7 +16,11 @@
 #define MOST_1 8
 #define MOST_2 8
 #define MOST_4 6
-#else /* 16 registers, or two sums a vector */
+#elif defined(__AVX2__)
+#define MOST_1 8
+#define MOST_2 4
+#define MOST_4 2
+#else /* two sums a vector */
 #define MOST_1 4
 #define MOST_2 4
 #define MOST_4 2
@@ -40,9 +44,9 @@ CE_INLINE const uint8_t *input_of(const uint8_t *x, uint8_t column, int64_t step
   return at;
 }
 
-/* Adds blocks [begin, end) to the sums of rows × vectors. */
+/* Adds blocks [begin, end) to the sums of rows × vectors; those before `paired` two at a time, where that is to be. */
 CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int64_t step, uint32_t begin, uint32_t end,
-                          const int rows, const int vectors) {
+                          uint32_t paired, const int rows, const int vectors) {
   const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
   const uint8_t *column = plan->column + begin, *last = plan->column + end;
 #if defined(CE_Q_WORDS_BY_LANE) /* four words in a register */
@@ -62,7 +66,7 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
     }
   }
 #elif defined(CE_Q_WORDS_BY_TWO)
-  CE_ONE_BY_ONE for (; column + 2 <= last; column += 2, words += 2 * rows) {
+  CE_ONE_BY_ONE for (; column + 2 <= plan->column + paired; column += 2, words += 2 * rows) {
     const uint8_t *a = input_of(x, column[0], step), *b = input_of(x, column[1], step);
     vq of_a[4], of_b[4];
     CE_UNROLL for (int r = 0; r < rows; ++r) of_a[r] = ce_q_splat(words[r]), of_b[r] = ce_q_splat(words[rows + r]);
@@ -86,6 +90,7 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
     CE_UNROLL for (int v = 0; v < vectors; ++v) sum[0][v] = ce_q_join(sum[0][v], other[v]);
   }
 #endif
+  (void)paired;
   CE_ONE_BY_ONE for (; column < last; ++column, words += rows) {
     const uint8_t *at = input_of(x, *column, step);
     vq word[4];
@@ -103,8 +108,13 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
   const int plain = !plan->finish.table && !plan->finish.add;
   const vh zero = (vh)(int16_t)(plan->finish.zero - CE_Q_FLIP);
   const uint32_t *begin = plan->begin + tile->k_tile * block_rows_of(plan) + tile->group_begin * (4 / rows);
+#if defined(CE_Q_PAIRS_SATURATE)
+  const uint32_t *paired = plan->alone + (begin - plan->begin);
+#else
+  const uint32_t *paired = begin + 1; /* all of them */
+#endif
   int32_t *sums = tile->sums;
-  for (int64_t group = tile->group_begin; group < tile->group_end; ++group, begin += 4 / rows) {
+  for (int64_t group = tile->group_begin; group < tile->group_end; ++group, begin += 4 / rows, paired += 4 / rows) {
     const int32_t *base = plan->base + 4 * group;
     const float *factor = plan->factor + 4 * group;
     const uint8_t *x = tile->x;
@@ -120,7 +130,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
             sum[r][v] = ce_q_begin(first ? (vi)base[b * rows + r]
                                          : *(const vi *)(sums + ((b * rows + r) * vectors + v) * CE_LANES));
         }
-        add_blocks(sum, plan, x, tile->step, begin[b], begin[b + 1], rows, vectors);
+        add_blocks(sum, plan, x, tile->step, begin[b], begin[b + 1], paired[b], rows, vectors);
         CE_UNROLL for (int r = 0; r < rows; ++r)
           CE_UNROLL for (int v = 0; v < vectors; ++v) total[r][v] = ce_q_end(sum[r][v]);
         if (!last) {
@@ -161,7 +171,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 #define EACH_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4)
 #define EACH_2(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4)
 #define EACH_4(X) X(4, 1) X(4, 2)
-#if MOST_1 == 8
+#if MOST_1 > 4
 #define MORE_1(X) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
 #else
 #define MORE_1(X)
@@ -188,7 +198,11 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 #else
 #define MOST_OF_4(X)
 #endif
+#if defined(CE_Q_PAIRS_SATURATE) /* which has blocks of one row only */
+#define EACH(X) EACH_1(X) MORE_1(X)
+#else
 #define EACH(X) EACH_1(X) EACH_2(X) EACH_4(X) MORE_1(X) MORE_2(X) MOST_OF_2(X) MORE_4(X) MOST_OF_4(X)
+#endif
 EACH(TILES)
 
 /* From so many blocks a row on, two chains of sums gain more than another vector that shares a word: measured, 4 to 15 % on

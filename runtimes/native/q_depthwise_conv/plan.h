@@ -1,9 +1,12 @@
-/* Weights of a q_depthwise_conv as its kernels read them: words of four rows of a column of the window. */
+/* Weights of a q_depthwise_conv as its kernels read them: words of four rows of a column of the window.
+ *
+ * Without VNNI weights of one sign are often more than 128 together, which vpmaddubsw could not take (common/q_words.h): a word
+ * is two parts there, of rows 0 and 2 and of rows 1 and 3 as 16 bits each, as are its inputs (ce_q_part). */
 #ifndef CE_Q_DEPTHWISE_CONV_PLAN_H
 #define CE_Q_DEPTHWISE_CONV_PLAN_H
 
 #include "common/geometry.h"
-#include "common/quantized.h"
+#include "common/q_simd.h"
 #include "common/q_words.h"
 
 #define MOST_WORDS 2 /* of rows: two of four hold 5 + 1 rows */
@@ -12,9 +15,8 @@ typedef struct plan_t {
   ce_plan_head head;
   ce_conv_geometry g;
   int32_t groups, x_zero;
-  int32_t pieces; /* words that a word of weights is split into */
   ce_q_finish finish;
-  const int8_t *weight; /* [groups][output row 0 or 1][word][kw][pieces][4 channels][4 rows] */
+  const int8_t *weight; /* [groups][output row 0 or 1][word][kw][CE_Q_PARTS][4 channels] words */
   const int32_t *base;  /* [groups * 4] */
   const float *factor;
   uint8_t table[256];
@@ -27,7 +29,7 @@ static int is_square(const ce_conv_geometry *g) {
 
 static int32_t words_of(const ce_conv_geometry *g) { return g->kernel_h == 3 ? 1 : 2; }
 
-static int64_t group_bytes(const ce_conv_geometry *g, int64_t pieces) { return 2 * words_of(g) * g->kernel_w * pieces * 16; }
+static int64_t group_bytes(const ce_conv_geometry *g) { return 2 * words_of(g) * g->kernel_w * CE_Q_PARTS * 16; }
 
 /* Weights of a word of rows, for an output row that begins `down` rows into the first word. */
 static void rows_of_word(const ce_q_conv_desc *desc, int64_t channel, int down, int word, int column, int8_t *to) {
@@ -39,20 +41,10 @@ static void rows_of_word(const ce_q_conv_desc *desc, int64_t channel, int down, 
   }
 }
 
-/* 2 where a word of any channel has to be split. */
-static int32_t pieces_of(const ce_q_conv_desc *desc) {
-#if defined(CE_Q_PAIRS_SATURATE)
-  const ce_conv_geometry *g = &desc->geometry;
-  for (int64_t channel = 0; channel < g->out_channels; ++channel)
-    for (int down = 0; down < 2; ++down)
-      for (int word = 0; word < words_of(g); ++word)
-        for (int column = 0; column < g->kernel_w; ++column) {
-          int8_t rows[4];
-          rows_of_word(desc, channel, down, word, column, rows);
-          if (ce_q_word_must_split(rows)) return 2;
-        }
-#endif
-  return (void)desc, 1;
+/* A part of a word of rows. */
+static uint32_t part_of(const int8_t *rows, int part) {
+  if (CE_Q_PARTS == 1) return ce_q_word(rows);
+  return (uint32_t)(uint16_t)rows[part] | (uint32_t)(uint16_t)rows[part + 2] << 16;
 }
 
 static size_t plan_bytes(const void *desc_) {
@@ -60,7 +52,7 @@ static size_t plan_bytes(const void *desc_) {
   const ce_conv_geometry *g = &desc->geometry;
   if (!is_square(g)) return 0;
   const int64_t groups = ce_q_groups(g->out_channels);
-  return sizeof(plan_t) + (size_t)(groups * (32 + group_bytes(g, pieces_of(desc))));
+  return sizeof(plan_t) + (size_t)(groups * (32 + group_bytes(g)));
 }
 
 static void plan_init(void *plan_, const void *desc_) {
@@ -70,7 +62,6 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->g = *g;
   plan->groups = (int32_t)ce_q_groups(g->out_channels);
   plan->x_zero = desc->x.zero;
-  plan->pieces = pieces_of(desc);
   plan->finish = ce_q_finish_of(desc);
   for (int i = 0; i < 256 && desc->table; ++i) plan->table[i] = desc->table[i];
   if (desc->table) plan->finish.table = plan->table;
@@ -88,11 +79,11 @@ static void plan_init(void *plan_, const void *desc_) {
     for (int down = 0; down < 2; ++down)
       for (int word = 0; word < words_of(g); ++word)
         for (int column = 0; column < g->kernel_w; ++column)
-          for (int piece = 0; piece < plan->pieces; ++piece)
+          for (int part = 0; part < CE_Q_PARTS; ++part)
             for (int lane = 0; lane < 4; ++lane, to += 4) {
               int8_t rows[4];
               rows_of_word(desc, 4 * group + lane, down, word, column, rows);
-              const int32_t bytes = ce_q_word_of(rows, piece, plan->pieces);
+              const uint32_t bytes = part_of(rows, part);
               __builtin_memcpy(to, &bytes, 4);
             }
   plan->base = base, plan->factor = factor, plan->weight = weight;

@@ -30,17 +30,24 @@ CE_INLINE lines_t lines_of(const job_t *job, int64_t top, const int rows) {
   return lines;
 }
 
-/* Interleaved rows of CE_LANES pixels: register j has pixel 4 i + j in its 128 bits i. */
+/* Interleaved rows of CE_LANES pixels, or a part of them: register j has pixel 4 i + j in its 128 bits i. */
 typedef struct rows_t {
-  vq word[MOST_WORDS][4];
+  vq word[MOST_WORDS * CE_Q_PARTS][4];
 } rows_t;
+
+/* Whether a part of a word has any of the `k` rows from `down` on. */
+CE_INLINE int has_rows(const int word, const int part, const int down, const int k) {
+  const int row = 4 * word + part - down;
+  if (CE_Q_PARTS == 1) return 1;
+  return (row >= 0 && row < k) || (row + 2 >= 0 && row + 2 < k);
+}
 
 /* Pixels from `left` on, of which any may be outside of the image. */
 CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left, const int rows) {
   rows_t loaded;
   if (left >= job->w || left + CE_LANES <= 0) {
-    CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word)
-      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = job->padding;
+    CE_UNROLL for (int word = 0; word < (rows + 3) / 4 * CE_Q_PARTS; ++word)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = ce_q_part(job->padding, word % CE_Q_PARTS);
     return loaded;
   }
   const int whole = left >= 0 && left + CE_LANES <= job->w;
@@ -54,7 +61,10 @@ CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left,
       CE_UNROLL for (int i = 0; i < 4; ++i)
         row[i] = 4 * word + i < rows ? ce_q_load_mask(lines->row[4 * word + i] + left * 4, inside, job->padding) : job->padding;
     }
-    ce_q_interleave(row, loaded.word[word]);
+    vq mixed[4];
+    ce_q_interleave(row, mixed);
+    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word * CE_Q_PARTS + part][j] = ce_q_part(mixed[j], part);
   }
   return loaded;
 }
@@ -68,26 +78,28 @@ CE_INLINE vq pixels_at(const rows_t *before, const rows_t *now, const rows_t *af
 
 /* Weights of output rows 0 and 1, in registers as far as there are. */
 typedef struct window_t {
-  vq weight[2 * MOST_WORDS * 5 * 2];
+  vq weight[2 * MOST_WORDS * 5 * CE_Q_PARTS];
 } window_t;
 
-CE_INLINE window_t window_of(const job_t *job, const int rows, const int k, const int pieces) {
+CE_INLINE window_t window_of(const job_t *job, const int rows, const int k) {
   window_t window;
-  const int count = rows * (k == 3 ? 1 : 2) * k * pieces;
+  const int count = rows * (k == 3 ? 1 : 2) * k * CE_Q_PARTS;
   CE_UNROLL for (int i = 0; i < count; ++i) window.weight[i] = ce_q_load_four(job->weight + i * 16);
   return window;
 }
 
 /* Sums of output row 0 or 1 whose window's middle is register j. */
 CE_INLINE vi sum_at(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
-                    const int j, const int down, const int k, const int pieces) {
+                    const int j, const int down, const int k) {
   const int words = k == 3 ? 1 : 2;
   va sum = ce_q_begin(job->base);
   CE_UNROLL for (int word = 0; word < words; ++word)
     CE_UNROLL for (int column = 0; column < k; ++column)
-      CE_UNROLL for (int piece = 0; piece < pieces; ++piece)
-        sum = ce_q_dot(sum, pixels_at(before, now, after, word, j + column - k / 2),
-                       window->weight[((down * words + word) * k + column) * pieces + piece]);
+      CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part) {
+        if (!has_rows(word, part, down, k)) continue;
+        sum = ce_q_part_dot(sum, pixels_at(before, now, after, word * CE_Q_PARTS + part, j + column - k / 2),
+                            window->weight[((down * words + word) * k + column) * CE_Q_PARTS + part]);
+      }
   return ce_q_scale(ce_q_end(sum), job->factor);
 }
 
@@ -103,9 +115,9 @@ CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, cons
   ce_q_store_mask(job->y + at, mask, q);
 }
 
-CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, const int plain) {
+CE_INLINE void run_plane_1(const job_t *plane, const int k, const int plain) {
   const job_t job = *plane;
-  const window_t window = window_of(&job, 2, k, pieces);
+  const window_t window = window_of(&job, 2, k);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
   for (int64_t row = 0; row < job.out_h; row += 2) {
     const lines_t lines = lines_of(&job, row - above, k + 1);
@@ -114,7 +126,7 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, co
       const rows_t after = load_rows(&job, &lines, left + at + CE_LANES, k + 1);
       CE_UNROLL for (int down = 0; down < 2; ++down) {
         vi sum[4];
-        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &before, &now, &after, j, down, k, pieces);
+        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &before, &now, &after, j, down, k);
         const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
         if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, q, plain);
       }
@@ -123,9 +135,9 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int pieces, co
   }
 }
 
-CE_INLINE void run_plane_2(const job_t *plane, const int k, const int pieces, const int plain) {
+CE_INLINE void run_plane_2(const job_t *plane, const int k, const int plain) {
   const job_t job = *plane;
-  const window_t window = window_of(&job, 1, k, pieces);
+  const window_t window = window_of(&job, 1, k);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
   for (int64_t row = 0; row < job.out_h; ++row) {
     const lines_t lines = lines_of(&job, 2 * row - above, k);
@@ -134,8 +146,8 @@ CE_INLINE void run_plane_2(const job_t *plane, const int k, const int pieces, co
       vh half[2];
       CE_UNROLL for (int u = 0; u < 2; ++u) {
         after = load_rows(&job, &lines, left + 2 * at + (u + 1) * CE_LANES, k);
-        half[u] = ce_q_pack2(sum_at(&job, &window, &before, &now, &after, 0, 0, k, pieces),
-                             sum_at(&job, &window, &before, &now, &after, 2, 0, k, pieces), job.zero);
+        half[u] = ce_q_pack2(sum_at(&job, &window, &before, &now, &after, 0, 0, k),
+                             sum_at(&job, &window, &before, &now, &after, 2, 0, k), job.zero);
         before = now, now = after;
       }
       store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])), plain);
@@ -157,7 +169,7 @@ CE_INLINE vq both_halves(vq low, vq high) { return (vq)_mm512_mask_blend_epi32(0
 CE_NOINLINE void run_pair(const job_t *first, const job_t *second) {
   job_t job = *first;
   const job_t other = *second;
-  const window_t of_first = window_of(&job, 2, 3, 1), of_second = window_of(&other, 2, 3, 1);
+  const window_t of_first = window_of(&job, 2, 3), of_second = window_of(&other, 2, 3);
   window_t window;
   CE_UNROLL for (int i = 0; i < 6; ++i) window.weight[i] = both_halves(of_first.weight[i], of_second.weight[i]);
   job.base = (vi)both_halves((vq)job.base, (vq)other.base);
@@ -175,7 +187,7 @@ CE_NOINLINE void run_pair(const job_t *first, const job_t *second) {
     ce_q_interleave(rows, now.word[0]);
     CE_UNROLL for (int down = 0; down < 2; ++down) {
       vi sum[4];
-      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3, 1);
+      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3);
       const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
       if (row + down >= job.out_h) continue;
       const int64_t at = (row + down) * job.out_w * 4;

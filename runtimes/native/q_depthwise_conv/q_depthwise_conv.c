@@ -19,39 +19,26 @@ static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
   return row_bytes(shape) * (size_t)tasks(plan, shape, threads);
 }
 
-#define PLANE(k, stride, pieces)                                     \
-  CE_NOINLINE void plane_##k##_##stride##_##pieces(const job_t *job) { \
-    if (!job->plan->finish.table && !job->plan->finish.add) run_plane_##stride(job, k, pieces, 1); \
-    else run_plane_##stride(job, k, pieces, 0); \
+#define PLANE(k, stride)                                     \
+  CE_NOINLINE void plane_##k##_##stride(const job_t *job) {  \
+    if (!job->plan->finish.table && !job->plan->finish.add) run_plane_##stride(job, k, 1); \
+    else run_plane_##stride(job, k, 0);                      \
   }
-PLANE(3, 1, 1)
-PLANE(3, 2, 1)
-PLANE(5, 1, 1)
-PLANE(5, 2, 1)
-#if defined(CE_Q_PAIRS_SATURATE)
-PLANE(3, 1, 2)
-PLANE(3, 2, 2)
-PLANE(5, 1, 2)
-PLANE(5, 2, 2)
-#endif
+PLANE(3, 1)
+PLANE(3, 2)
+PLANE(5, 1)
+PLANE(5, 2)
 
 static void run_plane(const job_t *job) {
   const ce_conv_geometry *g = &job->plan->g;
-#if defined(CE_Q_PAIRS_SATURATE)
-  if (job->plan->pieces == 2) {
-    if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1_2 : plane_3_2_2)(job);
-    else (g->stride_h == 1 ? plane_5_1_2 : plane_5_2_2)(job);
-    return;
-  }
-#endif
-  if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1_1 : plane_3_2_1)(job);
-  else (g->stride_h == 1 ? plane_5_1_1 : plane_5_2_1)(job);
+  if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1 : plane_3_2)(job);
+  else (g->stride_h == 1 ? plane_5_1 : plane_5_2)(job);
 }
 
 /* Weights of a group of channels. */
 static void aim(job_t *job, int64_t group) {
   const plan_t *plan = job->plan;
-  job->weight = plan->weight + group * group_bytes(&plan->g, plan->pieces);
+  job->weight = plan->weight + group * group_bytes(&plan->g);
   job->base = (vi)ce_q_load_four((const int8_t *)(plan->base + 4 * group));
   job->factor = (vf)ce_q_load_four((const int8_t *)(plan->factor + 4 * group));
 }

@@ -35,7 +35,7 @@ static int32_t *word_at(const plan_t *plan, int32_t *words, int64_t row, int64_t
 
 static void put(const plan_t *plan, int32_t *words, int32_t *base, int32_t from_zero, int64_t row, int64_t group,
                 const int8_t *weight) {
-  *word_at(plan, words, row, group) = ce_q_word_of(weight, 0, 1);
+  *word_at(plan, words, row, group) = (int32_t)ce_q_word(weight);
   for (int c = 0; c < 4; ++c) base[row] -= from_zero * weight[c];
 }
 

@@ -14,6 +14,8 @@ from runtimes.toolchain import COMPILE_FLAGS, NATIVE, compiler_command, kernel_f
 # Platform, ISA, a dot product, and what a loop may not have: the stack, or a vector register copied.
 CASES = (
     ("linux-x86_64", "avx512_vnni", "vpdpbusd", r"\(%rsp|\(%rbp\)\s*,?\s*%zmm|vmov\w+\s+%zmm\d+, %zmm"),
+    ("linux-x86_64", "avx2", "vpmaddubsw", r"%[er]sp"),
+    ("linux-x86_64", "avx_vnni", "vpdpbusd", r"%[er]sp"),
     ("linux-aarch64", "neon_dot", "sdot", r"\[sp|mov\s+v\d+\.16b"),
 )
 FEWEST_LOOPS = 10

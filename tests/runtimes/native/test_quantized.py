@@ -138,6 +138,23 @@ def test_sums_at_their_bound(isa: str, quantized: Callable[[str], Any]) -> None:
                 check(made.conv("q_conv", stored, w_scale, bias, geometry, *grids_of), x, want)
 
 
+@pytest.mark.parametrize("isa", isas_of("q_conv"))
+def test_words_that_almost_fill_sixteen_bits(isa: str, quantized: Callable[[str], Any]) -> None:
+    """Weights of which two to four products with 255 are just below, at and above the largest 16-bit number."""
+    made, check = quantized(isa)
+    rng = np.random.default_rng(13)
+    x = rng.choice(np.array([0, 255], np.uint8), (1, 60, 3, 11), p=(0.1, 0.9))
+    for sizes in ((32, 33), (64, 65), (127, 1), (128, 0), (43, 42, 44)):
+        weights = rng.choice(np.array([*sizes, *(-size for size in sizes)]), (6, 60, 1, 1))
+        weights = np.clip(weights, -128, 127).astype(np.int8)
+        w_scale, bias = layer(rng, weights)
+        x_grid, y_grid = grids(rng, 2)
+        want = oracle.conv(x, weights, w_scale, bias, (x_grid, y_grid))
+        geometry = Geometry(6, 60, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1)
+        for stored in (weights, Blocks.of(weights), Blocks.of(weights, 2)):
+            check(made.conv("q_conv", stored, w_scale, bias, geometry, x_grid, y_grid), x, want)
+
+
 DEPTHWISE = [
     *((channels, 5, 5, 3, 1, (1, 1, 1, 1), 1) for channels in (1, 3, 4, 5, 8, 13)),
     *((4, height, width, 3, 1 + (width % 2), (1, 1, 1, 1), 1)
