@@ -49,3 +49,9 @@ def test_layers_of_constant_weights_become_sparse(tmp_path: Path) -> None:
     found = [case for case in backend_cases.node_cases_of("gemm") if case.name.endswith("of constant weights")]
     outcomes = [backend_cases.outcome(case, tmp_path / "model.onnx") for case in found]
     assert outcomes.count("equal") >= len(outcomes) // 2 > 0
+
+
+def test_an_operator_set_that_the_runtime_lacks_is_compared_in_the_reference(tmp_path: Path) -> None:
+    cases = backend_cases.node_cases_of("causal_conv_with_state")
+    (case,) = [case for case in cases if case.name.endswith("degenerate_expanded of constant weights")]
+    assert backend_cases.outcome(case, tmp_path / "model.onnx") == "equal"

@@ -19,6 +19,7 @@ import onnx
 import onnx.backend.test.case.node as node_cases
 import onnxruntime
 from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import exporters
 import runtimes
@@ -106,14 +107,29 @@ def outcome(case: Case, path: Path) -> str:
     feeds = dict(zip([value.name for value in dense.graph.input], case.inputs, strict=True))
     want = _run(dense.SerializeToString(), feeds)
     data = exporters.to_bytes(sparse.model)
-    for got in (_run(data, feeds), runtimes.session(data).run(None, feeds)):
+    if want is None:  # this ONNX Runtime is older than the case's operator set
+        want, found = _refer(dense, feeds), [_refer(sparse.model, feeds)]
+    else:
+        found = [_run(data, feeds) or [], runtimes.session(data).run(None, feeds)]
+    for got in found:
         for a, b in zip(want, got, strict=True):
             assert a.dtype == b.dtype
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5, err_msg=case.name)
     return "equal"
 
 
-def _run(data: bytes, feeds: dict[str, Any]) -> list[Any]:
+def _run(data: bytes, feeds: dict[str, Any]) -> list[Any] | None:
+    """What stock ONNX Runtime makes of a model; None where it does not support the operator set."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    return list(onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, feeds))
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+        if "ValidateOpsetForDomain" in str(error):
+            return None
+        raise
+    return list(session.run(None, feeds))
+
+
+def _refer(model: onnx.ModelProto, feeds: dict[str, Any]) -> list[Any]:
+    return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
