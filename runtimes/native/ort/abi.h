@@ -78,6 +78,7 @@ enum { ORT_CPU_ARENA = 1, ORT_MEM_DEFAULT = 0, ORT_LOG_WARNING = 2, ORT_OPTIMISE
   X(69, CreateCpuMemoryInfo, OrtStatus*, (int allocator_type, int memory_type, OrtMemoryInfo**))                \
   X(75, AllocatorAlloc, OrtStatus*, (OrtAllocator*, size_t, void**))                                            \
   X(76, AllocatorFree, OrtStatus*, (OrtAllocator*, void*))                                                      \
+  X(77, AllocatorGetInfo, OrtStatus*, (const OrtAllocator*, const OrtMemoryInfo**))                             \
   X(78, GetAllocatorWithDefaultOptions, OrtStatus*, (OrtAllocator**))                                           \
   X(85, KernelInfoGetAttribute_float, OrtStatus*, (const OrtKernelInfo*, const char* name, float*))             \
   X(86, KernelInfoGetAttribute_int64, OrtStatus*, (const OrtKernelInfo*, const char* name, int64_t*))           \

@@ -3,6 +3,7 @@
 #include "q_sequence.h"
 #include "scratch.h"
 #include "sequence.h"
+#include "shared.h"
 
 typedef struct kernel {
   label label; /* the first member: what sentences begin with */
@@ -76,6 +77,7 @@ OrtStatus* kernel_create(const op* op, const settings* settings, const OrtApi* a
   if (build(&n, op, settings, allocator, &k)) *out = k;
   else if (k) kernel_destroy(k);
   else ORT(api, ReleaseAllocator)(allocator);
+  for (int i = 0; *out && i < k->count; i++) plan_share(settings->runtime, info, &k->stages[i]);
   return n.status;
 }
 
@@ -84,7 +86,10 @@ void kernel_destroy(void* memory) {
   if (!k) return;
   const OrtApi* api = k->label.api;
   OrtAllocator* allocator = k->allocator;
-  for (int i = 0; i < k->count; i++) release(api, allocator, k->stages[i].memory);
+  for (int i = 0; i < k->count; i++) {
+    plan_unshare(k->settings->runtime, &k->stages[i]);
+    release(api, allocator, k->stages[i].memory);
+  }
   release(api, allocator, k->memory);
   ORT(api, ReleaseAllocator)(allocator);
 }

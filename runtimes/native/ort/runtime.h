@@ -9,6 +9,8 @@ typedef struct runtime {
   const OrtApi* api;
   int shape_references; /* whether it has GetTensorElementTypeAndShapeDataReference */
   void* spare;          /* what scratch.c keeps of its memory between runs */
+  struct shared_plan* plans; /* shared.c */
+  int plans_locked;
 } runtime;
 
 #endif

@@ -1,4 +1,4 @@
-#include "stage.h"
+#include "shared.h"
 
 #define ALIGNMENT 64
 
@@ -29,8 +29,10 @@ void release(const OrtApi* api, OrtAllocator* allocator, void* memory) {
 
 static OrtStatus* plan(const OrtApi* api, const op_source* source, stage* out) {
   void *memory, *aligned;
-  OrtStatus* status = allocate(api, source->allocator, out->op->plan_bytes(source), &memory, &aligned);
+  out->bytes = out->op->plan_bytes(source);
+  OrtStatus* status = allocate(api, source->allocator, out->bytes, &memory, &aligned);
   if (status) return status;
+  if (out->bytes >= LEAST_SHARED) __builtin_memset(aligned, 0, out->bytes);
   out->memory = memory;
   out->plan = aligned;
   out->op->plan_init(aligned, source);

@@ -24,8 +24,10 @@ typedef struct label {
 
 typedef struct stage {
   const op* op;
-  void* memory; /* the allocation that holds the plan */
+  void* memory; /* the allocation that holds the plan; NULL where `shared` does */
   void* plan;
+  size_t bytes; /* of the plan */
+  struct shared_plan* shared;
   int layers; /* 1, or those of a chain */
   ce_conv_geometry geometries[CE_MOST_STAGES];
   int source, residual; /* in a sequence: which value it reads, and adds (NO_VALUE: none) */
