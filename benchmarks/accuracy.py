@@ -19,6 +19,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from labelled import loss_of
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -64,7 +65,7 @@ def measure(
         gradients: dict[tuple[str, int], GradientMatrix] = {}
         for sparsity, allocation, method in itertools.product(sparsities, allocations, methods):
             choice = {"method": method, "allocation": allocation, "sparsity": sparsity}
-            wanted = config.model_copy(update=choice)
+            wanted = config.model_copy(update={**choice, "loss": loss_of(method)})
             kind = curvature_kind(wanted), gradient_views(wanted)
             staged = round_count(wanted) > 1
             if not staged and kind not in gradients:

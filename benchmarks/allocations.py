@@ -43,7 +43,13 @@ def main() -> None:
             judged = LabelledImages(images.images[held_out], images.labels[held_out])
             for sparsity in arguments.sparsities:
                 for allocation in arguments.allocations:
-                    config = PruneConfig(sparsity=sparsity, allocation=allocation, seed=seed, threads=arguments.threads)
+                    config = PruneConfig(
+                        sparsity=sparsity,
+                        allocation=allocation,
+                        loss="cross_entropy",
+                        seed=seed,
+                        threads=arguments.threads,
+                    )
                     calibration = LabelledImages(images.images[seen], images.labels[seen])
                     pruned = prune(model, calibration, config, prunable=get_model(name).prunable(model)).model
                     rows.append(

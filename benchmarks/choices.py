@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from labelled import loss_of
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -54,7 +55,12 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         known = infer_training_augmentation(dense, inputs.images, objective=objective, seed=seed)
         for method, sparsity in itertools.product(arguments.methods, arguments.sparsities):
             config = PruneConfig(
-                method=method, sparsity=sparsity, seed=seed, threads=arguments.threads, recalibration_views=0
+                method=method,
+                sparsity=sparsity,
+                loss=loss_of(method),
+                seed=seed,
+                threads=arguments.threads,
+                recalibration_views=0,
             )
             left = prune(dense, inputs.calibration, config, prunable=entry.prunable(dense)).model
             other = copy_network(left)

@@ -39,6 +39,7 @@ def measure(arguments: argparse.Namespace, sparsity: float, seed: int) -> dict[s
     )
     config = PruneConfig(
         sparsity=sparsity,
+        loss="cross_entropy",
         seed=seed,
         distill_epochs=arguments.epochs,
         distill_seconds=arguments.seconds,

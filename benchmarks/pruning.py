@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from accuracy import accuracy
+from labelled import loss_of
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -106,7 +107,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 "structure": structure,
                 "allocation": arguments.allocation,
             }
-            options |= {} if arguments.curvature is None else {"curvature": arguments.curvature}
+            options |= {"loss": loss_of(method)} if arguments.curvature is None else {"curvature": arguments.curvature}
             how = config.model_copy(update=options)
             staged = round_count(how) > 1
             wanted_kind = curvature_kind(how), gradient_views(how)

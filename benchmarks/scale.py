@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from labelled import loss_of
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -110,6 +111,7 @@ def measure(arguments: argparse.Namespace, ranks: Ranks | None) -> dict[str, Any
     calibration = LabelledImages(images, torch.randint(0, 1000, (len(images),), generator=rng))
     config = PruneConfig(
         method=arguments.method,
+        loss=loss_of(arguments.method),
         sparsity=arguments.sparsity,
         gradient_samples=None,
         samples_per_row=arguments.samples_per_row,

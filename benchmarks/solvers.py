@@ -40,7 +40,7 @@ def problem_of(arguments: argparse.Namespace) -> Problem:
     source, _ = read(arguments.data)
     images = LabelledImages(source.images[: arguments.images], source.labels[: arguments.images])
     names = prunable(model)
-    config = PruneConfig(gradient_samples=None, gradient_batch=50)
+    config = PruneConfig(loss="cross_entropy", gradient_samples=None, gradient_batch=50)
     gradients = calibration_gradients(model, images, names, config)
     layers = tuple(Layer(name, model.get_parameter(name).detach(), gradients.blocks[name]) for name in names)
     return Problem(layers, config.ridge * mean_curvature(layers))

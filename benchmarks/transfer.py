@@ -54,7 +54,9 @@ MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # where accuracy is taken, in units 
 def pruned(model: nn.Module, structure: str, sparsity: float) -> nn.Module:
     """Fewer filters or channels, chosen on Fashion-MNIST without training, the same share in every layer."""
     source = datasets.load("fashion_mnist").calibration(300, 0)
-    config = PruneConfig(structure=structure, sparsity=sparsity, allocation="uniform", gradient_samples=300)
+    config = PruneConfig(
+        structure=structure, sparsity=sparsity, allocation="uniform", loss="cross_entropy", gradient_samples=300
+    )
     result = prune(model, source, config, prunable=get_model("mobilenet").prunable(model))
     return shrink(result.model, source.images[:1])
 

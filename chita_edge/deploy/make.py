@@ -171,7 +171,7 @@ def compress_int8(
     held_out = None
     inputs = replace(inputs, model=as_modules(inputs.model, is_asked=road.is_asked))
     if prunable is None:
-        prunable = resolve(config.prune, inputs.model, labelled=False, sample=inputs.images[:1]).names
+        prunable = resolve(config.prune, inputs.model, sample=inputs.images[:1]).names
     if road.sparsity is None:
         inputs, held_out = inputs.split()
     with torch_threads(config.prune.threads), _journal(state_dir, config, road, inputs) as journal:

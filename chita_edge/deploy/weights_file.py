@@ -138,10 +138,7 @@ def prune_to_file(
         )
         config = suited(config, inputs.model)
         prunable = prunable_weights(entry, inputs.model)
-        if (
-            inputs.labels is None
-            and resolve(config, inputs.model, prunable, labelled=False, sample=inputs.images[:1]).needs_labels
-        ):
+        if inputs.labels is None and resolve(config, inputs.model, prunable, sample=inputs.images[:1]).needs_labels:
             raise UsageError(
                 f"Gradients of the loss need labels: add y_calib to {data}, or leave out the loss; outputs need none."
             )

@@ -98,7 +98,7 @@ def prune(
         if callable(find_batch := getattr(model, "settle", None)):  # of a network that was made from a graph
             find_batch(*input_tensors(calibration.images[:2]))
         check_images(calibration.images, calibration.labels)
-        plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
+        plan = resolve(config, model, prunable, calibration.images[:1])
         _check(plan, gradients, state_dir, ranks, device)
         if state_dir is not None and ranks.size > 1:
             state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
@@ -146,7 +146,7 @@ def calibration_gradients(
     model, calibration = copy_network(float32_network(model)).eval(), calibration.float32()
     rewritten(model)
     with torch_threads(config.threads):
-        plan = resolve(config, model, names, calibration.labels is not None, calibration.images[:1])
+        plan = resolve(config, model, names, calibration.images[:1])
         objective = run_objective(model, calibration, config)
         known = PLAIN
         if config.augment:

@@ -46,10 +46,9 @@ class PruneConfig(BaseModel):
         curvature: what the gradients of masks are of: the "loss" (the empirical Fisher), or the network's outputs (the
             Gauss-Newton matrix of its answers, which needs no labels and has no first-order term, see
             `chita_edge.calibration.OutputCurvature`): "logits" for equal weight of every number, "outputs" for class
-            logits measured by KL. When None the loss where one is given, else what the method prefers, and the outputs
-            where there are no labels.
+            logits measured by KL. When None the loss where one is given, else what the method prefers of the other two.
         loss: "cross_entropy", "bce" or "mse" of outputs and labels, or a function of one's own as
-            ``package.module:function``: of (outputs, labels), one value a sample or their mean. None: no labels needed.
+            ``package.module:function``: of (outputs, labels), one value a sample or their mean. None: no labels used.
         distance: "classes" (KL along the class axis), "binary" (Bernoulli KL) or "values" (relative squared error): how
             the outputs of two networks are compared, one for all outputs or one each; found from the outputs when None.
         fit_ridge: pull of the reconstruction towards the dense weights, in units of the mean squared input.

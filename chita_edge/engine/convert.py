@@ -67,7 +67,7 @@ def convert(
     if config.distill_epochs:
         raise UsageError("A conversion does not distil. Convert first, then prune the result with distillation.")
     with torch_threads(config.threads):
-        plan = resolve(config, model, prunable, calibration.labels is not None, calibration.images[:1])
+        plan = resolve(config, model, prunable, calibration.images[:1])
         objective = run_objective(model, calibration, config)
         if plan.side is not None:
             return prune_channels(pruned, calibration, plan, objective=objective, progress=progress)

@@ -31,7 +31,7 @@ class Method:
             `curvature_weighted_budget`.
         ridges: multiples of `PruneConfig.ridge`; where there are several, each round solves with each of them and keeps
             the solution whose network is closest to the dense one.
-        curvature: "loss" or "logits": what the gradients are of, see `PruneConfig.curvature`.
+        curvature: what the gradients are of where no loss is asked for, see `PruneConfig.curvature`.
         gradient_views: views of an image whose gradients are averaged, see `PruneConfig.gradient_views`.
     """
 
@@ -41,7 +41,7 @@ class Method:
     rounds: int = 1
     curvature_exponent: float = 0.0
     ridges: tuple[float, ...] = (1.0,)
-    curvature: Curvature = "loss"
+    curvature: Literal["logits", "outputs"] = "outputs"
     gradient_views: int = 1
 
 
@@ -116,17 +116,14 @@ def round_count(config: PruneConfig) -> int:
     return config.rounds or min(get_method(config.method).rounds, max(1, math.ceil(halvings - 1e-9)))
 
 
-def curvature_kind(config: PruneConfig, labelled: bool = True) -> Curvature:
-    """Function whose gradients a run takes: the loss, or the outputs where there are no labels.
+def curvature_kind(config: PruneConfig) -> Curvature:
+    """Function whose gradients a run takes: the outputs, which need no labels, unless a loss is asked for.
 
     Raises:
         UsageError: the first-order term is wanted of gradients that are not the loss's.
     """
     if not config.first_order:
-        if config.curvature is not None or config.loss is not None:
-            return config.curvature or "loss"
-        preferred = get_method(config.method).curvature
-        return preferred if labelled or preferred != "loss" else "outputs"
+        return config.curvature or ("loss" if config.loss is not None else get_method(config.method).curvature)
     if config.curvature not in (None, "loss"):
         raise UsageError('The first-order term is that of the loss; leave it out, or take curvature = "loss".')
     return "loss"

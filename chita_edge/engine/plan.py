@@ -85,7 +85,6 @@ def resolve(
     config: PruneConfig,
     model: nn.Module,
     prunable: Sequence[str] | None = None,
-    labelled: bool = True,
     sample: Batch | None = None,
 ) -> PruningPlan:
     """Decide everything about a run before any of it is done.
@@ -95,7 +94,6 @@ def resolve(
         model: the network.
         prunable: names of the weights that may become zero; what `select` chooses when None, or without a sample those
             of 1×1 convolutions and linear layers.
-        labelled: whether the samples have labels.
         sample: one, for which the network is run to see what becomes of its weights.
 
     Raises:
@@ -118,7 +116,7 @@ def resolve(
         allocation=get_allocation(config.allocation),
         sparsities=_sparsities(config),
         ridges=tuple(factor * config.ridge for factor in method.ridges),
-        curvature=_of_channels(config, labelled) if channels else curvature_kind(config, labelled),
+        curvature=_of_channels(config) if channels else curvature_kind(config),
         gradient_views=gradient_views(config),
         dense=selection.dense,
         fixed={name: share for name, share in named_sparsities(weights, config.sparsities).items() if name in names},
@@ -153,9 +151,9 @@ def _has_denser_head(config: PruneConfig) -> bool:
     return config.structure in _FREE and config.allocation not in ("flops", "latency") and not config.only
 
 
-def _of_channels(config: PruneConfig, labelled: bool) -> Curvature:
-    """What the sensitivities of channels are of: the loss where there are labels."""
-    return config.curvature or ("loss" if labelled else "outputs")
+def _of_channels(config: PruneConfig) -> Curvature:
+    """What the sensitivities of channels are of: the outputs, or a loss that is asked for."""
+    return config.curvature or ("outputs" if config.loss is None else "loss")
 
 
 def _sparsities(config: PruneConfig) -> tuple[float, ...]:

@@ -91,6 +91,20 @@ def test_labels_are_not_needed(method: str) -> None:
     assert result.figures.sparsity == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("structure", ["unstructured", "filter"])
+def test_labels_change_nothing_unless_a_loss_is_asked_for(structure: str) -> None:
+    config = PruneConfig(sparsity=0.5, structure=structure, recalibration_views=0, distance="classes")
+    loss = config.model_copy(update={"loss": "cross_entropy"})
+    names = ("3.weight", "8.weight")
+    labelled = LabelledImages(images(), labels())
+    without, beside, by_loss = (
+        prune(network(), data, how, prunable=names)
+        for data, how in ((images(), config), (labelled, config), (labelled, loss))
+    )
+    assert all(torch.equal(without.masks[name], beside.masks[name]) for name in names)
+    assert without.figures.objective == beside.figures.objective != by_loss.figures.objective
+
+
 def test_a_shared_weight_is_pruned_once_and_stays_shared() -> None:
     net = network(8)
     net[10].weight = net[8].weight
@@ -134,7 +148,11 @@ def test_training_mode_of_the_given_network_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("data", "config", "reason"),
     [
-        (LabelledImages(images(), labels() + 1), {}, "A calibration label is 4; this network's classes are 0 to 3"),
+        (
+            LabelledImages(images(), labels() + 1),
+            {"loss": "cross_entropy"},
+            "A calibration label is 4; this network's classes are 0 to 3",
+        ),
         (LabelledImages(images()), {"curvature": "loss"}, "is to go by the loss, so it needs labels"),
         (LabelledImages(images()), {"loss": "cross_entropy"}, "the data hold none. Give labels, or no loss"),
         (

@@ -17,7 +17,7 @@ def test_nothing_is_left_open() -> None:
     assert plan.solver.name == METHODS["default"].solver
     assert plan.sparsities == (0.8,)
     assert plan.ridges == (1.0,)
-    assert (plan.curvature, plan.gradient_views) == ("loss", 1)
+    assert (plan.curvature, plan.gradient_views) == ("outputs", 1)
     assert plan.side is None
     staged = resolve(PruneConfig(method="chita_pp", ridge=2.0, sparsity=0.9, gradient_views=3), network(), NAMES)
     assert staged.names == NAMES
@@ -36,19 +36,17 @@ def test_a_step_of_gradual_pruning_is_the_same_plan_at_another_sparsity() -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "gradients", "labels"),
-    [
-        ("magnitude", False, False),
-        ("reconstruct", False, False),
-        ("chita_bso", True, False),
-        ("default", True, True),
-        ("chita", True, True),
-    ],
+    ("method", "gradients"),
+    [("magnitude", False), ("reconstruct", False), ("chita_bso", True), ("default", True), ("chita", True)],
 )
-def test_what_is_needed_is_known_before(method: str, gradients: bool, labels: bool) -> None:
+def test_labels_are_needed_for_a_loss_that_is_asked_for_alone(method: str, gradients: bool) -> None:
     plan = resolve(PruneConfig(method=method), network())
-    assert (plan.needs_gradients, plan.needs_labels) == (gradients, labels)
-    assert resolve(PruneConfig(method=method, structure="filter"), network()).needs_labels, "channels go by the loss"
+    assert (plan.needs_gradients, plan.needs_labels) == (gradients, False)
+    assert resolve(PruneConfig(method=method, loss="cross_entropy"), network()).needs_labels == gradients
+    assert resolve(PruneConfig(method=method, curvature="loss"), network()).needs_labels == gradients
+    channels = PruneConfig(method=method, structure="filter")
+    assert not resolve(channels, network()).needs_labels
+    assert resolve(channels.model_copy(update={"loss": "mse"}), network()).needs_labels
 
 
 @pytest.mark.parametrize("method", ["magnitude", "reconstruct"])
