@@ -20,6 +20,7 @@ from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpEr
 from exporters.ops import DOMAIN
 from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
+from exporters.untrusted.rules_microsoft import MICROSOFT, OPERATORS
 from exporters.untrusted.shape_values import VALUES, Numbers
 from exporters.untrusted.shapes import INNER, RULES, WHY_NOT
 from exporters.untrusted.tensors import RUNNABLE, tensor_bytes, to_array
@@ -85,10 +86,11 @@ def check_graph(
             _limit("its weights", dense, dense_limit)
         else:
             view = _view(node, name, shapes, known, opset)
-            found = RULES[node.op_type](view)
+            own = OPERATORS if node.domain == MICROSOFT else None
+            found = own[node.op_type].rule(view) if own else RULES[node.op_type](view)
             made = found if isinstance(found, list) else [found]
-            between += [INNER[node.op_type](view)] if node.op_type in INNER else []
-            numbers = VALUES[node.op_type](view) if node.op_type in VALUES else None
+            between += [INNER[node.op_type](view)] if node.op_type in INNER and not own else []
+            numbers = VALUES[node.op_type](view) if node.op_type in VALUES and not own else None
         if len(node.output) > len(made):
             raise UnsupportedOpError(f"node {name!r} ({node.op_type}) has {len(node.output)} outputs, too many here.")
         for output, shape in zip(node.output, made, strict=False):
@@ -141,9 +143,11 @@ def _constant(node: onnx.NodeProto, name: str) -> TensorProto:
 
 
 def _check_node(node: onnx.NodeProto, name: str, shapes: dict[str, Shape]) -> None:
-    if node.domain not in (*STANDARD, DOMAIN):
+    if node.domain not in (*STANDARD, DOMAIN, MICROSOFT):
         raise UnsupportedOpError(f"node {name!r} is of the operator set {node.domain!r}, which is not read here.")
-    if node.domain != DOMAIN and node.op_type not in RULES and node.op_type != "Constant":
+    if node.domain == MICROSOFT and node.op_type not in OPERATORS:
+        raise UnsupportedOpError(f"node {name!r} is a {MICROSOFT}:{node.op_type}, which is not read here.")
+    if node.domain in STANDARD and node.op_type not in RULES and node.op_type != "Constant":
         reason = f", {WHY_NOT[node.op_type]}" if node.op_type in WHY_NOT else ""
         raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, an operator that is not read here{reason}.")
     if not any(node.output):
@@ -184,15 +188,11 @@ def _input_shape(value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> S
 
 
 def _view(node: onnx.NodeProto, name: str, shapes: dict[str, Shape], known: _Known, opset: int) -> NodeView:
-    try:
-        schema = onnx.defs.get_schema(node.op_type, opset, "")
-    except onnx.defs.SchemaError as error:
-        raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which operator set {opset} lacks.") from error
-    types = {key: int(cast("SupportsInt", attribute.type)) for key, attribute in schema.attributes.items()}
+    types, least, most = _signature(node, name, opset)
     for attribute in node.attribute:
         if types.get(attribute.name) != attribute.type:
             raise MalformedModelError(f"node {name!r} ({node.op_type}) has no such attribute {attribute.name!r}.")
-    if not schema.min_input <= len(node.input) <= schema.max_input:
+    if not least <= len(node.input) <= most:
         raise MalformedModelError(f"node {name!r} ({node.op_type}) has {len(node.input)} inputs; export it again.")
     return NodeView(
         name=name,
@@ -204,6 +204,19 @@ def _view(node: onnx.NodeProto, name: str, shapes: dict[str, Shape], known: _Kno
         outputs=len(node.output),
         opset=opset,
     )
+
+
+def _signature(node: onnx.NodeProto, name: str, opset: int) -> tuple[Mapping[str, int], int, int]:
+    """The types of an operator's attributes, and the fewest and the most inputs."""
+    if node.domain == MICROSOFT:
+        own = OPERATORS[node.op_type]
+        return own.attributes, own.least, own.most
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError as error:
+        raise UnsupportedOpError(f"node {name!r} is a {node.op_type}, which operator set {opset} lacks.") from error
+    types = {key: int(cast("SupportsInt", attribute.type)) for key, attribute in schema.attributes.items()}
+    return types, schema.min_input, schema.max_input
 
 
 def _limit(what: str, size: int, limit: int) -> None:
