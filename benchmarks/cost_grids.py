@@ -1,10 +1,12 @@
 """What linear layers and convolutions over one side cost, dense and sparse: the grids of runtimes/cost_tables.
 
     python benchmarks/cost_grids.py [--json runtimes/cost_tables/x86_64.json] [--only CsrGemm] [--seconds 0.02]
+    python benchmarks/cost_grids.py --counted cortex-a76 [--json runtimes/cost_tables/arm64.json] [--only CsrGemm]
 
 Each point of the grid is a network of that layer alone, dense in stock ONNX Runtime and sparse with the kernels, in
 turns, one thread: the least of the times. What a session takes besides its nodes follows from networks of the layer
 three times beside each other, where three weights fit into a second-level cache; with larger ones, that of those.
+--counted: instructions on an emulated Arm processor instead of times (benchmarks/count_many.py), at fewer densities.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+from count_many import count_many
 from onnx import TensorProto, helper, numpy_helper
 
 import exporters
 import runtimes
 
 DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.5)
+COUNTED_DENSITIES = (0.05, 0.2, 0.5)
+_AT_ONCE = 10
+"""Points whose models are made and counted together."""
 GRIDS: dict[str, dict[str, tuple[int, ...]]] = {
     "CsrGemm": {"rows": (1, 16, 64, 256), "inputs": (32, 128, 512, 2048), "outputs": (8, 32, 128, 512, 2048)},
     "CsrConv1d": {
@@ -94,28 +100,59 @@ def least_us(calls: Sequence[Callable[[], None]], seconds: float) -> list[float]
     return best
 
 
+def models(
+    op: str, sizes: dict[str, int], densities: Sequence[float], counts: Sequence[int]
+) -> list[tuple[onnx.ModelProto, tuple[int, ...], bool]]:
+    """For each number of copies the dense network and the sparse ones, with their input's shape and which they are."""
+    found = []
+    for copies in counts:
+        for density in (None, *densities):
+            model, shape = network(op, sizes, density or densities[0], copies)
+            if density is not None:
+                model = exporters.to_sparse(model, lambda _: exporters.Decision(sparse=True, reason="measured")).model
+            found.append((model, shape, density is not None))
+    return found
+
+
+def copies_of(sizes: dict[str, int]) -> tuple[int, ...]:
+    """How many layers each network has."""
+    weights = sizes["inputs"] * sizes["outputs"] * sizes.get("window", 1)
+    return (1, 3) if weights <= _SMALL else (1,)
+
+
+def each_of(costs: np.ndarray, session: list[float]) -> np.ndarray:
+    """What one layer costs, of networks of one and of three or of one. session: of those before."""
+    if len(costs) > 1:
+        each = (costs[1] - costs[0]) / 2
+        session.append(float(np.median(costs[0] - each)))
+        return each
+    return costs[0] - float(np.median(session))
+
+
 def point(op: str, sizes: dict[str, int], seconds: float, session_us: list[float]) -> list[float]:
     """Microseconds of a layer: dense, then ours at each density. session_us: of those before, what a session takes."""
-    weights = sizes["inputs"] * sizes["outputs"] * sizes.get("window", 1)
-    counts = (1, 3) if weights <= _SMALL else (1,)
+    counts = copies_of(sizes)
     calls = []
-    for copies in counts:
-        for density in (None, *DENSITIES):
-            model, shape = network(op, sizes, density or DENSITIES[0], copies)
-            x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
-            if density is None:
-                session = runtimes.dense_session(model.SerializeToString())
-            else:
-                sparse = exporters.to_sparse(model, lambda _: exporters.Decision(sparse=True, reason="measured"))
-                session = runtimes.session(sparse.model.SerializeToString())
-            calls.append(bound(session, x))
+    for model, shape, sparse in models(op, sizes, DENSITIES, counts):
+        x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+        calls.append(bound((runtimes.session if sparse else runtimes.dense_session)(model.SerializeToString()), x))
     best = np.array(least_us(calls, seconds)).reshape(len(counts), -1)
-    if len(counts) > 1:
-        each = (best[1] - best[0]) / 2
-        session_us.append(float(np.median(best[0] - each)))
-    else:
-        each = best[0] - float(np.median(session_us))
-    return [round(float(one), 2) for one in np.maximum(each, 0.2)]
+    return [round(float(one), 2) for one in np.maximum(each_of(best, session_us), 0.2)]
+
+
+def counted_points(op: str, every: Sequence[dict[str, int]], cpu: str) -> list[list[float]]:
+    """Instructions of layers of these sizes, dense and in our op at each of COUNTED_DENSITIES."""
+    points, session = list[list[float]](), list[float]()
+    for first in range(0, len(every), _AT_ONCE):
+        some = every[first : first + _AT_ONCE]
+        counts = [copies_of(sizes) for sizes in some]
+        made = [models(op, sizes, COUNTED_DENSITIES, count) for sizes, count in zip(some, counts, strict=True)]
+        found = iter(count_many(itertools.chain.from_iterable(made), cpu))
+        for sizes, count, own in zip(some, counts, made, strict=True):
+            costs = np.array(list(itertools.islice(found, len(own))), np.float64).reshape(len(count), -1)
+            points.append([float(round(one)) for one in np.maximum(each_of(costs, session), 1)])
+            print(op, *sizes.values(), *points[-1], flush=True)
+    return points
 
 
 def main() -> None:
@@ -123,14 +160,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="the table whose grids are replaced")
     parser.add_argument("--only", choices=sorted(GRIDS))
     parser.add_argument("--seconds", type=float, default=0.02, help="for each network")
+    parser.add_argument("--counted", metavar="CPU", help="count instructions on this emulated processor")
     arguments = parser.parse_args()
     grids = {}
     for op in [arguments.only] if arguments.only else GRIDS:
         axes, points, session_us = GRIDS[op], list[list[float]](), list[float]()
-        for sizes in itertools.product(*axes.values()):
-            points.append(point(op, dict(zip(axes, sizes, strict=True)), arguments.seconds, session_us))
-            print(op, *sizes, *points[-1], flush=True)
-        grids[op] = {"axes": axes, "densities": DENSITIES, "points": points}
+        every = [dict(zip(axes, sizes, strict=True)) for sizes in itertools.product(*axes.values())]
+        if arguments.counted:
+            points = counted_points(op, every, arguments.counted)
+        for sizes in [] if arguments.counted else every:
+            points.append(point(op, sizes, arguments.seconds, session_us))
+            print(op, *sizes.values(), *points[-1], flush=True)
+        densities = COUNTED_DENSITIES if arguments.counted else DENSITIES
+        grids[op] = {"axes": axes, "densities": densities, "points": points}
     if arguments.json:
         write(arguments.json, grids)
 
