@@ -14,6 +14,7 @@ from chita_edge.datasets.dataset import LabelledImages
 from chita_edge.datasets.errors import DamagedImageError, DataError
 from chita_edge.datasets.image_folder import ImageFolder
 from chita_edge.datasets.items import Item, Signature, read_item
+from chita_edge.datasets.pictures import Pictures
 from chita_edge.network.batch import run_batch
 from chita_edge.network.errors import CalibrationError
 from chita_edge.network.inputs import Batch, SeveralInputs, beside
@@ -44,7 +45,15 @@ class Collected:
         return self.places[sample] if sample < len(self.places) else f"sample {sample}"
 
 
-def collect(data: Any, model: nn.Module, *, count: int | None = None, seed: int = 0, judge: int = 0) -> Collected:
+def collect(
+    data: Any,
+    model: nn.Module,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    judge: int = 0,
+    pictures: Pictures | None = None,
+) -> Collected:
     """Samples of a user's data as tensors, and their labels where they have any.
 
     A tensor holds samples, and so does `LabelledImages`. A `torch.utils.data.Dataset` has one sample an item; ``count``
@@ -58,6 +67,7 @@ def collect(data: Any, model: nn.Module, *, count: int | None = None, seed: int 
         count: of samples; 1,000, or all there are of fewer, when None; all of a tensor.
         seed: of the draw.
         judge: at most so many more samples, to judge on, where there are any.
+        pictures: makes inputs of images of Pillow; they are refused when None.
 
     Raises:
         DataError: there are fewer samples than asked for, none at all, or an item that does not fit the network or the
@@ -72,12 +82,12 @@ def collect(data: Any, model: nn.Module, *, count: int | None = None, seed: int 
             f"Calibration data are of type {type(data).__name__}; give a tensor, a torch Dataset, a DataLoader or an "
             "iterable of tensors, tuples or dicts."
         )
-    signature = Signature.of(model)
+    signature, pictures = Signature.of(model), pictures or Pictures()
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping):
         samples = isinstance(data, TorchDataset)
-        if samples or _one_at_a_time(data, signature, model):
-            return _of_data_set(data, signature, count, seed, judge)
-    return _of_iterable(data, signature, model, count, judge)
+        if samples or _one_at_a_time(data, signature, model, pictures):
+            return _of_data_set(data, signature, count, seed, judge, pictures)
+    return _of_iterable(data, signature, model, count, judge, pictures)
 
 
 def _drawn(data: LabelledImages, count: int | None, seed: int, judge: int) -> Collected:
@@ -89,7 +99,9 @@ def _drawn(data: LabelledImages, count: int | None, seed: int, judge: int) -> Co
     return Collected(data[order[:count]], data[rest] if len(rest) else None)
 
 
-def _of_data_set(data: Any, signature: Signature, count: int | None, seed: int, judge: int) -> Collected:
+def _of_data_set(
+    data: Any, signature: Signature, count: int | None, seed: int, judge: int, pictures: Pictures
+) -> Collected:
     available = len(data)
     wanted = min(MOST, available) if count is None else count
     _check_count(wanted, available)
@@ -97,7 +109,7 @@ def _of_data_set(data: Any, signature: Signature, count: int | None, seed: int, 
     for index in torch.randperm(available, generator=torch.Generator().manual_seed(seed)).tolist():
         place = data.place(index) if isinstance(data, ImageFolder) else f"sample {index}"
         try:
-            items.append(read_item(_got(data, index), signature, place))
+            items.append(read_item(_got(data, index), signature, place, pictures))
         except DamagedImageError as error:
             skipped.append(str(error))
             if len(skipped) > max(_MOST_DAMAGED, len(items) // _MOST_DAMAGED):
@@ -116,11 +128,13 @@ def _of_data_set(data: Any, signature: Signature, count: int | None, seed: int, 
     return Collected(whole[:wanted], rest, tuple(places[:wanted]), tuple(skipped))
 
 
-def _of_iterable(data: Any, signature: Signature, model: nn.Module, count: int | None, judge: int) -> Collected:
+def _of_iterable(
+    data: Any, signature: Signature, model: nn.Module, count: int | None, judge: int, pictures: Pictures
+) -> Collected:
     wanted = MOST if count is None else count
     items, places, held, samples = list[Item](), list[str](), 0, None
     for number, raw in enumerate(_each(data)):
-        item = read_item(raw, signature, f"item {number}")
+        item = read_item(raw, signature, f"item {number}", pictures)
         samples = _is_sample(item, model) if samples is None else samples
         items.append(item)
         places.append(f"item {number}")
@@ -157,13 +171,15 @@ def _got(data: Any, index: int) -> Any:
         raise DataError(f"The data's sample {index} cannot be read: {_told(error)}.") from error
 
 
-def _one_at_a_time(data: Any, signature: Signature, model: nn.Module) -> bool:
+def _one_at_a_time(data: Any, signature: Signature, model: nn.Module, pictures: Pictures) -> bool:
     """Whether a sequence has a sample an entry."""
-    return len(data) > 0 and _is_sample(read_item(_got(data, 0), signature, "item 0"), model)
+    return len(data) > 0 and _is_sample(read_item(_got(data, 0), signature, "item 0", pictures), model)
 
 
 def _is_sample(item: Item, model: nn.Module) -> bool:
-    """Whether an item is a sample: its label is one number, or the network takes it alone and not as a batch."""
+    """Whether an item is a sample: an image, one of a single number as its label, or what the network takes alone."""
+    if item.pictured:
+        return True
     if isinstance(item.labels, torch.Tensor):
         if not item.labels.ndim:
             return True

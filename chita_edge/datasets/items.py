@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from chita_edge.datasets.errors import DataError
+from chita_edge.datasets.pictures import Pictures, is_picture
 
 LABELS = ("labels", "label", "targets", "target", "y")
 """Keys of a dict that hold labels."""
@@ -57,11 +58,13 @@ class Item:
         inputs: what the network takes, in its order.
         names: of forward's parameters, where they were given by name.
         labels: what stands beside the inputs, by name where there are several.
+        pictured: whether an input was an image, and the item therefore is a sample.
     """
 
     inputs: tuple[torch.Tensor, ...]
     names: tuple[str, ...] | None
     labels: torch.Tensor | tuple[torch.Tensor, ...] | Mapping[str, torch.Tensor] | None
+    pictured: bool = False
 
     @property
     def kind(self) -> str:
@@ -70,7 +73,7 @@ class Item:
         return f"{inputs}, {'without' if self.labels is None else 'with'} labels"
 
 
-def read_item(item: Any, signature: Signature, where: str) -> Item:
+def read_item(item: Any, signature: Signature, where: str, pictures: Pictures | None = None) -> Item:
     """Inputs and labels of an item.
 
     A tensor is an input. Of a tuple as many entries are inputs as forward requires, and one more holds the labels; of
@@ -81,44 +84,53 @@ def read_item(item: Any, signature: Signature, where: str) -> Item:
         item: tensors, arrays or numbers within tuples, lists or dicts.
         signature: of the network.
         where: the item is, for messages: "sample 3".
+        pictures: makes inputs of images; they are refused when None.
 
     Raises:
         DataError: it holds something else, or more or fewer parts than the network takes.
     """
+    pictures = pictures or Pictures()
     if isinstance(item, Mapping):
-        return _of_dict(item, signature, where)
+        return _of_dict(item, signature, where, pictures)
     if isinstance(item, tuple | list) and not _is_numbers(item):
         if len(item) == _WITH_LABEL and isinstance(item[0], tuple | list | Mapping) and not _is_numbers(item[0]):
-            inner = read_item(item[0], Signature(signature.names, signature.required, signature.any_name), where)
-            return Item(inner.inputs, inner.names, labels_of(item[1], where))
-        return _of_tuple(item, signature, where)
-    return Item((to_tensor(item, where),), None, None)
+            inner = read_item(
+                item[0], Signature(signature.names, signature.required, signature.any_name), where, pictures
+            )
+            return Item(inner.inputs, inner.names, labels_of(item[1], where), inner.pictured)
+        return _of_tuple(item, signature, where, pictures)
+    return _item((item,), None, None, where, pictures)
 
 
-def _of_tuple(item: tuple[Any, ...] | list[Any], signature: Signature, where: str) -> Item:
+def _item(inputs: Collection[Any], names: tuple[str, ...] | None, labels: Any, where: str, pictures: Pictures) -> Item:
+    tensors = tuple(to_tensor(pictures(value, where), where) for value in inputs)
+    return Item(tensors, names, labels_of(labels, where), any(map(is_picture, inputs)))
+
+
+def _of_tuple(item: tuple[Any, ...] | list[Any], signature: Signature, where: str, pictures: Pictures) -> Item:
     count, needed = len(item), signature.required
     taken = max(1, count - 1) if needed is None else needed
     most = len(signature.names) if needed is not None else count
     if count == 1 or count == taken:
         inputs, labels = item, None
     elif count == taken + 1 or taken < count <= most + 1:
-        inputs, labels = item[:-1], labels_of(item[-1], where)
+        inputs, labels = item[:-1], item[-1]
     else:
         raise DataError(
             f"The data's {where} is a tuple of {count}; the network takes {taken} inputs"
             f"{f' ({chr(44).join(signature.names[:taken])})' if signature.names else ''}, and labels may follow them. "
             "Give such tuples, (inputs, labels), or dicts by the names of forward's parameters."
         )
-    return Item(tuple(to_tensor(part, where) for part in inputs), None, labels)
+    return _item(inputs, None, labels, where, pictures)
 
 
-def _of_dict(item: Mapping[Any, Any], signature: Signature, where: str) -> Item:
+def _of_dict(item: Mapping[Any, Any], signature: Signature, where: str, pictures: Pictures) -> Item:
     parts = {key: value for key, value in item.items() if key not in LABELS}
     inputs = {name: parts[name] for name in signature.names if name in parts}
     if signature.any_name:
-        inputs |= {key: value for key, value in parts.items() if isinstance(value, torch.Tensor | np.ndarray)}
+        inputs |= {key: value for key, value in parts.items() if _is_array(value)}
     missing = [name for name in signature.names[: signature.required or 0] if name not in inputs]
-    arrays = [value for value in parts.values() if isinstance(value, torch.Tensor | np.ndarray)]
+    arrays = [value for value in parts.values() if _is_array(value)]
     if len(missing) == 1 and len(arrays) == 1 and not inputs:  # {"image": …} for forward(x)
         inputs, missing = {missing[0]: arrays[0]}, []
     if missing or not inputs:
@@ -128,11 +140,11 @@ def _of_dict(item: Mapping[Any, Any], signature: Signature, where: str) -> Item:
         )
     labels = {key: item[key] for key in LABELS if key in item}
     found = next(iter(labels.values())) if labels else None
-    return Item(
-        tuple(to_tensor(value, where) for value in inputs.values()),
-        tuple(inputs) if len(inputs) > 1 else None,
-        labels_of(found, where),
-    )
+    return _item(inputs.values(), tuple(inputs) if len(inputs) > 1 else None, found, where, pictures)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, torch.Tensor | np.ndarray) or is_picture(value)
 
 
 def labels_of(found: Any, where: str) -> Any:
@@ -148,6 +160,8 @@ def labels_of(found: Any, where: str) -> Any:
 
 def _label(value: Any, where: str) -> torch.Tensor:
     """Floating as it is, whole numbers as int64."""
+    if is_picture(value):
+        raise DataError(f"The data's {where} has an image as its label. Give class numbers, one a pixel, as a tensor.")
     tensor = to_tensor(value, where)
     return tensor if tensor.is_floating_point() else tensor.to(torch.int64)
 

@@ -16,6 +16,7 @@ from chita_edge.datasets.dataset import LabelledImages
 from chita_edge.datasets.errors import DataError
 from chita_edge.datasets.image_folder import ImageFolder, find_images
 from chita_edge.datasets.items import Signature
+from chita_edge.datasets.pictures import Pictures
 from chita_edge.datasets.transform import TransformConfig
 from chita_edge.network.batch import output_tensors, run_batch
 from chita_edge.network.inputs import beside
@@ -50,6 +51,7 @@ def open_data(
     count: int | None = None,
     seed: int = 0,
     transform: TransformConfig | None = None,
+    usual: TransformConfig | None = None,
     judge: int = MOST,
 ) -> OpenedData:
     """Samples behind one of the doors.
@@ -67,6 +69,7 @@ def open_data(
         count: calibration samples; 1,000, or all there are of fewer, when None.
         seed: of the draw.
         transform: of images.
+        usual: the transform where none is given.
         judge: at most so many samples are taken to judge on where they come from a data set without an end.
 
     Raises:
@@ -74,14 +77,19 @@ def open_data(
             the sample.
         UsageError: the user's code fails.
     """
-    found, own = _opened(source, model, transform)
+    pictures = Pictures(transform or usual)
+    found, own = _opened(source, model, pictures.transform)
     if validation is not None:
-        own = _opened(validation, model, transform)[0]
-    drawn = collect(found, model, count=_count(found, count), seed=seed, judge=0 if own is not None else judge)
+        own = _opened(validation, model, pictures.transform)[0]
+    drawn = collect(
+        found, model, count=_count(found, count), seed=seed, judge=0 if own is not None else judge, pictures=pictures
+    )
     _check_labels(drawn, model)
     notes = _skipped(drawn)
+    if transform is not None and not pictures.met and names_code(str(source)):
+        notes += ("The table [transform] was not applied: the data set gives tensors, not images.",)
     if own is not None:
-        judged = collect(own, model, count=None, seed=seed)
+        judged = collect(own, model, count=None, seed=seed, pictures=pictures)
         _check_labels(judged, model)
         return OpenedData(drawn.calibration, judged.calibration, notes=(*notes, *_skipped(judged)))
     judging = drawn.rest if drawn.rest is not None else drawn.calibration

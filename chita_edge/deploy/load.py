@@ -111,7 +111,8 @@ def load_inputs(
             validation=validation,
             calibration_images=calibration_images,
             seed=seed,
-            transform=transform or _usual(entry),
+            transform=transform,
+            usual=_usual(entry),
         )
         return replace(inputs, notes=(*notes, *inputs.notes))
     if data is not None:
@@ -136,6 +137,7 @@ def open_inputs(
     calibration_images: int | None,
     seed: int,
     transform: TransformConfig | None = None,
+    usual: TransformConfig | None = None,
 ) -> Inputs:
     """Inputs of any network from a user's data, see `chita_edge.datasets.opened.open_data`.
 
@@ -146,11 +148,14 @@ def open_inputs(
         calibration_images: as in `load_inputs`.
         seed: of the draw.
         transform: of images.
+        usual: the transform where none is given.
 
     Raises:
         DataError, UsageError: see `open_data`.
     """
-    found = open_data(data, model, validation=validation, count=calibration_images, seed=seed, transform=transform)
+    found = open_data(
+        data, model, validation=validation, count=calibration_images, seed=seed, transform=transform, usual=usual
+    )
     calibration = found.calibration.float32()
     judging = None if found.seen else found.judging.float32()
     return Inputs(model, calibration.images, calibration.labels, judging, notes=found.notes)

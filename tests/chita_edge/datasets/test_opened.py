@@ -133,3 +133,73 @@ def test_labels_and_sizes_are_told_by_file(tmp_path: Path) -> None:
         open_data("missing.npz", network())
     with pytest.raises(ChitaEdgeError, match=r"fails on 1 samples of shape \(3, 6, 6\)"):
         open_data(folder(tmp_path / "grey", 4), network(1))
+
+
+CODE = """
+from PIL import Image
+from torch.utils.data import Dataset
+
+class Pictures(Dataset):
+    def __len__(self):
+        return 6
+    def __getitem__(self, index):
+        return Image.new("RGB", (12, 6), (index, 2 * index, 255)), index % 2
+
+def stream():
+    return ({"image": Image.new("L", (6, 6), index)} for index in range(5))
+
+def masks():
+    return [(Image.new("RGB", (6, 6)), Image.new("L", (6, 6)))] * 4
+
+def small():
+    return [(Image.new("RGB", (3, 3)), 0)] * 4
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pictures_of_mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "pictures_of_mine.py"
+
+
+def test_images_of_a_data_set_go_through_the_transform(pictures: Path) -> None:
+    transform = TransformConfig(resize=4, crop=(4, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    found = open_data(f"{pictures}:Pictures", network(), count=6, transform=transform)
+    images, labels = found.calibration.images, found.calibration.labels
+    assert images.shape == (6, 3, 4, 6)  # type: ignore[union-attr]
+    first = round(float((images[:, 0, 0, 0].amax() * 0.5 + 0.5) * 255))  # type: ignore[index]
+    assert (first, float(images[:, 2].min())) == (5, 1.0)  # type: ignore[index]
+    assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(96, 2))
+    last = open_data(f"{pictures}:Pictures", flat, transform=TransformConfig(resize=4, layout="channels_last"))
+    assert last.calibration.images.shape[1:] == (4, 8, 3)  # type: ignore[union-attr]
+    grey = open_data(f"{pictures}:stream", network(1), count=5, transform=TransformConfig(colour="grey"))
+    assert grey.calibration.images.shape == (5, 1, 6, 6)  # type: ignore[union-attr]
+    usual = open_data(f"{pictures}:Pictures", network(), usual=TransformConfig(resize=(2, 2)))
+    assert usual.calibration.images.shape[2:] == (2, 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "transform", "sentence"),
+    [
+        (
+            "Pictures",
+            None,
+            r"an image of 6×12 pixels, and nothing says how .* the table \[transform\] with resize or crop",
+        ),
+        ("masks", TransformConfig(), "has an image as its label"),
+        ("small", TransformConfig(crop=4), r"item 0: An image of 3×3 cannot be cropped to 4×4"),
+    ],
+)
+def test_images_that_nothing_converts_are_a_sentence(
+    pictures: Path, name: str, transform: TransformConfig | None, sentence: str
+) -> None:
+    with pytest.raises(ChitaEdgeError, match=sentence):
+        open_data(f"{pictures}:{name}", network(), transform=transform)
+
+
+def test_a_transform_that_nothing_was_applied_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tensors_of_mine.py").write_text("import torch\ndef tensors():\n    return torch.randn(6, 3, 4, 4)\n")
+    found = open_data(f"{tmp_path}/tensors_of_mine.py:tensors", network(), transform=TransformConfig(resize=4))
+    assert found.notes == ("The table [transform] was not applied: the data set gives tensors, not images.",)
