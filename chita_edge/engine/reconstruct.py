@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,20 @@ from chita_edge.calibration.activations import ImageShare, InputSums, input_sums
 from chita_edge.calibration.distributed.ranks import ALONE
 from chita_edge.network.batch_norms import following_batch_norms
 from chita_edge.network.errors import CalibrationError
+from chita_edge.network.layer import Linear
 from chita_edge.network.layerwise import LayerwiseForward, call_order, largest_input
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.pruning.reconstruction import LayerFit, search_support, solve_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import nn
 
     from chita_edge.calibration.distributed.ranks import Ranks
     from chita_edge.network.inputs import Batch
+    from chita_edge.network.layer import LayerForm
     from chita_edge.network.layerwise import LayerStop
     from chita_edge.pruning import Constraint
 
@@ -54,8 +57,9 @@ def reconstruct(
     is moved to make up for the difference of the means. Its variance is kept: a channel that can be
     explained in part only has less variance than before, and to scale that up again would amplify its error.
 
-    Grouped convolutions keep the weights that they have. A weight that the network uses several times is refitted at
-    its last use, on the inputs of all its uses; those before the last saw the weight as it was.
+    Each group of a grouped convolution is a layer of its own, whose mask is kept. A weight that the network uses
+    several times is refitted at its last use, on the inputs of all its uses; those before the last saw the weight as it
+    was.
 
     Args:
         pruned: the network whose weights and running means are replaced, in place; in evaluation mode.
@@ -96,27 +100,28 @@ def reconstruct(
         LayerwiseForward(pruned, names, images, batch_size) as forward,
         LayerwiseForward(dense, names, images, batch_size) as reference,
     ):
-        sums: dict[str, InputSums] = {}
+        sums: dict[str, list[InputSums]] = {}
         known: dict[str, int] = {}
         for number, name in enumerate(order):
             stop, dense_stop = _same_call(name, forward.next(), reference.next())
             norm = norms.get(name)
-            if getattr(stop.form, "groups", 1) != 1:  # keeps what the solver has found
-                found[name], done = masks[name], done + (number == last[name])
-                continue
             if name not in known:
                 _, known[name], *_ = ranks.command(0, int(journal.knows(name)))
+            grouped = getattr(stop.form, "groups", 1) != 1
             if not known[name]:
-                more = input_sums(
-                    name, stop.form, stop.inputs, dense_stop.inputs, centred=norm is not None, share=share
-                )
-                sums[name] = sums[name] + more if name in sums else more
+                parts = zip(_groups(stop), _groups(dense_stop), strict=True)
+                more = [
+                    input_sums(name, form, inputs, other, centred=norm is not None, share=share)
+                    for (form, inputs), (_, other) in parts
+                ]
+                sums[name] = [a + b for a, b in zip(sums[name], more, strict=True)] if name in sums else more
             del stop, dense_stop  # before both networks go on to the next layer's
             if number != last[name]:
                 continue
             weight, start = originals[name].detach().cpu().flatten(1), masks[name].flatten(1)
-            refit = partial(_refit, name, weight, start, constraints[name] if search else None, ridge)
-            refit = partial(refit, sums.pop(name, None))
+            # A budget is the whole layer's: what a group has of it is not searched again.
+            constraint = constraints[name] if search and not grouped else None
+            refit = partial(_refit_groups, name, weight, start, constraint, ridge, sums.pop(name, []))
             refitted = ranks.hand_out(journal.remember(name, refit) if ranks.leads else None)
             with torch.no_grad():
                 parameters[name].copy_(refitted["weights"].view_as(parameters[name]))
@@ -150,16 +155,40 @@ def _same_call(name: str, *stops: LayerStop | None) -> tuple[LayerStop, LayerSto
     return pruned, dense
 
 
+def _groups(stop: LayerStop) -> Iterator[tuple[LayerForm, list[torch.Tensor]]]:
+    """Each group of the layer as a layer without groups, with its own inputs."""
+    form = stop.form
+    if isinstance(form, Linear) or form.groups == 1:
+        yield form, list(stop.inputs)
+        return
+    width = stop.inputs[0].shape[1] // form.groups
+    for group in range(form.groups):
+        yield replace(form, groups=1), [piece.narrow(1, group * width, width) for piece in stop.inputs]
+
+
+def _refit_groups(
+    name: str,
+    weight: torch.Tensor,
+    start: torch.Tensor,
+    constraint: Constraint | None,
+    ridge: float,
+    sums: list[InputSums],
+) -> dict[str, torch.Tensor]:
+    """What `_refit` gives, of all groups one after the other."""
+    parts = zip(weight.chunk(len(sums)), start.chunk(len(sums)), sums, strict=True)
+    found = [_refit(name, rows, mask, constraint, ridge, own) for rows, mask, own in parts]
+    return {key: torch.cat([one[key] for one in found]) for key in found[0]}
+
+
 def _refit(
     name: str,
     weight: torch.Tensor,
     start: torch.Tensor,
     constraint: Constraint | None,
     ridge: float,
-    sums: InputSums | None,
+    sums: InputSums,
 ) -> dict[str, torch.Tensor]:
     """One layer's new weights and mask, (out, K), and by how much the mean of its outputs moves, (out,)."""
-    assert sums is not None  # noqa: S101 (a refit that the journal does not know)
     moments = sums.moments(name)
     fit = LayerFit(weight, moments.gram, moments.cross, ridge)
     if constraint is None:

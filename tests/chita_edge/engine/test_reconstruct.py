@@ -95,3 +95,42 @@ def test_memory_limits_the_images() -> None:
     reconstruct(other, dense, images[:20], sets, masks, search=False, batch_size=5)
     expected, found = other.state_dict(), pruned.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+class Halves(nn.Module):
+    """A convolution of two groups as two convolutions."""
+
+    def __init__(self, grouped: nn.Conv2d) -> None:
+        super().__init__()
+        rows, inputs = grouped.out_channels // 2, grouped.in_channels // 2
+        self.parts = nn.ModuleList(nn.Conv2d(inputs, rows, 3, 2, 1) for _ in range(2))
+        for part, weight, bias in zip(self.parts, grouped.weight.chunk(2), grouped.bias.chunk(2), strict=True):
+            part.weight, part.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([part(half) for part, half in zip(self.parts, x.chunk(2, 1), strict=True)], 1)
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_each_group_is_refitted_as_a_layer_of_its_own(search: bool) -> None:
+    torch.manual_seed(0)
+    grouped = nn.Conv2d(6, 8, 3, 2, 1, groups=2)
+    dense = nn.Sequential(grouped, nn.ReLU()).eval()
+    twin = nn.Sequential(Halves(grouped), nn.ReLU()).eval()
+    mask = torch.rand_like(grouped.weight) < 0.5
+    masks = {"0.weight": mask}
+    halves = {f"0.parts.{half}.weight": part for half, part in enumerate(mask.chunk(2))}
+    sets = {"0.weight": Constraint(get_pattern("unstructured"), (mask.shape,), int(mask.sum()))}
+    images = torch.randn(20, 6, 12, 12)
+    pruned, pruned_twin = copy.deepcopy(dense), copy.deepcopy(twin)
+    with torch.no_grad():
+        pruned[0].weight.mul_(mask)
+        for half, part in enumerate(mask.chunk(2)):
+            pruned_twin[0].parts[half].weight.mul_(part)
+    before = divergence(pruned, dense, images)
+    found = reconstruct(pruned, dense, images, sets, masks, search=search)
+    reconstruct(pruned_twin, twin, images, {}, halves, search=False)
+    assert torch.equal(found["0.weight"], mask)
+    torch.testing.assert_close(pruned[0].weight, torch.cat([part.weight for part in pruned_twin[0].parts]))
+    assert not pruned[0].weight.detach()[~mask].any()
+    assert divergence(pruned, dense, images) < before
