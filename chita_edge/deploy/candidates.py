@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from chita_edge.deploy.metric import Metric
 
-SPARSITIES = (0.9, 0.85, 0.75, 0.65, 0.5, 0.0)
+SPARSITIES = (0.9, 0.85, 0.8, 0.75, 0.65, 0.5, 0.0)
+MOST = 6
+"""Candidates that a choice is among."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Candidate:
         metric: figure on samples that nothing was fitted on; None where it was not tried.
         drop: how much worse than the dense network, see `drop_of`.
         chosen: it is the one.
+        dtype: int8 or float32.
     """
 
     structure: str
@@ -34,10 +37,31 @@ class Candidate:
     metric: float | None = None
     drop: float | None = None
     chosen: bool = False
+    dtype: str = "int8"
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings."""
         return asdict(self)
+
+
+def worthwhile(candidates: Sequence[tuple[Candidate, float]], most: int = MOST) -> list[Candidate]:
+    """Those of which no other is as fast and expected to lose as little; from the fastest to the slowest.
+
+    Args:
+        candidates: each with what it is expected to lose, in any one unit.
+        most: how many at most. Where there are more, the fastest and the slowest stay, and of the others those go first
+            whose neighbours are closest to each other in time.
+    """
+    front: list[Candidate] = []
+    least = float("inf")
+    for candidate, loss in sorted(candidates, key=lambda one: (one[0].predicted, one[1])):
+        if loss < least:
+            front.append(candidate)
+            least = loss
+    while len(front) > max(2, most):
+        gaps = [front[place + 1].predicted / front[place - 1].predicted for place in range(1, len(front) - 1)]
+        del front[1 + gaps.index(min(gaps))]
+    return front
 
 
 def choose(

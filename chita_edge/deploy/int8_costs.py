@@ -69,8 +69,10 @@ class Int8Costs:
         outputs = len(layer.weight) * positions
         if layer.groups > 1:
             return float("inf"), self.rates.depthwise_layer(layer.weight.numel() * positions, outputs)
-        dense = self.rates.layer("dense", layer.weight.numel() * positions, outputs)
-        blocks = float("inf") if kept is None else self.rates.layer(structure, kept * positions, outputs)
+        width = layer.weight.shape[3] if layer.is_convolution else 1
+        gathered = gathered_inputs(layer.weight.shape[1], width, positions)
+        dense = self.rates.layer("dense", layer.weight.numel() * positions, outputs, gathered)
+        blocks = float("inf") if kept is None else self.rates.layer(structure, kept * positions, outputs, gathered)
         return blocks, dense
 
 

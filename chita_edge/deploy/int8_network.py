@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import nn
 
-from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of
+from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of, worthwhile
 from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.judge import Judge
 from chita_edge.network.inputs import single
@@ -41,9 +41,9 @@ _DRAFT_LOSS = 0.3
 
 
 class Made(Protocol):
-    """Makes the network of a sparsity."""
+    """Makes the network of a structure and a sparsity."""
 
-    def __call__(self, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
+    def __call__(self, structure: str, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
         """The network, or a draft of it on fewer images."""
 
 
@@ -111,12 +111,12 @@ def make_int8(
         seed=config.prune.seed,
     )
     progress("sensitivities", 0, 1)
-    plan = prepare_plan(model, images, base, _may_lose(model, prunable), journal=journal)
+    plan = prepare_plan(model, images, base, _may_lose(model, prunable), structures=road.tried, journal=journal)
     progress("sensitivities", 1, 1)
 
-    def made(sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
-        config_of = replace(base, sparsity=sparsity)
-        some, called = images, f"int8, {sparsity:.0%} zeros"
+    def made(structure: str, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
+        config_of = replace(base, structure=structure, sparsity=sparsity)
+        some, called = images, f"int8, {structure}, {sparsity:.0%} zeros"
         if draft:
             some, called = images[:_DRAFT_IMAGES], f"{called}, draft"
             config_of = replace(config_of, rows=min(base.rows, _DRAFT_ROWS), activation_rounds=_DRAFT_ROUNDS)
@@ -130,7 +130,7 @@ def make_int8(
         return network_from(plan.graph, journal.remember(called, compute))
 
     if road.sparsity is not None:
-        found = Int8Network(made(road.sparsity), base.structure, plan.prunable)
+        found = Int8Network(made(road.structure, road.sparsity), road.structure, plan.prunable)
     else:
         assert held_out is not None and costs is not None  # noqa: S101 (the caller has them)
         judge = Judge.of(model, held_out, metric=config.metric, better=config.better)
@@ -160,16 +160,12 @@ def _chosen(
         figure = judge.network(network)
         return figure, drop_of(judge.metric, dense, figure)
 
-    candidates = []
-    for sparsity in SPARSITIES:
-        constraints = layer_constraints(plan, replace(base, sparsity=sparsity))
-        kept = {name: constraint.total for name, constraint in constraints.items()}
-        predicted = costs.network(plan.graph, image, kept, base.structure)
-        candidates.append(Candidate(base.structure, sparsity, predicted, costs.unit))
-    tried = list(choose(candidates, lambda one: judged(made(one.sparsity, draft=True)), max_drop + _DRAFT_LOSS))
+    candidates = _candidates(plan, base, costs, image)
+    limit = max_drop + _DRAFT_LOSS
+    tried = list(choose(candidates, lambda one: judged(made(one.structure, one.sparsity, draft=True)), limit))
     start = next(number for number, one in enumerate(tried) if one.chosen)
     for number in range(start, len(tried)):
-        network = made(tried[number].sparsity)
+        network = made(tried[number].structure, tried[number].sparsity)
         metric, drop = judged(network)
         good = drop <= max_drop or number + 1 == len(tried)
         tried[number] = replace(tried[number], metric=metric, drop=drop, chosen=good)
@@ -181,7 +177,21 @@ def _chosen(
             f"No candidate stays within {max_drop:g} of the dense network; the closest is taken. More calibration "
             "images, --distill or --dtype float32 may help.",
         )
-    return Int8Network(network, base.structure, plan.prunable, tuple(tried), remarks)
+    structure = next(one.structure for one in tried if one.chosen)
+    return Int8Network(network, structure, plan.prunable, tuple(tried), remarks)
+
+
+def _candidates(plan: Plan, base: CompressionConfig, costs: Int8Costs, image: torch.Tensor) -> list[Candidate]:
+    """Those that are worth a draft: of each structure and sparsity the costs and the curves say which."""
+    found = []
+    for structure in plan.curves:
+        for sparsity in SPARSITIES:
+            constraints = layer_constraints(plan, replace(base, structure=structure, sparsity=sparsity))
+            kept = {name: constraint.total for name, constraint in constraints.items()}
+            predicted = costs.network(plan.graph, image, kept, structure)
+            loss = plan.expected_loss(structure, kept)
+            found.append((Candidate(structure, sparsity, predicted, costs.unit), loss))
+    return worthwhile(found)
 
 
 def _distilled(

@@ -194,7 +194,7 @@ def _journal(state_dir: Path | None, config: PruneFileConfig, road: Road, inputs
     if state_dir is None:
         yield FORGETFUL
         return
-    options: dict[str, Any] = {"structure": road.structure, "distillation": _distillation(config)}
+    options: dict[str, Any] = {"structures": road.tried, "distillation": _distillation(config)}
     options |= {"quantize": config.quantize.model_dump(exclude={"max_drop"}), "seed": config.prune.seed}
     known_by = fingerprint(inputs.model, {"images": inputs.images, "road": "int8", **options})
     with StateFolder(state_dir, known_by) as state:

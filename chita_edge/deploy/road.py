@@ -24,10 +24,11 @@ class Road:
 
     Attributes:
         dtype: of weights and activations; float16 is of stored weights, and of arithmetic where a processor has it.
-        structure: of the zeros.
+        structure: of the zeros; where candidates of several are tried, the first of them.
         sparsity: share of zeros among the prunable weights; of int8, None where candidates are tried.
         reason: why, in a sentence.
         is_asked: int8 was asked for, so that a network without an integer form is refused.
+        structures: of int8 candidates, where the structure is chosen too.
     """
 
     dtype: Literal["int8", "float32", "float16"]
@@ -35,6 +36,12 @@ class Road:
     sparsity: float | None
     reason: str
     is_asked: bool = False
+    structures: tuple[str, ...] = ()
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """Structures of the int8 networks that may come of it."""
+        return self.structures if self.structures and self.sparsity is None else (self.structure,)
 
 
 def choose_road(config: PruneFileConfig, export: ExportConfig | None = None) -> Road:
@@ -51,10 +58,11 @@ def choose_road(config: PruneFileConfig, export: ExportConfig | None = None) -> 
     of_float = sorted(asked - _BOTH)
     structure = prune.structure if "structure" in asked else INT8_STRUCTURES[0]
     sparsity = prune.sparsity if "sparsity" in asked else None
+    several = INT8_STRUCTURES if sparsity is None and "structure" not in asked else ()
     stored = "float32" if export is None else export.values
     if dtype == "int8":
         _check_int8(of_float, structure)
-        return Road("int8", structure, sparsity, "int8 was asked for.", is_asked=True)
+        return Road("int8", structure, sparsity, "int8 was asked for.", is_asked=True, structures=several)
     of_float16 = dtype == "float16" or (dtype == "auto" and stored == "float16")
     kind: Literal["float32", "float16"] = "float16" if of_float16 else "float32"
 
@@ -71,8 +79,9 @@ def choose_road(config: PruneFileConfig, export: ExportConfig | None = None) -> 
         )
     if structure not in INT8_STRUCTURES:
         return floating(f"float32, since there are no int8 kernels for the structure {structure}.")
-    if sparsity is None and "structure" not in asked:
-        return Road("int8", structure, None, "int8, the fastest candidate that is accurate enough.")
+    if several:
+        reason = "int8, the fastest candidate that is accurate enough."
+        return Road("int8", structure, None, reason, structures=several)
     given = "the given sparsity" if sparsity is not None else "the given structure"
     return Road("int8", structure, sparsity, f"int8 at {given}; --dtype float32 prunes without rounding.")
 

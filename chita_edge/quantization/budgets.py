@@ -27,6 +27,7 @@ _LEVELS = 100
 _UNITS = 4000
 _LEAST_ERROR = 1e-4
 _MOST_ROWS, _RUN = 96, 4
+_EXPONENTS = (0.6, 0.5)
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,15 @@ def measure_curves(
     graph: Graph,
     images: torch.Tensor,
     names: Sequence[str],
-    pattern: Pattern,
+    patterns: Mapping[str, Pattern],
     curvatures: Mapping[str, Curvature],
     *,
     rows: int,
     ridge: float,
-) -> dict[str, Curve]:
+) -> dict[str, dict[str, Curve]]:
     """The curve of each layer by itself, on the dense network's inputs, its weights refitted at each density.
+
+    Of each pattern by its name, from one set of Gram matrices.
 
     Nothing here depends on how a layer's channels are scaled: neither the relative errors nor the sensitivity.
 
@@ -66,7 +69,7 @@ def measure_curves(
         graph: the dense network.
         images: some calibration images.
         names: of layers without groups.
-        pattern: of the zeros.
+        patterns: of the zeros, by name.
         curvatures: of the layers.
         rows: positions of each layer's inputs.
         ridge: of the refit.
@@ -79,20 +82,28 @@ def measure_curves(
                 if step.name in sums:
                     sums[step.name].add(inputs[0])
                     positions[step.name] = position_count(step.weights, inputs[0])
-        return {
-            name: _curve(graph, name, sums.pop(name).gram()[0], pattern, curvatures[name], ridge, positions[name])
-            for name in names
-        }
+        found: dict[str, dict[str, Curve]] = {name: {} for name in patterns}
+        for name in names:
+            gram = sums.pop(name).gram()[0]
+            weight, curvature = graph.layers[name].weight, curvatures[name]
+            for pattern, curve in _curves(weight, gram, patterns, curvature, ridge, positions[name]).items():
+                found[pattern][name] = curve
+        return found
 
 
-def _curve(
-    graph: Graph, name: str, gram: torch.Tensor, pattern: Pattern, curvature: Curvature, ridge: float, positions: int
-) -> Curve:
-    """One layer's; rows are scaled by the root of their curvature, which leaves each row's best weights the same.
+def _curves(
+    weight: torch.Tensor,
+    gram: torch.Tensor,
+    patterns: Mapping[str, Pattern],
+    curvature: Curvature,
+    ridge: float,
+    positions: int,
+) -> dict[str, Curve]:
+    """One layer's, by pattern.
 
-    Of a layer with many outputs the errors are those of some, since each output is a problem of its own.
+    Rows are scaled by the root of their curvature, which leaves each row's best weights the same. Of a layer with many
+    outputs the errors are those of some, since each output is a problem of its own.
     """
-    weight = graph.layers[name].weight
     every = weight.flatten(1) * curvature.outputs.sqrt()[:, None]
     whole = float(((every @ gram) * every).sum())
     chosen = _some_rows(len(every))
@@ -100,13 +111,16 @@ def _curve(
     share = float(((rows @ gram) * rows).sum())
     fit = LayerFit(rows, gram, gram, ridge)
     scores = saliency(fit).flatten()
-    errors = []
-    for density in DENSITIES:
-        constraint = Constraint(pattern, (shape,), (int(density * shape.numel()),))
-        mask = constraint.project(scores).view(rows.shape)
-        rest = solve_rows(fit, mask) - rows
-        errors.append(float(((rest @ gram) * rest).sum()) / max(share, 1e-30))
-    return Curve(tuple(errors), whole, weight.numel(), weight.numel() * positions)
+    found = {}
+    for name, pattern in patterns.items():
+        errors = []
+        for density in DENSITIES:
+            constraint = Constraint(pattern, (shape,), (int(density * shape.numel()),))
+            mask = constraint.project(scores).view(rows.shape)
+            rest = solve_rows(fit, mask) - rows
+            errors.append(float(((rest @ gram) * rest).sum()) / max(share, 1e-30))
+        found[name] = Curve(tuple(errors), whole, weight.numel(), weight.numel() * positions)
+    return found
 
 
 def _some_rows(count: int) -> torch.Tensor:
@@ -117,8 +131,22 @@ def _some_rows(count: int) -> torch.Tensor:
     return (starts[:, None] + torch.arange(_RUN)).flatten()
 
 
+def expected_loss(curves: Sequence[Curve], densities: Sequence[float]) -> float:
+    """Σ λ e(density), what `share_budget` makes least; it orders networks of one plan, whatever their patterns."""
+    levels = np.linspace(1 / _LEVELS, 1.0, _LEVELS)
+    return sum(
+        _weight(curve, _EXPONENTS) * float(np.interp(density, levels, _errors_at(curve, levels)))
+        for curve, density in zip(curves, densities, strict=True)
+    )
+
+
+def _weight(curve: Curve, exponents: tuple[float, float]) -> float:
+    """λ of `share_budget`."""
+    return float(max(curve.sensitivity, 1e-30) ** exponents[0] * curve.weights ** exponents[1])
+
+
 def share_budget(
-    curves: Sequence[Curve], costs: Sequence[float], allowed: float, *, exponents: tuple[float, float] = (0.6, 0.5)
+    curves: Sequence[Curve], costs: Sequence[float], allowed: float, *, exponents: tuple[float, float] = _EXPONENTS
 ) -> list[float]:
     """Density of each layer that makes Σ λ e(density) least, at a total cost Σ cost · density of at most ``allowed``.
 
@@ -142,8 +170,7 @@ def share_budget(
     best = np.zeros(_UNITS + 1)
     choices = []
     for curve, cost in zip(curves, costs, strict=True):
-        weight = max(curve.sensitivity, 1e-30) ** exponents[0] * curve.weights ** exponents[1]
-        losses = weight * _errors_at(curve, levels)
+        losses = _weight(curve, exponents) * _errors_at(curve, levels)
         needed = np.ceil(levels * cost / unit - 1e-9).astype(int)
         found = np.full((_LEVELS, _UNITS + 1), np.inf)
         for level, need in enumerate(needed):

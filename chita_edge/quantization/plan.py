@@ -9,7 +9,7 @@ import torch
 
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning.journal import FORGETFUL, Journal
-from chita_edge.quantization.budgets import Curve, measure_curves, share_budget
+from chita_edge.quantization.budgets import Curve, expected_loss, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
 from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError
@@ -33,14 +33,21 @@ class Plan:
     Attributes:
         graph: batch norm folded, channels equalised; the dense network's function.
         prunable: names of the layers that may lose weights.
-        curves: what those layers lose at each density.
+        curves: what those layers lose at each density, by structure of the zeros and name.
         fixed_multiplications: of the layers that may lose none, for one image.
     """
 
     graph: Graph
     prunable: tuple[str, ...]
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, Mapping[str, Curve]]
     fixed_multiplications: int
+
+    def expected_loss(self, structure: str, kept: Mapping[str, int]) -> float:
+        """What a network is expected to lose whose layers keep so many weights, in the unit of `share_budget`."""
+        curves = self.curves[structure]
+        return expected_loss(
+            [curves[name] for name in kept], [count / curves[name].weights for name, count in kept.items()]
+        )
 
 
 def prepare(
@@ -49,6 +56,7 @@ def prepare(
     config: CompressionConfig,
     prunable: Sequence[str] | None = None,
     *,
+    structures: Sequence[str] = (),
     journal: Journal = FORGETFUL,
 ) -> Plan:
     """Trace, fold, equalise, and measure the curvature of the layers.
@@ -59,6 +67,7 @@ def prepare(
         config: options.
         prunable: names of layers, with or without ``.weight``; all without groups but those that read the images and
             those that give the network's output, when None.
+        structures: of the zeros that there may be; that of the options when empty.
         journal: keeps the curves, which take most of the time.
 
     Raises:
@@ -81,16 +90,17 @@ def prepare(
         if name not in graph.layers or graph.layers[name].groups != 1:
             raise QuantizationOptionError(f"{name} is no layer without groups of this network, so it cannot be pruned.")
     some = images[: config.curvature_images]
-    curves: Mapping[str, Curve] = {}
+    structures = tuple(structures) or (config.structure,)
+    curves: Mapping[str, Mapping[str, Curve]] = {structure: {} for structure in structures}
     if names:
 
         def measured() -> dict[str, torch.Tensor]:
             curvatures = fisher(graph, some, names, seed=config.seed)
-            pattern = get_pattern(config.structure)
-            found = measure_curves(graph, some, names, pattern, curvatures, rows=config.rows // 2, ridge=config.ridge)
+            patterns = {structure: get_pattern(structure) for structure in structures}
+            found = measure_curves(graph, some, names, patterns, curvatures, rows=config.rows // 2, ridge=config.ridge)
             return curve_tensors(found)
 
-        curves = curves_from(journal.remember("curves", measured), names)
+        curves = curves_from(journal.remember("curves", measured), structures, names)
     return Plan(graph, names, curves, _fixed_multiplications(graph, images[:1], names))
 
 
@@ -130,7 +140,7 @@ def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constr
     """
     if not config.sparsity or not plan.prunable:
         return {}
-    curves = [plan.curves[name] for name in plan.prunable]
+    curves = [plan.curves[config.structure][name] for name in plan.prunable]
     share = 1 - config.sparsity
     if config.budget == "weights":
         costs = [curve.weights for curve in curves]

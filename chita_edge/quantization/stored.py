@@ -12,7 +12,7 @@ from chita_edge.quantization.grid import Grid
 from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork, output_factor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chita_edge.quantization.graph import Graph
 
@@ -44,20 +44,24 @@ def network_from(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> Quantised
     return QuantisedNetwork(graph.with_layers(real), layers, grids)
 
 
-def curve_tensors(curves: Mapping[str, Curve]) -> Tensors:
-    """The curves, one tensor each."""
+def curve_tensors(curves: Mapping[str, Mapping[str, Curve]]) -> Tensors:
+    """The curves by structure and layer, one tensor each."""
     return {
-        name: torch.tensor(
+        f"{structure}/{name}": torch.tensor(
             [curve.sensitivity, curve.weights, curve.multiplications, *curve.errors], dtype=torch.float64
         )
-        for name, curve in curves.items()
+        for structure, of_layers in curves.items()
+        for name, curve in of_layers.items()
     }
 
 
-def curves_from(tensors: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> dict[str, Curve]:
-    """The curves of `curve_tensors`, in the order of these names."""
-    found = {}
-    for name in names:
-        sensitivity, weights, multiplications, *errors = tensors[name].tolist()
-        found[name] = Curve(tuple(errors), sensitivity, int(weights), int(multiplications))
+def curves_from(
+    tensors: Mapping[str, torch.Tensor], structures: Sequence[str], names: tuple[str, ...]
+) -> dict[str, dict[str, Curve]]:
+    """The curves of `curve_tensors`, in the order of these structures and names."""
+    found: dict[str, dict[str, Curve]] = {structure: {} for structure in structures}
+    for structure in structures:
+        for name in names:
+            sensitivity, weights, multiplications, *errors = tensors[f"{structure}/{name}"].tolist()
+            found[structure][name] = Curve(tuple(errors), sensitivity, int(weights), int(multiplications))
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from chita_edge.deploy.candidates import Candidate, choose, drop_of
+from chita_edge.deploy.candidates import Candidate, choose, drop_of, worthwhile
 from chita_edge.deploy.metric import ACCURACY, RELATIVE_ERROR, SQUARED_ERROR, Metric
 
 CANDIDATES = [
@@ -31,6 +33,28 @@ def test_the_fastest_within_the_drop_is_found_with_at_most_three_tried(allowed: 
 def test_where_none_stays_within_it_the_closest_is_taken() -> None:
     found = choose(CANDIDATES, lambda one: (80.0, 2.0 + one.sparsity), 1.0)
     assert [one.sparsity for one in found if one.chosen] == [0.0]
+
+
+def test_those_that_another_beats_in_time_and_loss_are_left_out() -> None:
+    rng = random.Random(0)
+    for _ in range(50):
+        pairs = [(Candidate("1x4", 0.5, rng.choice((1, 2, 3, 5, 8, 9)), "ms"), rng.randrange(9)) for _ in range(12)]
+        every = worthwhile(pairs, most=99)
+        times = {
+            one.predicted
+            for one, loss in pairs
+            if not any(other.predicted <= one.predicted and less < loss for other, less in pairs)
+            and not any(other.predicted < one.predicted and less <= loss for other, less in pairs)
+        }
+        assert [one.predicted for one in every] == sorted(times)
+        some = worthwhile(pairs, most=3)
+        assert len(some) == min(3, len(every))
+        assert (some[0], some[-1]) == (every[0], every[-1])
+
+
+def test_what_its_neighbours_nearly_replace_goes_first() -> None:
+    pairs = [(Candidate("1x4", 0.5, time, "ms"), 100 - time) for time in (1, 2, 2.1, 4, 8, 16, 32)]
+    assert [one.predicted for one in worthwhile(pairs)] == [1, 2, 4, 8, 16, 32]
 
 
 def test_the_drop_is_in_points_of_shares_and_in_per_cent_of_others() -> None:

@@ -8,7 +8,7 @@ from small_networks import SmallResidual, pictures, settled
 
 from chita_edge.pruning import InfeasibleBudgetError, get_pattern
 from chita_edge.quantization import trace
-from chita_edge.quantization.budgets import DENSITIES, Curve, _errors_at, measure_curves, share_budget
+from chita_edge.quantization.budgets import DENSITIES, Curve, _errors_at, expected_loss, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
 
@@ -49,7 +49,11 @@ def test_curves_fall_and_do_not_change_with_the_channels_scale() -> None:
     curves = []
     for network in (graph, equalise(graph, images)):
         curvatures = fisher(network, images, names)
-        curves.append(measure_curves(network, images, names, get_pattern("1x4"), curvatures, rows=4000, ridge=1e-6))
+        patterns = {name: get_pattern(name) for name in ("1x4", "2x4")}
+        both = measure_curves(network, images, names, patterns, curvatures, rows=4000, ridge=1e-6)
+        curves.append(both["1x4"])
+        for name in names:  # a block of two outputs is chosen less freely
+            assert sum(both["2x4"][name].errors) > sum(both["1x4"][name].errors)
     for name in names:
         first, second = (c[name] for c in curves)
         assert all(a >= b - 1e-3 for a, b in zip(first.errors, first.errors[1:], strict=False))
@@ -57,6 +61,14 @@ def test_curves_fall_and_do_not_change_with_the_channels_scale() -> None:
         assert first.sensitivity == pytest.approx(second.sensitivity, rel=1e-2)
         assert first.errors == pytest.approx(second.errors, abs=0.05)
     assert curves[0]["first"].multiplications == 12 * 8 * 9 * 36
+
+
+def test_the_expected_loss_is_what_the_budget_makes_least() -> None:
+    curves = [curve(3, 1.0, 100), curve(8, 0.2, 400)]
+    best = expected_loss(curves, share_budget(curves, [1.0, 4.0], 2.0))
+    others = [expected_loss(curves, densities) for densities in ([0.4, 0.4], [0.8, 0.3], [0.2, 0.45])]
+    assert 0 < best <= min(others) * 1.001
+    assert expected_loss(curves, [1.0, 1.0]) == 0
 
 
 def test_measured_errors_that_rise_are_taken_as_level() -> None:
