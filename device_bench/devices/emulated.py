@@ -15,7 +15,7 @@ from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDevice
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
 from device_bench.sampling import context
-from device_bench.sampling.inputs import only_input
+from device_bench.sampling.inputs import inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,14 +80,15 @@ class EmulatedDevice:
         for done, (name, model) in enumerate(models.items()):
             if progress:
                 progress(done / len(models))
-            name_of_input, x = only_input(model.path, plan.seed, plan.input_shapes)
+            given = inputs_of(model.path, plan.seed, plan.input_shapes)
+            x = list(given.values())
             counted = count_instructions(device, model.path, x, sparse=model.sparse, timeout_seconds=plan.time_limit_s)
             benchmarks.append(
                 Benchmark(
                     name=name,
                     time_unit="instructions",
                     samples=(float(counted),),
-                    input_shapes={name_of_input: x.shape},
+                    input_shapes={entry: array.shape for entry, array in given.items()},
                 )
             )
         if progress:

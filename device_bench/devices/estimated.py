@@ -16,7 +16,7 @@ from device_bench.errors import DeviceUnavailableError, PlanError, UnknownDevice
 from device_bench.measurement import Measurement
 from device_bench.results import Benchmark, Context, Results
 from device_bench.sampling import context
-from device_bench.sampling.inputs import only_input
+from device_bench.sampling.inputs import inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,14 +88,15 @@ class EstimatedDevice:
         for done, (name, model) in enumerate(models.items()):
             if progress:
                 progress(done / len(models))
-            name_of_input, x = only_input(model.path, plan.seed, plan.input_shapes)
+            given = inputs_of(model.path, plan.seed, plan.input_shapes)
+            x = list(given.values())
             found = estimate(device, tools, core, model.path, x, sparse=model.sparse, timeout_seconds=plan.time_limit_s)
             benchmarks.append(
                 Benchmark(
                     name=name,
                     time_unit="cycles",
                     samples=(round(found.cycles, 1),),
-                    input_shapes={name_of_input: x.shape},
+                    input_shapes={entry: array.shape for entry, array in given.items()},
                 )
             )
             notes.append(

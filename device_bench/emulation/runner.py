@@ -4,8 +4,10 @@ import hashlib
 import json
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +17,18 @@ from device_bench import android
 from device_bench.emulation import prepare
 from device_bench.emulation.emulator import Emulator
 from device_bench.errors import MeasurementError
+from device_bench.sampling.inputs import as_runner_words
 from runtimes.toolchain import build_program
 
 SOURCES = Path(__file__).parent.parent / "runner"
 PLATFORM = "linux-aarch64"
 _LARGEST_OUTPUT = 2**31
+Inputs = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class RunnerResult:
-    """Output of one process of the runner."""
+    """Output of one process of the runner; empty where it is not of float32."""
 
     output: npt.NDArray[np.float32]
     samples_ns: tuple[int, ...]
@@ -73,7 +77,7 @@ def build_plugin(source: Path, folder: Path | None = None) -> Path:
 def count_instructions(
     device: Emulator,
     model: Path,
-    x: npt.NDArray[np.float32],
+    x: Inputs,
     *,
     sparse: bool = True,
     folder: Path | None = None,
@@ -114,7 +118,7 @@ def count_instructions(
 def run_model(
     device: Emulator,
     model: Path,
-    x: npt.NDArray[np.float32],
+    x: Inputs,
     *,
     sparse: bool = True,
     threads: int = 1,
@@ -124,7 +128,7 @@ def run_model(
     timeout_seconds: float = 300,
     plugin: str | None = None,
 ) -> RunnerResult:
-    """Run `model` on `device` with the input `x` and hand back its first output.
+    """Run `model` on `device` with the input `x`, in float32, or several of any type, and hand back its first output.
 
     `sparse` registers the kernel library, without it the runtime is stock ONNX Runtime.
 
@@ -138,13 +142,13 @@ def run_model(
     program = runner_program(folder)
     with tempfile.TemporaryDirectory(prefix="chita-edge-emulated-") as name:
         source, result = Path(name) / "x.raw", Path(name) / "y.raw"
-        source.write_bytes(np.ascontiguousarray(x, np.dtype("<f4")).tobytes())
+        content, shapes = as_runner_words([x.astype(np.float32)] if isinstance(x, np.ndarray) else x)
+        source.write_bytes(content)
         options: dict[str, object] = {
             "--ort": library,
             "--model": model.resolve(),
             "--input": source,
             "--output": result,
-            "--shape": ",".join(map(str, x.shape)),
             "--threads": threads,
             "--runs": runs,
         }
@@ -152,7 +156,7 @@ def run_model(
             options["--library"] = runtimes.library(PLATFORM)
         if isa is not None:
             options["--isa"] = isa
-        command = [str(program), *(str(part) for pair in options.items() for part in pair)]
+        command = [str(program), *(str(part) for pair in options.items() for part in pair), *shapes]
         log = device.run(command, timeout_seconds, plugin)
         return _read(log, result)
 
@@ -160,7 +164,9 @@ def run_model(
 def _read(log: str, file: Path) -> RunnerResult:
     try:
         report = json.loads(next(line for line in log.splitlines() if line.startswith("{")))
-        shape = [int(size) for size in report["output_shape"]]
+        if "output_shape" not in report:
+            file.write_bytes(b"")
+        shape = [int(size) for size in report.get("output_shape", (0,))]
         elements = int(np.prod(shape, dtype=np.float64))
         if elements * 4 > _LARGEST_OUTPUT or file.stat().st_size != elements * 4:
             raise MeasurementError(f"the runner's output does not have the shape {shape} that it reported")

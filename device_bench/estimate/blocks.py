@@ -13,17 +13,15 @@ from device_bench.emulation.runner import build_plugin, run_model
 from device_bench.errors import MeasurementError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from device_bench.emulation import Emulator
+    from device_bench.emulation.runner import Inputs
 
 INSTRUCTION_BYTES = 4
 _LINE = re.compile(r"(\d{1,19}) ((?:[0-9a-f]{8})+)")
 
 
 def count_blocks(
-    device: Emulator, model: Path, x: NDArray[np.float32], *, sparse: bool, timeout_seconds: float
+    device: Emulator, model: Path, x: Inputs, *, sparse: bool, timeout_seconds: float
 ) -> dict[bytes, float]:
     """Executions of each block (its code) in one inference on one thread: half of what three runs add to one run.
 

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from device_bench.emulation import Emulator
+    from device_bench.emulation.runner import Inputs
 
 _SHARE: Final = 0.95
 _MOST_BLOCKS: Final = 400
@@ -56,7 +54,7 @@ def estimate(
     tools: Analyser,
     core: Core,
     model: Path,
-    x: NDArray[np.float32],
+    x: Inputs,
     *,
     sparse: bool,
     timeout_seconds: float,

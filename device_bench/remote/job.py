@@ -16,7 +16,7 @@ from device_bench.remote.store import ensure
 from device_bench.remote.stream import RunnerOutput
 from device_bench.results import MAX_ROUNDS, Results
 from device_bench.sampling import context
-from device_bench.sampling.inputs import only_input
+from device_bench.sampling.inputs import as_runner_words, inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,13 +58,14 @@ def measure_remotely(
     check_models(models, plan.input_shapes)
     device = hello(transport)
     platform = files.platform_of(device.machine, device.programs, device.android)
-    inputs = {name: only_input(model.path, plan.seed, plan.input_shapes) for name, model in models.items()}
-    arrays = [array for _, array in inputs.values()]
-    if len({array.shape for array in arrays}) != 1:
-        raise MeasurementError("The models have inputs of different shapes; on a device they must agree.")
+    inputs = {name: inputs_of(model.path, plan.seed, plan.input_shapes) for name, model in models.items()}
+    contents = [as_runner_words(arrays.values()) for arrays in inputs.values()]
+    content, shapes = contents[0]
+    if any(words != shapes for _, words in contents):
+        raise MeasurementError("The models have inputs of different shapes or types; on a device they must agree.")
     with tempfile.TemporaryDirectory(prefix="chita-edge-") as scratch:
         source = Path(scratch, "input.raw")
-        source.write_bytes(arrays[0].astype("<f4").tobytes())
+        source.write_bytes(content)
         given = next((model.library for model in models.values() if model.library), None)
         library = given or files.kernel_library(platform)
         parts = {"--ort": files.onnxruntime(platform, plan.ort), "--library": library, "--input": source}
@@ -85,16 +86,18 @@ def measure_remotely(
                 words += [option, places[path]]
             for name, model in models.items():
                 words += ["--sparse" if model.sparse else "--dense", f"{name}={places[model.path]}"]
-            words += ["--shape", ",".join(map(str, arrays[0].shape)), *_options(plan)]
+            words += [*shapes, *_options(plan)]
             place = f"{device.base}/runs/{token}"
             sized = None if keep is None else lambda partial: keep(_with_sizes(partial, inputs))
             return _with_sizes(_run(transport, place, tuple(models), words, plan, described, progress, sized), inputs)
 
 
-def _with_sizes(measurement: Measurement, inputs: Mapping[str, tuple[str, NDArray[np.float32]]]) -> Measurement:
-    """The measurement with the size of each model's input."""
+def _with_sizes(measurement: Measurement, inputs: Mapping[str, Mapping[str, NDArray[np.generic]]]) -> Measurement:
+    """The measurement with the sizes of each model's inputs."""
     benchmarks = tuple(
-        benchmark.model_copy(update={"input_shapes": {inputs[benchmark.name][0]: inputs[benchmark.name][1].shape}})
+        benchmark.model_copy(
+            update={"input_shapes": {name: array.shape for name, array in inputs[benchmark.name].items()}}
+        )
         for benchmark in measurement.results.benchmarks
     )
     return Measurement(measurement.results.model_copy(update={"benchmarks": benchmarks}))

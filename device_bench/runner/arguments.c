@@ -28,12 +28,20 @@ static void read_model(char* text, int sparse, arguments* out) {
   out->models[out->model_count++] = (benched){text, path, sparse};
 }
 
-/* "1,3,224,224" */
-static void read_dims(const char* text, arguments* out) {
+/* "1,3,224,224" of float32, or "7:1,128" with ONNX's number of another type; once for each input. */
+static void read_shape(const char* text, arguments* out) {
+  if (out->input_count == MAX_INPUTS) refuse("too many inputs", text);
+  input_shape* shape = &out->inputs[out->input_count++];
   char* copy = strdup(text);
-  for (char* part = strtok(copy, ","); part; part = strtok(NULL, ",")) {
-    if (out->rank == MAX_RANK) refuse("too many dimensions", text);
-    out->dims[out->rank++] = number(part, "--shape");
+  char* dims = strchr(copy, ':');
+  shape->type = 1;
+  if (dims) {
+    *dims++ = 0;
+    shape->type = (int)number(copy, "--shape");
+  }
+  for (char* part = strtok(dims ? dims : copy, ","); part; part = strtok(NULL, ",")) {
+    if (shape->rank == MAX_RANK) refuse("too many dimensions", text);
+    shape->dims[shape->rank++] = number(part, "--shape");
   }
   free(copy);
 }
@@ -63,10 +71,10 @@ void arguments_read(int argc, char** argv, arguments* out) {
     else if (!strcmp(name, "--cores")) out->cores = value;
     else if (!strcmp(name, "--time-limit-s")) alarm((unsigned)number(value, name));
     else if (!strcmp(name, "--runs")) out->runs = (int)number(value, name);
-    else if (!strcmp(name, "--shape")) read_dims(value, out);
+    else if (!strcmp(name, "--shape")) read_shape(value, out);
     else refuse("unknown option", name);
   }
-  if (!out->ort || !(out->model || out->model_count) || !out->input || !out->rank)
+  if (!out->ort || !(out->model || out->model_count) || !out->input || !out->input_count)
     refuse("these options are needed", "--ort --model (or --dense, --sparse) --input --shape");
   for (int i = 0; i < out->model_count; i++)
     if (out->models[i].sparse && !out->library) refuse("a sparse model needs --library", out->models[i].name);

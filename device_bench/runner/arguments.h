@@ -6,6 +6,7 @@
 
 #define MAX_RANK 8
 #define MAX_MODELS 16
+#define MAX_INPUTS 64
 #define MAX_CORES 1024
 
 typedef struct benched {
@@ -13,17 +14,23 @@ typedef struct benched {
   int sparse; /* with the kernel library; otherwise stock ONNX Runtime */
 } benched;
 
+typedef struct input_shape {
+  int type; /* ONNX's number of an element type */
+  int64_t dims[MAX_RANK];
+  int rank;
+} input_shape;
+
 typedef struct arguments {
   const char* ort;     /* libonnxruntime.so */
   const char* library; /* libchita_edge.so; NULL: stock ONNX Runtime */
   const char* model;
-  const char* input;  /* raw float32 of the model's only input */
+  const char* input;  /* raw content of the model's inputs, one behind the other in the model's order */
   const char* output; /* where the raw float32 of its first output goes; NULL: nowhere */
   const char* isa;    /* NULL: the best */
   const char* threads;
   int runs;
-  int64_t dims[MAX_RANK];
-  int rank;
+  input_shape inputs[MAX_INPUTS];
+  int input_count;
   /* Of the benchmark, which is what is done if any --dense or --sparse is given. */
   benched models[MAX_MODELS];
   int model_count;

@@ -109,7 +109,7 @@ static uint64_t take_samples(const arguments* a, series* all, looks* seen, watch
   return round;
 }
 
-void bench(const arguments* a, float* input, size_t elements) {
+void bench(const arguments* a, const inputs* given) {
   static machine_state before, after;
   static looks seen; /* megabytes: set below, since a value here would make the program's file as large */
   static watch sensors;
@@ -122,7 +122,7 @@ void bench(const arguments* a, float* input, size_t elements) {
   watch_open(&sensors, &before);
   runtime r = runtime_open(a->ort);
   for (int i = 0; i < a->model_count; i++) {
-    series_open(&all[i], &r, a, &a->models[i], input, elements);
+    series_open(&all[i], &r, a, &a->models[i], given);
     all[i].sensors = sensors.count;
   }
   warm_up(a, all);

@@ -47,13 +47,14 @@ static OrtSessionOptions* options_for(const runtime* r, const arguments* a, cons
 }
 
 model model_open(const runtime* r, const arguments* a, const char* trace) {
-  model m = {.runtime = r};
+  model m = {.runtime = r, .input_count = a->input_count};
   OrtAllocator* allocator;
   OrtSessionOptions* o = options_for(r, a, trace);
   check(r, a->model, ORT(r->api, CreateSession)(r->env, a->model, o, &m.session));
   ORT(r->api, ReleaseSessionOptions)(o);
   check(r, "allocator", ORT(r->api, GetAllocatorWithDefaultOptions)(&allocator));
-  check(r, "input name", ORT(r->api, SessionGetInputName)(m.session, 0, allocator, &m.input_name));
+  for (int i = 0; i < m.input_count; i++)
+    check(r, "input name", ORT(r->api, SessionGetInputName)(m.session, (size_t)i, allocator, &m.input_names[i]));
   check(r, "output name", ORT(r->api, SessionGetOutputName)(m.session, 0, allocator, &m.output_name));
   return m;
 }
@@ -62,7 +63,8 @@ void model_close(model* m) {
   const runtime* r = m->runtime;
   OrtAllocator* allocator;
   check(r, "allocator", ORT(r->api, GetAllocatorWithDefaultOptions)(&allocator));
-  check(r, "input name", ORT(r->api, AllocatorFree)(allocator, m->input_name));
+  for (int i = 0; i < m->input_count; i++)
+    check(r, "input name", ORT(r->api, AllocatorFree)(allocator, m->input_names[i]));
   check(r, "output name", ORT(r->api, AllocatorFree)(allocator, m->output_name));
   ORT(r->api, ReleaseSession)(m->session);
 }
@@ -92,21 +94,30 @@ char* model_trace(model* m) {
   return text;
 }
 
-OrtValue* tensor_over(const runtime* r, float* data, size_t elements, const int64_t* dims, int rank) {
+bound_inputs inputs_bind(const runtime* r, const inputs* in) {
+  bound_inputs bound = {.count = in->a->input_count};
   OrtMemoryInfo* memory;
-  OrtValue* value;
   check(r, "memory", ORT(r->api, CreateCpuMemoryInfo)(ORT_CPU_ARENA, ORT_MEM_DEFAULT, &memory));
-  check(r, "the input does not have the shape",
-        ORT(r->api, CreateTensorWithDataAsOrtValue)(memory, data, elements * sizeof(float), dims, (size_t)rank,
-                                                    ORT_FLOAT, &value));
+  for (int i = 0; i < bound.count; i++) {
+    const input_shape* shape = &in->a->inputs[i];
+    check(r, "the input does not have the shape",
+          ORT(r->api, CreateTensorWithDataAsOrtValue)(memory, in->data[i], in->bytes[i], shape->dims,
+                                                      (size_t)shape->rank, shape->type, &bound.values[i]));
+  }
   ORT(r->api, ReleaseMemoryInfo)(memory);
-  return value;
+  return bound;
 }
 
-OrtValue* model_run(const model* m, const OrtValue* input) {
-  const char *in = m->input_name, *out = m->output_name;
+void inputs_release(const runtime* r, bound_inputs* bound) {
+  for (int i = 0; i < bound->count; i++) ORT(r->api, ReleaseValue)(bound->values[i]);
+}
+
+OrtValue* model_run(const model* m, const bound_inputs* in) {
+  const char* out = m->output_name;
   OrtValue* output = NULL;
-  check(m->runtime, "run", ORT(m->runtime->api, Run)(m->session, NULL, &in, &input, 1, &out, 1, &output));
+  check(m->runtime, "run",
+        ORT(m->runtime->api, Run)(m->session, NULL, (const char* const*)m->input_names,
+                                  (const OrtValue* const*)in->values, (size_t)in->count, &out, 1, &output));
   return output;
 }
 
@@ -117,10 +128,11 @@ int tensor_dims(const runtime* r, const OrtValue* value, int64_t* dims) {
   check(r, "output", ORT(r->api, GetTensorTypeAndShape)(value, &shape));
   check(r, "output", ORT(r->api, GetTensorElementType)(shape, &type));
   check(r, "output", ORT(r->api, GetDimensionsCount)(shape, &rank));
-  if (type != ORT_FLOAT || rank > MAX_RANK) fail("output", "it must be float32 with at most 8 dimensions");
-  check(r, "output", ORT(r->api, GetDimensions)(shape, dims, rank));
+  const int is_float = type == ORT_FLOAT;
+  if (is_float && rank > MAX_RANK) fail("output", "it has more than 8 dimensions");
+  if (is_float) check(r, "output", ORT(r->api, GetDimensions)(shape, dims, rank));
   ORT(r->api, ReleaseTensorTypeAndShapeInfo)(shape);
-  return (int)rank;
+  return is_float ? (int)rank : -1;
 }
 
 const float* tensor_data(const runtime* r, const OrtValue* value) {

@@ -10,6 +10,7 @@
 
 #include "../../runtimes/native/ort/abi.h"
 #include "arguments.h"
+#include "inputs.h"
 
 typedef struct runtime {
   const OrtApi* api;
@@ -20,8 +21,15 @@ typedef struct runtime {
 typedef struct model {
   const runtime* runtime;
   OrtSession* session;
-  char *input_name, *output_name;
+  char *input_names[MAX_INPUTS], *output_name;
+  int input_count;
 } model;
+
+/* Inputs as ONNX Runtime takes them, over content that they do not own. */
+typedef struct bound_inputs {
+  OrtValue* values[MAX_INPUTS];
+  int count;
+} bound_inputs;
 
 runtime runtime_open(const char* library);
 void runtime_close(runtime*);
@@ -34,11 +42,11 @@ void model_close(model*);
 /* Ends the profile of a model that was opened with `trace`; returns its file's content, which the caller frees. */
 char* model_trace(model*);
 
-/* A tensor over `data`, which it does not own. */
-OrtValue* tensor_over(const runtime*, float* data, size_t elements, const int64_t* dims, int rank);
-OrtValue* model_run(const model*, const OrtValue* input);
+bound_inputs inputs_bind(const runtime*, const inputs*);
+void inputs_release(const runtime*, bound_inputs*);
+OrtValue* model_run(const model*, const bound_inputs*);
 
-/* The shape of a float tensor: its rank; at most MAX_RANK dimensions are written. */
+/* The shape of a float tensor: its rank; at most MAX_RANK dimensions are written. -1 for another type. */
 int tensor_dims(const runtime*, const OrtValue*, int64_t* dims);
 const float* tensor_data(const runtime*, const OrtValue*);
 

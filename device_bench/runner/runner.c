@@ -1,9 +1,10 @@
-/* Runs models on a device that has no Python: reads one raw input, prints one JSON object.
+/* Runs models on a device that has no Python: reads raw inputs, prints one JSON object.
  *
  *   runner --ort libonnxruntime.so [--library libchita_edge.so] --model model.onnx --input x.raw --shape 1,3,224,224
  *          [--output y.raw] [--threads 1] [--isa neon] [--runs 1]
  *
- * runs one model and writes one raw output;
+ * runs one model and writes its first output if that is float32; --shape stands once for each input, 7:1,128 for one of
+ * int64, by ONNX's numbers of types;
  *
  *   runner --ort libonnxruntime.so --library libchita_edge.so --dense NAME=FILE --sparse NAME=FILE ... --input x.raw
  *          --shape 1,3,224,224 [--threads 1] [--samples 60] [--duration-ms 0] [--warmup-rounds 200] [--warmup-ms 10000]
@@ -18,31 +19,12 @@
 
 #include "arguments.h"
 #include "bench.h"
+#include "inputs.h"
 #include "model.h"
 
 static void fail(const char* what, const char* path) {
   fprintf(stderr, "runner: %s %s\n", what, path);
   exit(1);
-}
-
-static size_t elements_of(const int64_t* dims, int rank) {
-  size_t elements = 1;
-  for (int i = 0; i < rank; i++) {
-    if (dims[i] && elements > (size_t)1 << 32) fail("the shape is too large for", "any input");
-    elements *= (size_t)dims[i];
-  }
-  return elements;
-}
-
-static float* read_floats(const char* path, size_t elements) {
-  FILE* file = fopen(path, "rb");
-  if (!file) fail("cannot open", path);
-  float* data = malloc(elements * sizeof(float) + 1);
-  if (!data) fail("not enough memory for", path);
-  if (fread(data, sizeof(float), elements, file) != elements || fgetc(file) != EOF)
-    fail("the shape does not agree with the size of", path);
-  fclose(file);
-  return data;
 }
 
 static void write_floats(const char* path, const float* data, size_t elements) {
@@ -59,18 +41,17 @@ static uint64_t now_ns(void) {
 int main(int argc, char** argv) {
   arguments a;
   arguments_read(argc, argv, &a);
-  const size_t elements = elements_of(a.dims, a.rank);
-  float* x = read_floats(a.input, elements);
+  inputs given = inputs_read(&a);
   if (a.model_count) {
-    bench(&a, x, elements);
-    free(x);
+    bench(&a, &given);
+    inputs_free(&given);
     return 0;
   }
   runtime r = runtime_open(a.ort);
   const uint64_t begin = now_ns();
   model m = model_open(&r, &a, NULL);
   const uint64_t created = now_ns();
-  OrtValue* input = tensor_over(&r, x, elements, a.dims, a.rank);
+  bound_inputs bound = inputs_bind(&r, &given);
 
   printf("{\"schema_version\": 1, \"onnxruntime\": \"%s\", \"create_ns\": %llu, \"samples_ns\": [", r.version,
          (unsigned long long)(created - begin));
@@ -78,23 +59,23 @@ int main(int argc, char** argv) {
   for (int i = 0; i < a.runs; i++) {
     if (output) ORT(r.api, ReleaseValue)(output);
     const uint64_t start = now_ns();
-    output = model_run(&m, input);
+    output = model_run(&m, &bound);
     printf("%s%llu", i ? ", " : "", (unsigned long long)(now_ns() - start));
   }
   printf("]");
   if (output) {
     int64_t dims[MAX_RANK];
     const int rank = tensor_dims(&r, output, dims);
-    printf(", \"output_shape\": [");
+    if (rank >= 0) printf(", \"output_shape\": [");
     for (int i = 0; i < rank; i++) printf("%s%lld", i ? ", " : "", (long long)dims[i]);
-    printf("]");
-    if (a.output) write_floats(a.output, tensor_data(&r, output), elements_of(dims, rank));
+    if (rank >= 0) printf("]");
+    if (a.output && rank >= 0) write_floats(a.output, tensor_data(&r, output), elements_of(dims, rank));
     ORT(r.api, ReleaseValue)(output);
   }
   printf("}\n");
-  ORT(r.api, ReleaseValue)(input);
+  inputs_release(&r, &bound);
   model_close(&m);
   runtime_close(&r);
-  free(x);
+  inputs_free(&given);
   return 0;
 }

@@ -10,7 +10,7 @@
 #include "sensors.h"
 
 void series_run(series* s) {
-  OrtValue* output = model_run(&s->model, s->input);
+  OrtValue* output = model_run(&s->model, &s->inputs);
   ORT(s->model.runtime->api, ReleaseValue)(output);
 }
 
@@ -22,7 +22,7 @@ static arguments options_of(const arguments* a, const benched* which) {
   return own;
 }
 
-void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements) {
+void series_open(series* s, const runtime* r, const arguments* a, const benched* which, const inputs* given) {
   const arguments own = options_of(a, which);
   memset(s, 0, sizeof *s);
   s->name = which->name;
@@ -31,7 +31,7 @@ void series_open(series* s, const runtime* r, const arguments* a, const benched*
   const uint64_t begin = now_ns();
   s->model = model_open(r, &own, NULL);
   s->session_ms = (double)since_ns(begin) / 1e6;
-  s->input = tensor_over(r, input, elements, a->dims, a->rank);
+  s->inputs = inputs_bind(r, given);
   series_run(s);
   s->steady_bytes = memory_bytes("VmRSS:") - before;
   s->peak_bytes = memory_bytes("VmHWM:") - before;
@@ -41,14 +41,14 @@ void series_profile(series* s, const arguments* a, const benched* which) {
   const arguments own = options_of(a, which);
   model watched = model_open(s->model.runtime, &own, "profile");
   for (int run = 0; run < PROFILED_RUNS; run++)
-    ORT(s->model.runtime->api, ReleaseValue)(model_run(&watched, s->input));
+    ORT(s->model.runtime->api, ReleaseValue)(model_run(&watched, &s->inputs));
   s->trace = model_trace(&watched);
   model_close(&watched);
 }
 
 void series_close(series* s) {
   free(s->trace);
-  ORT(s->model.runtime->api, ReleaseValue)(s->input);
+  inputs_release(s->model.runtime, &s->inputs);
   model_close(&s->model);
   free(s->start_ns);
   free(s->elapsed_ns);

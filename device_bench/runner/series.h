@@ -14,7 +14,7 @@
 typedef struct series {
   const char* name;
   model model;
-  OrtValue* input;
+  bound_inputs inputs;
   /* Of each sample: when it began (since the first round), how long one run took, the clock of its core, what the
    * sensors said (`sensors` values a sample), and how old the oldest of that was when the sample was over. */
   uint64_t* start_ns;
@@ -34,7 +34,7 @@ typedef struct series {
   char* trace; /* ONNX Runtime's profile, JSON; NULL: none was asked for */
 } series;
 
-void series_open(series* s, const runtime* r, const arguments* a, const benched* which, float* input, size_t elements);
+void series_open(series* s, const runtime* r, const arguments* a, const benched* which, const inputs* given);
 void series_close(series* s);
 
 /* Fills `trace` from a session of its own: the profiler slows down what it watches. */

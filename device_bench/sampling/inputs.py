@@ -28,8 +28,27 @@ _TYPES: dict[str, type[np.generic]] = {
     "tensor(int32)": np.int32,
     "tensor(uint8)": np.uint8,
     "tensor(int8)": np.int8,
+    "tensor(uint16)": np.uint16,
+    "tensor(int16)": np.int16,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint64)": np.uint64,
     "tensor(bool)": np.bool_,
 }
+ELEMENT_TYPES = {
+    1: "tensor(float)",
+    2: "tensor(uint8)",
+    3: "tensor(int8)",
+    4: "tensor(uint16)",
+    5: "tensor(int16)",
+    6: "tensor(int32)",
+    7: "tensor(int64)",
+    9: "tensor(bool)",
+    10: "tensor(float16)",
+    11: "tensor(double)",
+    12: "tensor(uint32)",
+    13: "tensor(uint64)",
+}
+"""ONNX Runtime's names of types by ONNX's numbers."""
 
 
 def input_shape(name: str, declared: Sequence[object], given: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
@@ -83,12 +102,13 @@ def made_up(rng: np.random.Generator, shape: Sequence[int], kind: str) -> NDArra
     return rng.standard_normal(shape).astype(dtype)
 
 
-def only_input(
+def inputs_of(
     path: Path, seed: int, given: Mapping[str, tuple[int, ...]] | None = None
-) -> tuple[str, NDArray[np.float32]]:
-    """Name and content of the input of a model file with one float32 input, for the native runner.
+) -> dict[str, NDArray[np.generic]]:
+    """Content of each input of a model file by its name, in the model's order, for the native runner.
 
-    MeasurementError if it has others; PlanError of :func:`input_shape`.
+    The same as :mod:`device_bench.sampling.prepared` makes up for a session.
+    MeasurementError for a type that nothing can be made up for; PlanError of :func:`input_shape`.
     """
     import onnx  # imported late: reading and comparing results does not need it
 
@@ -98,10 +118,27 @@ def only_input(
         raise MeasurementError(f"The model {path} could not be read: {error}") from error
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in weights]
-    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-        raise MeasurementError(f"The model {path} has {len(inputs)} inputs; on a device it must be one of float32.")
-    name = inputs[0].name
-    declared = [dim.dim_value or dim.dim_param for dim in inputs[0].type.tensor_type.shape.dim]
-    check_names(given or {}, [name])
-    shape = input_shape(name, declared, given or {})
-    return name, np.asarray(made_up(np.random.default_rng(seed), shape, "tensor(float)"), dtype=np.float32)
+    check_names(given or {}, [entry.name for entry in inputs])
+    rng = np.random.default_rng(seed)
+    found: dict[str, NDArray[np.generic]] = {}
+    for entry in inputs:
+        kind = entry.type.tensor_type.elem_type
+        if kind not in ELEMENT_TYPES:
+            name = onnx.TensorProto.DataType.Name(kind).lower() if kind else "no tensor"
+            raise MeasurementError(
+                f"The model {path} has the input {entry.name!r:.80} of type {name}, for which none can be made up."
+            )
+        declared = [dim.dim_value or dim.dim_param for dim in entry.type.tensor_type.shape.dim]
+        shape = input_shape(entry.name, declared, given or {})
+        found[entry.name] = made_up(rng, shape, ELEMENT_TYPES[kind])
+    return found
+
+
+def as_runner_words(arrays: Iterable[NDArray[np.generic]]) -> tuple[bytes, list[str]]:
+    """Content of the runner's ``--input`` file, and its options that say which inputs it holds."""
+    content, words = bytearray(), list[str]()
+    numbers = {np.dtype(_TYPES[kind]): number for number, kind in ELEMENT_TYPES.items()}
+    for array in arrays:
+        content += np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
+        words += ["--shape", f"{numbers[array.dtype]}:{','.join(map(str, array.shape))}"]
+    return bytes(content), words

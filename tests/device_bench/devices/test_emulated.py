@@ -48,9 +48,9 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(UnknownDeviceError, match="emulated:cortex-a76"):
         get_device("emulated:z80")
     if device.probe().reachable:
-        integers = relu(tmp_path / "int.onnx", TensorProto.INT64)
-        with pytest.raises(MeasurementError, match="one of float32"):
-            measure({"m": ModelUnderTest(integers, sparse=False)}, device="emulated:cortex-a53")
+        brain = relu(tmp_path / "brain.onnx", TensorProto.BFLOAT16)
+        with pytest.raises(MeasurementError, match="for which none can be made up"):
+            measure({"m": ModelUnderTest(brain, sparse=False, trusted=True)}, device="emulated:cortex-a53")
         (tmp_path / "broken.onnx").write_bytes(b"\xff\xff")
         broken = {"m": ModelUnderTest(tmp_path / "broken.onnx", sparse=False, trusted=True)}
         with pytest.raises(MeasurementError, match="could not be read"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import runtimes
-from device_bench import BenchPlan, Measurement, ModelUnderTest
+from device_bench import BenchPlan, Measurement, ModelUnderTest, measure
 from device_bench.errors import DeviceUnavailableError, MeasurementError
 from device_bench.remote import Transport, machine, measure_remotely
 from device_bench.remote.hello import hello
@@ -54,6 +54,22 @@ def test_measures_cleans_up_and_pushes_nothing_twice(shell: Transport, models: M
     assert not (base / "lock").is_symlink()
     measure_remotely(shell, models, QUICK)
     assert log.read_text().count("cat > ") == 6
+
+
+WORD_SHAPES = {"ids": (1, 16), "mask": (1, 16, 1), "image": (1, 16, 64)}
+
+
+def test_several_inputs_of_any_type_are_measured_there_and_here(shell: Transport, words: Models) -> None:
+    for measured in (measure_remotely(shell, words, replace(QUICK, profile=True)), measure(words, plan=QUICK)):
+        assert measured.results.names == ("dense", "sparse")
+        for benchmark in measured.results.benchmarks:
+            assert len(benchmark.samples) == 30
+            assert benchmark.input_shapes == WORD_SHAPES
+
+
+def test_models_of_unlike_inputs_are_not_measured_together(shell: Transport, words: Models, models: Models) -> None:
+    with pytest.raises(MeasurementError, match="inputs of different shapes or types"):
+        measure_remotely(shell, {"dense": words["dense"], "sparse": models["sparse"]}, QUICK)
 
 
 def test_a_damaged_file_on_the_device_is_pushed_again(shell: Transport, models: Models) -> None:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from device_bench import BenchPlan, ModelUnderTest, measure
 from device_bench.errors import MeasurementError, PlanError
 from device_bench.plan import parse_input_shapes
-from device_bench.sampling.inputs import input_shape, made_up, only_input
+from device_bench.sampling.inputs import as_runner_words, input_shape, inputs_of, made_up
 
 
 def relu(path: Path, shape: list[int | str | None], kind: int = TensorProto.FLOAT) -> Path:
@@ -74,11 +74,32 @@ def test_a_measurement_asks_and_then_says_the_sizes(tmp_path: Path) -> None:
 def test_a_device_asks_too(tmp_path: Path) -> None:
     path = relu(tmp_path / "net.onnx", ["n", 3, "height", "width"])
     with pytest.raises(PlanError, match="n×3×height×width"):
-        only_input(path, 0)
-    name, x = only_input(path, 0, {"x": (1, 3, 4, 5)})
-    assert (name, x.shape) == ("x", (1, 3, 4, 5))
-    with pytest.raises(MeasurementError, match="must be one of float32"):
-        only_input(relu(tmp_path / "double.onnx", [1, 4], TensorProto.DOUBLE), 0)
+        inputs_of(path, 0)
+    ((name, x),) = inputs_of(path, 0, {"x": (1, 3, 4, 5)}).items()
+    assert (name, x.shape, x.dtype) == ("x", (1, 3, 4, 5), np.float32)
+    with pytest.raises(MeasurementError, match="has the input 'x' of type bfloat16, for which none can be made up"):
+        inputs_of(relu(tmp_path / "brain.onnx", [1, 4], TensorProto.BFLOAT16), 0)
+
+
+def test_a_device_is_given_what_a_session_here_is_given(tmp_path: Path) -> None:
+    """The runner reads its inputs one behind the other, each with ONNX's number of its type."""
+    values = [
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("image", TensorProto.FLOAT, ["n", 2]),
+            ("ids", TensorProto.INT64, [1, 3]),
+            ("mask", TensorProto.BOOL, [1, 3]),
+            ("scale", TensorProto.DOUBLE, []),
+        )
+    ]
+    graph = helper.make_graph([helper.make_node("Relu", ["image"], ["y"])], "g", values, [])
+    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    found = inputs_of(tmp_path / "net.onnx", 7)
+    rng = np.random.default_rng(7)
+    image, scale = made_up(rng, (1, 2), "tensor(float)"), made_up(rng, (), "tensor(double)")
+    content, words = as_runner_words(found.values())
+    assert content == image.tobytes() + bytes(3 * 8) + bytes([1] * 3) + scale.tobytes()
+    assert words == ["--shape", "1:1,2", "--shape", "7:1,3", "--shape", "9:1,3", "--shape", "11:"]
 
 
 def test_sizes_are_read_from_the_command_line() -> None:
