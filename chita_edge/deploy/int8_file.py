@@ -97,7 +97,7 @@ def compress_to_file(
     judged = None if before is None or after is None else Accuracy(before, after)
     figures = _figures(found, config, len(inputs.images), watch)
     metric = ACCURACY if judge is None else judge.metric
-    return PrunedFile(model, out, len(inputs.images), figures, judged, metric, inputs.notes)
+    return PrunedFile(model, out, len(inputs.images), figures, judged, metric, (*inputs.notes, *found.remarks))
 
 
 def _figures(found: Int8Network, config: PruneFileConfig, samples: int, watch: Stopwatch) -> PruneFigures:
@@ -115,4 +115,6 @@ def _figures(found: Int8Network, config: PruneFileConfig, samples: int, watch: S
         seconds=watch.seconds,
         layers=tuple(layers),
         threads=config.prune.threads,
+        dense=() if found.told is None else found.told.dense,
+        compared="" if found.told is None else found.told.compared,
     )

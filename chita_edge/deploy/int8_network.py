@@ -11,7 +11,9 @@ from torch import nn
 
 from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of, worthwhile
 from chita_edge.deploy.int8_costs import Int8Costs
+from chita_edge.deploy.int8_told import Told
 from chita_edge.deploy.judge import Judge
+from chita_edge.engine.result import found_sentences
 from chita_edge.network.inputs import single
 from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.quantization import CompressionConfig, Plan, QuantisedNetwork, UnsupportedNetworkError, compress_plan
@@ -57,6 +59,7 @@ class Int8Network:
         prunable: names of the layers that may lose weights.
         candidates: those that were looked at; none where the sparsity was given.
         remarks: sentences about it.
+        told: how far its outputs are from the dense network's, and what stays dense.
     """
 
     network: QuantisedNetwork
@@ -64,6 +67,12 @@ class Int8Network:
     prunable: tuple[str, ...]
     candidates: tuple[Candidate, ...] = ()
     remarks: tuple[str, ...] = ()
+    told: Told | None = None
+
+    def sentences(self) -> tuple[str, ...]:
+        """All that is told of it."""
+        found = () if self.told is None else found_sentences(self.told.compared, self.told.dense)
+        return (*found, *self.remarks)
 
     @property
     def sparsity(self) -> float:

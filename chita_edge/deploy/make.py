@@ -14,6 +14,7 @@ from chita_edge.deploy.export import export, export_int8
 from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.int8_door import as_modules, named_as
 from chita_edge.deploy.int8_network import Int8Network, make_int8
+from chita_edge.deploy.int8_told import tell
 from chita_edge.deploy.road import Road, choose_road
 from chita_edge.engine.api import prune
 from chita_edge.engine.plan import CHANNEL_STRUCTURES, resolve
@@ -148,7 +149,7 @@ def _int8(
         sparsity=found.sparsity,
         reason=road.reason,
         int8=found,
-        remarks=found.remarks,
+        remarks=found.sentences(),
     )
 
 
@@ -168,14 +169,14 @@ def compress_int8(
         QuantizationError: it has no integer form.
         StateError: the state folder is another run's.
     """
-    held_out = None
+    held_out, given = None, prunable
     inputs = replace(inputs, model=as_modules(inputs.model, is_asked=road.is_asked))
     if prunable is None:
         prunable = resolve(config.prune, inputs.model, sample=inputs.images[:1]).names
     if road.sparsity is None:
         inputs, held_out = inputs.split()
     with torch_threads(config.prune.threads), _journal(state_dir, config, road, inputs) as journal:
-        return make_int8(
+        found = make_int8(
             inputs.model,
             inputs.images,  # type: ignore[arg-type] # others are refused there
             held_out,
@@ -186,6 +187,9 @@ def compress_int8(
             journal=journal,
             progress=progress,
         )
+        samples = inputs.calibration if held_out is None else held_out
+        told = tell(inputs.model, found.network, samples, config.prune, given, seen=held_out is None)
+        return replace(found, told=told)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from chita_edge.network.selection import KeptDense
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from torch import nn
 
@@ -98,19 +100,24 @@ class PruneFigures:
     rewritten: tuple[str, ...] = ()
 
     def sentences(self) -> tuple[str, ...]:
-        """What was found about the network: how its outputs are compared, what was rewritten, what stays dense."""
-        dense: dict[str, list[str]] = {}
-        for one in self.dense:
-            dense.setdefault(one.reason, []).append(f"{one.name} ({one.owner})")
-        return (
-            *([f"Outputs are compared by {self.compared}."] * bool(self.compared)),
-            *(f"Rewritten: {change}." for change in self.rewritten),
-            *(f"Not pruned, {reason}: {', '.join(names)}." for reason, names in dense.items()),
-        )
+        """What was found about the network, see `found_sentences`."""
+        return found_sentences(self.compared, self.dense, self.rewritten)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""
         return asdict(self)
+
+
+def found_sentences(compared: str, dense: Sequence[KeptDense], rewritten: Sequence[str] = ()) -> tuple[str, ...]:
+    """What was found about a network: how its outputs are compared, what was rewritten, what stays dense."""
+    reasons: dict[str, list[str]] = {}
+    for one in dense:
+        reasons.setdefault(one.reason, []).append(f"{one.name} ({one.owner})")
+    return (
+        *([f"Outputs are compared by {compared}."] * bool(compared)),
+        *(f"Rewritten: {change}." for change in rewritten),
+        *(f"Not pruned, {reason}: {', '.join(names)}." for reason, names in reasons.items()),
+    )
 
 
 @dataclass(frozen=True)

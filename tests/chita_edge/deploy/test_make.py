@@ -62,6 +62,9 @@ def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:
     assert {one.structure for one in found.int8.candidates} == {"1x4", "2x4"}
     assert sum(one.metric is not None for one in found.int8.candidates) <= 4
     assert {node.op_type for node in found.model.graph.node} >= {"QSequence"}
+    compared, *dense = found.remarks[:2]
+    assert compared.startswith("Outputs are compared by KL") and "which nothing was fitted on" in compared
+    assert all(line.startswith("Not pruned, ") for line in dense)
     assert {layer.name for layer in found.layers} == set(found.int8.network.layers)
 
 
