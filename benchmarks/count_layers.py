@@ -3,6 +3,7 @@
 A dense convolution alone is reordered before and after; inside a network it is not. So a chain of three convolutions,
 there, back and there again, is counted, and one of them alone taken off: what is left is one of each direction, and the
 layer is given its share of their multiply-adds. The reorders are what is then missing from the one alone.
+benchmarks/cost_grids.py counts linear layers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ _POINTWISE = (
 )
 _WINDOWS = ((16, 16, 1024), (64, 64, 64), (256, 256, 49))
 _DEPTHWISE = ((32, 784), (512, 49))
-_FEATURES = ((512, 10), (1024, 1000))
 
 
 def counted_layers() -> list[LayerCostKey]:
@@ -38,7 +38,6 @@ def counted_layers() -> list[LayerCostKey]:
         *(LayerCostKey("DepthwiseConv", channels, 1, (3, 3), out_pixels=pixels) for channels, pixels in _DEPTHWISE),
         LayerCostKey("DenseConv", 16, 1, (3, 3), (2, 2), 2304),
         LayerCostKey("DenseConv", 16, 3, (3, 3), (1, 1), 1024),
-        *(LayerCostKey("CsrGemm", out, inner) for inner, out in _FEATURES),
     ]
 
 
@@ -59,9 +58,7 @@ def counted_reorder() -> float:
 
 
 def _count(layer: LayerCostKey) -> CostPoint:
-    if layer.op == "CsrGemm":
-        dense = _run([_dense_node(layer, 0, False)], layer, False)
-    elif layer.op == "DenseConv":
+    if layer.op == "DenseConv":
         # The stem reads the image as it is, but writes the other layout.
         dense = _run([_dense_node(layer, 0, False)], layer, False)
         dense -= counted_reorder() * layer.out_channels * layer.out_pixels
@@ -94,7 +91,7 @@ def _weight(layer: LayerCostKey, density: float, back: bool = False) -> np.ndarr
     outs, inner = (layer.in_channels, layer.out_channels) if back else (layer.out_channels, layer.in_channels)
     if layer.op == "DepthwiseConv":
         outs, inner = layer.out_channels, 1
-    shape = (outs, inner) if layer.op == "CsrGemm" else (outs, inner, *layer.kernel)
+    shape = (outs, inner, *layer.kernel)
     weight = rng.standard_normal(shape, np.float32)
     return np.where(rng.random(shape) < density, weight, np.float32(0))
 
@@ -109,8 +106,6 @@ def _dense_node(layer: LayerCostKey, index: int, back: bool) -> _Node:
     names = [f"v{index}", f"w{index}", f"b{index}"]
     tensors = [numpy_helper.from_array(weight, names[1])]
     tensors.append(numpy_helper.from_array(np.zeros(len(weight), np.float32), names[2]))
-    if layer.op == "CsrGemm":
-        return helper.make_node("Gemm", names, [f"v{index + 1}"], transB=1), tensors
     group = layer.out_channels if layer.op == "DepthwiseConv" else 1
     return helper.make_node("Conv", names, [f"v{index + 1}"], group=group, **_window(layer)), tensors
 
@@ -118,7 +113,7 @@ def _dense_node(layer: LayerCostKey, index: int, back: bool) -> _Node:
 def _our_node(layer: LayerCostKey, density: float) -> _Node:
     weight = _weight(layer, density)
     bias = np.zeros(layer.out_channels, np.float32)
-    window = {} if layer.op == "CsrGemm" else _window(layer)
+    window = _window(layer)
     if not layer.op.startswith("Csr"):
         constants = {"W": weight, "bias": bias}
         if layer.op == "DepthwiseConv":
@@ -142,7 +137,7 @@ def _run(nodes: list[_Node], layer: LayerCostKey, sparse: bool) -> int:
     """Instructions of one inference of a model of these nodes."""
     channels = layer.out_channels if layer.op == "DepthwiseConv" else layer.in_channels
     side = int(layer.out_pixels**0.5)
-    shape = [1, channels] if layer.op == "CsrGemm" else [1, channels, side * layer.stride[0], side * layer.stride[1]]
+    shape = [1, channels, side * layer.stride[0], side * layer.stride[1]]
     graph = helper.make_graph(
         [node for node, _ in nodes],
         "layers",

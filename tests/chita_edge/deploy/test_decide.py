@@ -99,25 +99,39 @@ def test_reasons_are_read_by_people() -> None:
     assert all(re.fullmatch(r"90% zeros: [0-9.]+ [kM] instructions sparse, .* dense on arm64", one) for one in reasons)
 
 
-def test_layers_unlike_all_that_were_measured_stay_dense_and_say_so() -> None:
+def of_two_layers(text: str, shapes: list[tuple[int, ...]]) -> onnx.ModelProto:
+    """A graph with weights w0 and w1, of which a fifth is not 0, and a bias."""
     rng = np.random.default_rng(0)
-    weights = {"w0": rng.standard_normal((200, 1536)), "w1": rng.standard_normal((200, 200))}
+    model = parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> {text}')
+    for index, shape in enumerate(shapes):
+        kept = np.where(rng.random(shape) < 0.2, rng.standard_normal(shape), 0).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(kept, f"w{index}"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(shapes[0][0], np.float32), "b"))
+    return model
+
+
+def test_layers_unlike_all_that_were_measured_stay_dense_and_say_so() -> None:
     text = """
-    <ir_version: 10, opset_import: ["" : 18]>
-    head (float[n, 1536] x) => (float[n, 200] y) { h = Gemm <transB = 1> (x, w0, b)  y = Gemm <transB = 1> (h, w1, b) }
+    windows (float[n, 64, 20, 20] x) => (float[n, 64, 4, 4] y) <float[n, 64, 12, 12] h>
+    { h = Conv (x, w0, b)  y = Conv (h, w1, b) }
     """
-    model = parser.parse_model(text)
-    for name, weight in weights.items():
-        kept = np.where(rng.random(weight.shape) < 0.2, weight, 0).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(kept, name))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(200, np.float32), "b"))
+    model = of_two_layers(text, [(64, 64, 9, 9)] * 2)
     exported = exporters.to_sparse(model, cheapest_on(runtimes.get_target("arm64")))
     assert exported.model == model
     assert [row.format for row in exported.layers] == ["dense", "dense"]
     assert all("no layer like it was measured on arm64" in row.reason for row in exported.layers)
-    small = exporters.to_sparse(model, cheapest_on(runtimes.get_target("x86_64"))).layers[1]
+
+
+@pytest.mark.parametrize(("target", "unit"), [("x86_64", "µs"), ("arm64", "k instructions")])
+def test_a_small_linear_layer_stays_dense_by_its_cost(target: str, unit: str) -> None:
+    text = """
+    head (float[n, 1536] x) => (float[n, 200] y)
+    { h = Gemm <transB = 1> (x, w0, b)  y = Gemm <transB = 1> (h, w1, b) }
+    """
+    model = of_two_layers(text, [(200, 1536), (200, 200)])
+    small = exporters.to_sparse(model, cheapest_on(runtimes.get_target(target))).layers[1]
     assert small.format == "dense"
-    assert re.fullmatch(r"80% zeros: [0-9.]+ µs sparse, [0-9.]+ dense on x86_64.*", small.reason)
+    assert re.fullmatch(rf"80% zeros: [0-9.]+ {unit} sparse, [0-9.]+ k?.*dense on {target}.*", small.reason)
 
 
 def test_the_whole_network_is_shown_to_the_rule_once() -> None:
