@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import nn
 
 import exporters
+import runtimes
 from chita_edge.deploy.agreement import check_agreement
 
 
@@ -33,3 +35,17 @@ def test_a_file_of_another_network_is_found_out(network: nn.Module, tmp_path: Pa
         next(network.parameters()).mul_(1.01)
     with pytest.raises(exporters.VerificationError, match="differs"):
         check_agreement(network, path, torch.randn(2, 3, 4, 4))
+
+
+def test_a_file_of_our_own_is_not_sent_through_the_gate_for_strangers(
+    network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _saved(network, tmp_path)
+
+    def gate(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(sys.modules["exporters.load"], "check_graph", gate)
+    assert check_agreement(network, path, torch.randn(2, 3, 4, 4))
+    with pytest.raises(AssertionError):
+        runtimes.session(path)
