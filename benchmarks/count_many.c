@@ -23,27 +23,22 @@ int main(int argc, char** argv) {
   if (!list) return fprintf(stderr, "count_many: give ONNX Runtime, the kernel library and a list\n"), 2;
   runtime r = runtime_open(argv[1]);
   while (fscanf(list, "%d %4095s %4095s %255s", &sparse, path, input, shape) == 4) {
-    arguments a = {.library = sparse ? argv[2] : NULL, .model = path, .threads = "1"};
-    size_t elements = 1;
-    for (char* part = strtok(shape, ","); part && a.rank < MAX_RANK; part = strtok(NULL, ",")) {
-      a.dims[a.rank] = atoll(part);
-      elements *= (size_t)a.dims[a.rank++];
-    }
-    float* x = malloc(elements * sizeof(float));
-    FILE* file = fopen(input, "rb");
-    if (!x || !file || fread(x, sizeof(float), elements, file) != elements) return fprintf(stderr, "count_many: %s\n", input), 1;
-    fclose(file);
+    arguments a = {.library = sparse ? argv[2] : NULL, .model = path, .input = input, .threads = "1", .input_count = 1};
+    input_shape* x = &a.inputs[0];
+    x->type = ORT_FLOAT;
+    for (char* part = strtok(shape, ","); part && x->rank < MAX_RANK; part = strtok(NULL, ",")) x->dims[x->rank++] = atoll(part);
+    inputs given = inputs_read(&a);
     model m = model_open(&r, &a, NULL);
-    OrtValue* value = tensor_over(&r, x, elements, a.dims, a.rank);
+    bound_inputs bound = inputs_bind(&r, &given);
     for (int run = 0; run < 2; run++) {
       if (run == 1) mark();
-      OrtValue* output = model_run(&m, value);
+      OrtValue* output = model_run(&m, &bound);
       if (run == 1) mark();
       ORT(r.api, ReleaseValue)(output);
     }
-    ORT(r.api, ReleaseValue)(value);
+    inputs_release(&r, &bound);
     model_close(&m);
-    free(x);
+    inputs_free(&given);
   }
   fclose(list);
   runtime_close(&r);

@@ -28,7 +28,8 @@ def count_many(models: Iterable[Counted], cpu: str, timeout_s: float = 1800) -> 
         plugin, program = folder / "marks.so", folder / "count_many"
         flags = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,undefs")
         build_program(runtimes.host_platform(), [_HERE / "count_marks.c"], plugin, flags)
-        build_program(_PLATFORM, [_HERE / "count_many.c", _HERE.parent / "device_bench/runner/model.c"], program)
+        runner = _HERE.parent / "device_bench" / "runner"
+        build_program(_PLATFORM, [_HERE / "count_many.c", runner / "inputs.c", runner / "model.c"], program)
         lines = []
         for index, (model, shape, sparse) in enumerate(models):
             path, source = folder / f"{index}.onnx", folder / f"{index}.raw"
