@@ -20,8 +20,9 @@ import onnx_ir as ir
 from exporters.errors import NonFiniteWeightsError, UnsupportedModelError
 from exporters.layers.activation import find_activation
 from exporters.layers.graph import constant, ints, only_user, static_shape
-from exporters.layers.layer import Layer, other_operand
+from exporters.layers.layer import Layer
 from exporters.layers.padding import zero_pads
+from exporters.layers.placed_layer import other_operand
 from exporters.weights.dtypes import Array
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from exporters.layers.graph import constant, only_user
-from exporters.layers.layer import other_operand
+from exporters.layers.placed_layer import other_operand
 from exporters.ops import initializer
 from exporters.weights.dtypes import Array
 
