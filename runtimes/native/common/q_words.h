@@ -28,21 +28,28 @@ static inline int32_t ce_q_word_sum(uint32_t word) {
   return (int8_t)(word & 255) + (int8_t)(word >> 8 & 255) + (int8_t)(word >> 16 & 255) + (int8_t)(word >> 24);
 }
 
-/* Four sums of 16 bits: of the positive weights of bytes 0 and 1, of 2 and 3, and of the negative ones of both, as positive
- * numbers. Those of several words may be added up. */
+/* Two sums of 16 bits: of the positive weights of bytes 0 and 1, and of 2 and 3; and those of the negative ones, as positive
+ * numbers. */
+static inline uint32_t ce_q_positive_pairs(uint32_t word) {
+  const uint32_t bytes = 0x00ff00ffu, positive = word & ~((word >> 7 & 0x01010101u) * 255);
+  return (positive & bytes) + (positive >> 8 & bytes);
+}
+static inline uint32_t ce_q_negative_pairs(uint32_t word) {
+  const uint32_t bytes = 0x00ff00ffu, ones = word >> 7 & 0x01010101u, negative = (~word & ones * 255) + ones;
+  return (negative & bytes) + (negative >> 8 & bytes);
+}
+
+/* All four of them; those of several words may be added up. */
 static inline uint64_t ce_q_pair_sums(uint32_t word) {
-  const uint32_t sign = (word >> 7 & 0x01010101u) * 255, bytes = 0x00ff00ffu;
-  const uint32_t positive = word & ~sign, negative = (~word & sign) + (sign & 0x01010101u);
-  const uint32_t above = (positive & bytes) + (positive >> 8 & bytes), below = (negative & bytes) + (negative >> 8 & bytes);
-  return above | (uint64_t)below << 32;
+  return ce_q_positive_pairs(word) | (uint64_t)ce_q_negative_pairs(word) << 32;
 }
 
 /* Whether products with bytes fit 16 bits: no sum is more than 128. */
-static inline int ce_q_sums_fit(uint64_t sums) { return !(sums + 0x7f7f7f7f7f7f7f7fu & 0x8000800080008000u); }
+static inline int ce_q_sums_fit(uint64_t sums) { return !((sums + 0x7f7f7f7f7f7f7f7fu) & 0x8000800080008000u); }
 
 static inline int ce_q_word_must_split(uint32_t word) {
 #if defined(CE_Q_PAIRS_SATURATE)
-  return !ce_q_sums_fit(ce_q_pair_sums(word));
+  return (((ce_q_positive_pairs(word) + 0x7f7f7f7fu) | (ce_q_negative_pairs(word) + 0x7f7f7f7fu)) & 0x80008000u) != 0;
 #elif defined(CE_Q_LEAST_OVERFLOWS)
   const uint32_t low = (word & 0x7f7f7f7fu) + 0x7f7f7f7fu; /* whose bytes have no sign where those of the word are 0 or -128 */
   return (word & ~low & 0x80808080u) != 0;

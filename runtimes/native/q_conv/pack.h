@@ -71,46 +71,49 @@ typedef struct packed_t {
   uint8_t column;
 } packed_t;
 
+#if defined(CE_Q_PAIRS_SATURATE)
+#define MOST_WAITING 8
+#define NOTHING_FITS 0x0100010001000100u /* more than any sum that a word may have */
+
+/* Blocks, of one row, that wait for a partner; places from `count` on have sums that nothing fits. */
+typedef struct waiting_t {
+  int count;
+  uint64_t sums[MOST_WAITING];
+  uint32_t word[MOST_WAITING];
+  uint8_t column[MOST_WAITING];
+} waiting_t;
+
+static waiting_t nobody(void) {
+  waiting_t waiting = {0};
+  for (int i = 0; i < MOST_WAITING; ++i) waiting.sums[i] = NOTHING_FITS;
+  return waiting;
+}
+
+/* Puts one of the waiting at `at`. */
+static void put_waiting(const target_t *to, uint32_t at, waiting_t *waiting, int which) {
+  const int last = --waiting->count;
+  to->words[at] = (int32_t)waiting->word[which], to->column[at] = waiting->column[which];
+  waiting->word[which] = waiting->word[last], waiting->column[which] = waiting->column[last];
+  waiting->sums[which] = waiting->sums[last], waiting->sums[last] = NOTHING_FITS;
+}
+
+static void add(target_t *to, waiting_t *waiting, uint32_t word, uint8_t column) {
+  const uint64_t sums = ce_q_pair_sums(word);
+  unsigned fitting = 0; /* all are looked at, since a branch for each would be mispredicted more often than not */
+  for (int other = 0; other < MOST_WAITING; ++other) fitting |= (unsigned)ce_q_sums_fit(sums + waiting->sums[other]) << other;
+  if (fitting) {
+    put_waiting(to, to->front++, waiting, __builtin_ctz(fitting));
+    to->words[to->front] = (int32_t)word, to->column[to->front++] = column;
+    return;
+  }
+  if (waiting->count == MOST_WAITING) put_waiting(to, --to->back, waiting, 0);
+  waiting->word[waiting->count] = word, waiting->column[waiting->count] = column;
+  waiting->sums[waiting->count++] = sums;
+}
+#else
 static void put(const target_t *to, uint32_t at, const packed_t *block) {
   to->column[at] = block->column;
   for (int32_t i = 0; i < to->rows; ++i) to->words[(int64_t)at * to->rows + i] = (int32_t)block->word[i];
-}
-
-#if defined(CE_Q_PAIRS_SATURATE)
-#define MOST_WAITING 8
-
-/* Blocks, of one row, that wait for a partner, the oldest first. */
-typedef struct waiting_t {
-  int count;
-  packed_t block[MOST_WAITING];
-  uint64_t sums[MOST_WAITING];
-} waiting_t;
-
-static void leave(waiting_t *waiting, int which) {
-  --waiting->count;
-  for (int i = which; i < waiting->count; ++i) {
-    waiting->block[i] = waiting->block[i + 1];
-    waiting->sums[i] = waiting->sums[i + 1];
-  }
-}
-
-static void put_alone(target_t *to, waiting_t *waiting) {
-  put(to, --to->back, &waiting->block[0]);
-  leave(waiting, 0);
-}
-
-static void add(target_t *to, waiting_t *waiting, const packed_t *block) {
-  const uint64_t sums = ce_q_pair_sums(block->word[0]);
-  for (int other = 0; other < waiting->count; ++other) {
-    if (!ce_q_sums_fit(sums + waiting->sums[other])) continue;
-    put(to, to->front++, &waiting->block[other]);
-    put(to, to->front++, block);
-    leave(waiting, other);
-    return;
-  }
-  if (waiting->count == MOST_WAITING) put_alone(to, waiting);
-  waiting->block[waiting->count] = *block;
-  waiting->sums[waiting->count++] = sums;
 }
 #endif
 
@@ -125,7 +128,7 @@ static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t blo
     const int64_t first = tile * plan->k_columns, tile_end = first + plan->k_columns;
     to.front = begin[tile * stride + block_row], to.back = begin[tile * stride + block_row + 1];
 #if defined(CE_Q_PAIRS_SATURATE)
-    waiting_t waiting = {0};
+    waiting_t waiting = nobody();
 #endif
     for (; at < row.end && column_at(desc, at) < tile_end; ++at) {
       packed_t block = {.column = (uint8_t)(column_at(desc, at) - first)};
@@ -138,14 +141,14 @@ static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t blo
       for (int piece = 0; piece < pieces; ++piece) {
         for (int32_t i = 0; i < plan->rows && pieces == 2; ++i) block.word[i] = ce_q_half_word(whole.word[i], piece);
 #if defined(CE_Q_PAIRS_SATURATE)
-        add(&to, &waiting, &block);
+        add(&to, &waiting, block.word[0], block.column);
 #else
         put(&to, to.front++, &block);
 #endif
       }
     }
 #if defined(CE_Q_PAIRS_SATURATE)
-    while (waiting.count) put_alone(&to, &waiting);
+    while (waiting.count) put_waiting(&to, --to.back, &waiting, 0);
     alone[tile * stride + block_row] = to.front;
 #endif
   }

@@ -78,14 +78,14 @@ static int64_t column_at(const ce_q_conv_desc *desc, int64_t at) { return desc->
 /* The word of the row's output channel `i` in its block `at`. */
 static uint32_t word_at(const ce_q_conv_desc *desc, const plan_t *plan, int64_t block_row, int64_t at, int32_t i) {
   const int64_t row = block_row * plan->rows + i;
-  if (desc->block_rows) return ce_q_word(desc->values + (at * desc->block_rows + row % desc->block_rows) * 4);
+  if (desc->block_rows) return ce_q_word(desc->values + (at * desc->block_rows + (row & (desc->block_rows - 1))) * 4);
   const int64_t channels = plan->g.in_channels;
   if (row >= plan->g.out_channels) return 0;
   const int8_t *values = desc->values + row * channels * plan->taps;
   if (plan->taps == 1 && 4 * at + 4 <= channels) return ce_q_word(values + 4 * at);
-  const int64_t channel = at / plan->taps * 4, tap = at % plan->taps;
+  const uint32_t taps = (uint32_t)plan->taps, channel = (uint32_t)at / taps * 4, tap = (uint32_t)at % taps;
   int8_t weight[4] = {0};
-  for (int64_t c = 0; c < 4 && channel + c < channels; ++c) weight[c] = values[(channel + c) * plan->taps + tap];
+  for (int64_t c = 0; c < 4 && channel + c < channels; ++c) weight[c] = values[(channel + c) * taps + tap];
   return ce_q_word(weight);
 }
 
