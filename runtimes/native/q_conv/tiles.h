@@ -80,7 +80,9 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
     va other[8];
     CE_UNROLL for (int v = 0; v < vectors; ++v) other[v] = ce_q_begin((vi)0);
     CE_ONE_BY_ONE for (; column + 1 < last; column += 2, words += 2) {
-      const uint8_t *a = input_of(x, column[0], step), *b = input_of(x, column[1], step);
+      uint16_t both; /* loads are what this waits for */
+      __builtin_memcpy(&both, column, 2);
+      const uint8_t *a = input_of(x, (uint8_t)both, step), *b = input_of(x, (uint8_t)(both >> 8), step);
       const vq wa = ce_q_splat(words[0]), wb = ce_q_splat(words[1]);
       CE_UNROLL for (int v = 0; v < vectors; ++v) {
         sum[0][v] = ce_q_dot(sum[0][v], ce_q_load(a + v * CE_Q_VECTOR_BYTES), wa);
