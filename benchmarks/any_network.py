@@ -1,6 +1,7 @@
 """What becomes of any network at its own choice: layers found and made sparse, error, ratio to ONNX Runtime's dense.
 
     python benchmarks/any_network.py [--only WORD ...] [--samples 60] [--json FILE]
+    python benchmarks/any_network.py --counted cortex-a76 [--only WORD ...]
 
 The networks of the box, the light models that the package onnx ships (their constant weights replaced by random ones),
 and networks of kinds that users bring (tests/support/strangers.py); 80 % of each weight is 0, but not of depthwise
@@ -8,7 +9,8 @@ layers and of those that read the input. Each is exported as `chita-edge export`
 difference from the dense file's outputs, relative to their largest. Ratio: median over rounds of dense / sparse time,
 one thread, batch 1, both in one process in turns, with its 95 % interval; times are the thread's own (CPU time), so
 that what else runs on the machine is not counted. FILE is written after each network; networks that are in it are not
-measured again.
+measured again. --counted: each network of one float32 input as exported for arm64, in instructions counted on an
+emulated Arm processor (benchmarks/count_many.py).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from count_many import Counted, count_many
 from onnx import TensorProto, numpy_helper
 from rich.console import Console
 from rich.table import Table
@@ -148,6 +151,22 @@ def measure(name: str, make: Callable[[], tuple[onnx.ModelProto, Feeds]], sample
     }
 
 
+def counted(words: list[str], cpu: str) -> Iterator[tuple[str, int, int]]:
+    """Names, and instructions of the dense file and of the sparse one."""
+    target, names, models = runtimes.get_target("arm64"), list[str](), list[Counted]()
+    for name, make in networks():
+        torch.manual_seed(0)
+        dense, feeds = make() if any(word in name for word in words) else (None, {})
+        shapes = [array.shape for array in feeds.values() if array.dtype == np.float32]
+        if dense is None or len(shapes) != 1 or len(feeds) != 1:
+            continue
+        sparse = exporters.to_sparse(dense, cheapest_on(target), cache_bytes=target.cache).model
+        names.append(name)
+        models += [(dense, shapes[0], False), (sparse, shapes[0], True)]
+    counts = iter(count_many(models, cpu))
+    yield from zip(names, counts, counts, strict=True)
+
+
 def _times(sessions: dict[str, Any], feeds: Feeds, samples: int) -> dict[str, list[float]]:
     """Milliseconds of the thread for each session, in turns; short runs are repeated within a sample."""
     found: dict[str, list[float]] = {key: [] for key in sessions}
@@ -190,7 +209,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="networks whose name holds one of these")
     parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--counted", metavar="CPU", help="count instructions on this emulated processor")
     arguments = parser.parse_args()
+    if arguments.counted:
+        for name, dense, ours in counted(arguments.only or [""], arguments.counted):
+            print(f"{name}: {dense} dense, {ours} sparse, {dense / ours:.2f}")
+        return
     console = Console(width=130)
     known = rows_of(arguments.json)
     rows: list[dict[str, Any]] = []
