@@ -155,14 +155,74 @@ CE_INLINE void run_plane_2(const job_t *plane, const int k, const int plain) {
   }
 }
 
+/* A row is a vector, or two of stride 2: there is nothing to either side of it, and its masks are the same for all rows. Windows
+ * of 3x3 with a column of padding, and nothing after them. */
+static int is_narrow(const job_t *job) {
+  const ce_conv_geometry *g = &job->plan->g;
+  return g->kernel_h == 3 && g->pad_left == 1 && job->w <= CE_LANES * g->stride_h && job->out_w <= CE_LANES &&
+         !job->plan->finish.table && !job->plan->finish.add;
+}
+
+/* Pixels of a mask of four rows, or of three, from `left` on. */
+CE_INLINE rows_t load_narrow(const job_t *job, const lines_t *lines, int64_t left, const ce_mask mask, const int rows) {
+  rows_t loaded;
+  vq row[4], mixed[4];
+  CE_UNROLL for (int i = 0; i < 4; ++i)
+    row[i] = i < rows ? ce_q_load_mask(lines->row[i] + left * 4, mask, job->padding) : job->padding;
+  ce_q_interleave(row, mixed);
+  CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
+    CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[part][j] = ce_q_part(mixed[j], part);
+  return loaded;
+}
+
+CE_INLINE rows_t padding_rows(const job_t *job) {
+  rows_t rows;
+  CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
+    CE_UNROLL for (int j = 0; j < 4; ++j) rows.word[part][j] = ce_q_part(job->padding, part);
+  return rows;
+}
+
+CE_NOINLINE void narrow_1(const job_t *plane) {
+  const job_t job = *plane;
+  const window_t window = window_of(&job, 2, 3);
+  const rows_t none = padding_rows(&job);
+  const ce_mask inside = ce_lanes(0, job.w), to = ce_lanes(0, job.out_w);
+  for (int64_t row = 0; row < job.out_h; row += 2) {
+    const lines_t lines = lines_of(&job, row - job.plan->g.pad_top, 4);
+    const rows_t now = load_narrow(&job, &lines, 0, inside, 4);
+    CE_UNROLL for (int down = 0; down < 2; ++down) {
+      vi sum[4];
+      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3);
+      const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
+      if (row + down < job.out_h) ce_q_store_mask(job.y + (row + down) * job.out_w * 4, to, q);
+    }
+  }
+}
+
+CE_NOINLINE void narrow_2(const job_t *plane) {
+  const job_t job = *plane;
+  const window_t window = window_of(&job, 1, 3);
+  const rows_t none = padding_rows(&job);
+  const ce_mask inside = ce_lanes(0, job.w), more = ce_lanes(0, job.w - CE_LANES), to = ce_lanes(0, job.out_w);
+  for (int64_t row = 0; row < job.out_h; ++row) {
+    const lines_t lines = lines_of(&job, 2 * row - job.plan->g.pad_top, 3);
+    const rows_t now = load_narrow(&job, &lines, 0, inside, 3);
+    vh half[2];
+    half[0] = half[1] = ce_q_pack2(sum_at(&job, &window, &none, &now, &none, 0, 0, 3),
+                                   sum_at(&job, &window, &none, &now, &none, 2, 0, 3), job.zero);
+    if (job.out_w > CE_LANES / 2) {
+      const rows_t after = job.w > CE_LANES ? load_narrow(&job, &lines, CE_LANES, more, 3) : none;
+      half[1] = ce_q_pack2(sum_at(&job, &window, &now, &after, &none, 0, 0, 3),
+                           sum_at(&job, &window, &now, &after, &none, 2, 0, 3), job.zero);
+    }
+    ce_q_store_mask(job.y + row * job.out_w * 4, to, ce_q_join_halves(ce_q_pack4(half[0], half[1])));
+  }
+}
+
 #if CE_LANES == 16
 /* Rows of up to seven pixels leave more than half of a vector empty: two groups of channels share it, a window of 3×3 and
  * stride 1. The pixel after a row's last is padding, which is what the other group's first one needs to its left. */
-static int is_short(const job_t *job) {
-  const ce_conv_geometry *g = &job->plan->g;
-  return g->kernel_h == 3 && g->stride_h == 1 && g->pad_left == 1 && job->w <= 7 && job->out_w <= 7 && !job->plan->finish.table &&
-         !job->plan->finish.add;
-}
+static int is_short(const job_t *job) { return is_narrow(job) && job->plan->g.stride_h == 1 && job->w <= 7 && job->out_w <= 7; }
 
 CE_INLINE vq both_halves(vq low, vq high) { return (vq)_mm512_mask_blend_epi32(0xff00, (__m512i)low, (__m512i)high); }
 

@@ -31,7 +31,8 @@ PLANE(5, 2)
 
 static void run_plane(const job_t *job) {
   const ce_conv_geometry *g = &job->plan->g;
-  if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1 : plane_3_2)(job);
+  if (is_narrow(job)) (g->stride_h == 1 ? narrow_1 : narrow_2)(job);
+  else if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1 : plane_3_2)(job);
   else (g->stride_h == 1 ? plane_5_1 : plane_5_2)(job);
 }
 
