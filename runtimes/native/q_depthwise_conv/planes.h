@@ -88,19 +88,33 @@ CE_INLINE window_t window_of(const job_t *job, const int rows, const int k) {
   return window;
 }
 
-/* Sums of output row 0 or 1 whose window's middle is register j. */
-CE_INLINE vi sum_at(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
-                    const int j, const int down, const int k) {
+/* Requantised sums of one or two output rows whose windows' middles are registers 0 to 3, or 0 and 2: each input is read once, a
+ * word's part after the other, so that sums and inputs are registers. */
+CE_INLINE void sums_of(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
+                       const int rows, const int stride, const int k, vi total[2][4]) {
   const int words = k == 3 ? 1 : 2;
-  va sum = ce_q_begin(job->base);
+  va sum[2][4];
+  CE_UNROLL for (int down = 0; down < rows; ++down)
+    CE_UNROLL for (int j = 0; j < 4; j += stride) sum[down][j] = ce_q_begin(job->base);
   CE_UNROLL for (int word = 0; word < words; ++word)
-    CE_UNROLL for (int column = 0; column < k; ++column)
-      CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part) {
-        if (!has_rows(word, part, down, k)) continue;
-        sum = ce_q_part_dot(sum, pixels_at(before, now, after, word * CE_Q_PARTS + part, j + column - k / 2),
-                            window->weight[((down * words + word) * k + column) * CE_Q_PARTS + part]);
+    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
+      CE_UNROLL for (int i = -(k / 2); i <= 3 + k / 2 - (stride - 1); ++i) {
+        const vq x = pixels_at(before, now, after, word * CE_Q_PARTS + part, i);
+        CE_UNROLL for (int column = 0; column < k; ++column) {
+          const int j = i - column + k / 2;
+          if (j < 0 || j > 3 || j % stride) continue;
+          CE_UNROLL for (int down = 0; down < rows; ++down)
+            if (has_rows(word, part, down, k))
+              sum[down][j] = ce_q_part_dot(sum[down][j], x, window->weight[((down * words + word) * k + column) * CE_Q_PARTS + part]);
+        }
       }
-  return ce_q_scale(ce_q_end(sum), job->factor);
+  CE_UNROLL for (int down = 0; down < rows; ++down)
+    CE_UNROLL for (int j = 0; j < 4; j += stride) total[down][j] = ce_q_scale(ce_q_end(sum[down][j]), job->factor);
+}
+
+/* A vector of an output row, from its sums. */
+CE_INLINE vq packed(const job_t *job, const vi *sum) {
+  return ce_q_pack4(ce_q_pack2(sum[0], sum[1], job->zero), ce_q_pack2(sum[2], sum[3], job->zero));
 }
 
 CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, const int plain) {
@@ -124,12 +138,10 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int plain) {
     rows_t before = load_rows(&job, &lines, left - CE_LANES, k + 1), now = load_rows(&job, &lines, left, k + 1);
     for (int64_t at = 0; at < job.out_w; at += CE_LANES) {
       const rows_t after = load_rows(&job, &lines, left + at + CE_LANES, k + 1);
-      CE_UNROLL for (int down = 0; down < 2; ++down) {
-        vi sum[4];
-        CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &before, &now, &after, j, down, k);
-        const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
-        if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, q, plain);
-      }
+      vi sum[2][4];
+      sums_of(&job, &window, &before, &now, &after, 2, 1, k, sum);
+      CE_UNROLL for (int down = 0; down < 2; ++down)
+        if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, packed(&job, sum[down]), plain);
       before = now, now = after;
     }
   }
@@ -146,8 +158,9 @@ CE_INLINE void run_plane_2(const job_t *plane, const int k, const int plain) {
       vh half[2];
       CE_UNROLL for (int u = 0; u < 2; ++u) {
         after = load_rows(&job, &lines, left + 2 * at + (u + 1) * CE_LANES, k);
-        half[u] = ce_q_pack2(sum_at(&job, &window, &before, &now, &after, 0, 0, k),
-                             sum_at(&job, &window, &before, &now, &after, 2, 0, k), job.zero);
+        vi sum[2][4];
+        sums_of(&job, &window, &before, &now, &after, 1, 2, k, sum);
+        half[u] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
         before = now, now = after;
       }
       store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])), plain);
@@ -190,12 +203,10 @@ CE_NOINLINE void narrow_1(const job_t *plane) {
   for (int64_t row = 0; row < job.out_h; row += 2) {
     const lines_t lines = lines_of(&job, row - job.plan->g.pad_top, 4);
     const rows_t now = load_narrow(&job, &lines, 0, inside, 4);
-    CE_UNROLL for (int down = 0; down < 2; ++down) {
-      vi sum[4];
-      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3);
-      const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
-      if (row + down < job.out_h) ce_q_store_mask(job.y + (row + down) * job.out_w * 4, to, q);
-    }
+    vi sum[2][4];
+    sums_of(&job, &window, &none, &now, &none, 2, 1, 3, sum);
+    CE_UNROLL for (int down = 0; down < 2; ++down)
+      if (row + down < job.out_h) ce_q_store_mask(job.y + (row + down) * job.out_w * 4, to, packed(&job, sum[down]));
   }
 }
 
@@ -208,12 +219,13 @@ CE_NOINLINE void narrow_2(const job_t *plane) {
     const lines_t lines = lines_of(&job, 2 * row - job.plan->g.pad_top, 3);
     const rows_t now = load_narrow(&job, &lines, 0, inside, 3);
     vh half[2];
-    half[0] = half[1] = ce_q_pack2(sum_at(&job, &window, &none, &now, &none, 0, 0, 3),
-                                   sum_at(&job, &window, &none, &now, &none, 2, 0, 3), job.zero);
+    vi sum[2][4];
+    sums_of(&job, &window, &none, &now, &none, 1, 2, 3, sum);
+    half[0] = half[1] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
     if (job.out_w > CE_LANES / 2) {
       const rows_t after = job.w > CE_LANES ? load_narrow(&job, &lines, CE_LANES, more, 3) : none;
-      half[1] = ce_q_pack2(sum_at(&job, &window, &now, &after, &none, 0, 0, 3),
-                           sum_at(&job, &window, &now, &after, &none, 2, 0, 3), job.zero);
+      sums_of(&job, &window, &now, &after, &none, 1, 2, 3, sum);
+      half[1] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
     }
     ce_q_store_mask(job.y + row * job.out_w * 4, to, ce_q_join_halves(ce_q_pack4(half[0], half[1])));
   }
@@ -245,11 +257,11 @@ CE_NOINLINE void run_pair(const job_t *first, const job_t *second) {
     CE_UNROLL for (int i = 0; i < 4; ++i)
       rows[i] = ce_q_load_mask(others.row[i] - 32, high, ce_q_load_mask(lines.row[i], low, job.padding));
     ce_q_interleave(rows, now.word[0]);
+    vi sum[2][4];
+    sums_of(&job, &window, &none, &now, &none, 2, 1, 3, sum);
     CE_UNROLL for (int down = 0; down < 2; ++down) {
-      vi sum[4];
-      CE_UNROLL for (int j = 0; j < 4; ++j) sum[j] = sum_at(&job, &window, &none, &now, &none, j, down, 3);
-      const vq q = ce_q_pack4(ce_q_pack2(sum[0], sum[1], job.zero), ce_q_pack2(sum[2], sum[3], job.zero));
       if (row + down >= job.out_h) continue;
+      const vq q = packed(&job, sum[down]);
       const int64_t at = (row + down) * job.out_w * 4;
       ce_q_store_mask(job.y + at, to_low, q);
       ce_q_store_mask(other.y + at - 32, to_high, q);
