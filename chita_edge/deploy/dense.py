@@ -14,7 +14,8 @@ from chita_edge.deploy.decide import stay_dense
 from chita_edge.deploy.raised import raised
 from chita_edge.errors import UsageError
 from chita_edge.user_code import names_code
-from device_bench.sampling.inputs import input_shape
+from device_bench.errors import PlanError
+from device_bench.sampling.inputs import check_names, input_shape
 from exporters.half_precision import half_types
 from exporters.prepare import prepare
 from exporters.read import naming, read
@@ -214,7 +215,11 @@ def input_sizes(
         if chosen is not None and len(chosen) == len(declared) > 0:
             first = declared[0] if isinstance(declared[0], int) and declared[0] > 0 else 1
             given[value.name] = (first, *chosen[1:])
-        found[value.name] = input_shape(value.name, declared, given)
+        try:
+            found[value.name] = input_shape(value.name, declared, given)
+        except PlanError:
+            check_names(given, [one.name for one in inputs])  # a size for a misspelt name is what is wrong then
+            raise
     return found
 
 

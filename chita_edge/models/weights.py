@@ -69,7 +69,10 @@ def _read(path: Path) -> Any:
     except MemoryError:
         raise WeightsError(f"The weights file {path} claims tensors that do not fit in memory.") from None
     except Exception as error:  # torch raises whatever its readers meet in a damaged file
-        raise WeightsError(f"The weights file {path} is damaged or not a torch file: {_first_line(error)}.") from None
+        told = _first_line(error)
+        raise WeightsError(
+            f"The weights file {path} is damaged or not a torch file{'' if told.isdigit() else f': {told}'}."
+        ) from None
 
 
 def _refuse_archive_bomb(path: Path) -> None:

@@ -159,6 +159,8 @@ def test_an_open_size_is_asked_for_by_name(folder: Path) -> None:
         export(folder / "sparse.onnx", SMALL)
     with pytest.raises(PlanError, match="1×1×8×8 does not fit"):
         export(folder / "sparse.onnx", SMALL, sizes={"image": (1, 1, 8, 8)})
+    with pytest.raises(PlanError, match="no input 'img'; it has image"):
+        export(folder / "sparse.onnx", SMALL, sizes={"img": (1, 3, 8, 8)})
     graph = own_networks.as_onnx()
     assert input_sizes(graph, None, torch.zeros(7, 3, 9, 5)) == {"image": (1, 3, 9, 5)}
     assert input_sizes(graph, {"image": (4, 3, 2, 2)}, torch.zeros(7, 3, 9, 5)) == {"image": (1, 3, 2, 2)}

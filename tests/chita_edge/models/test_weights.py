@@ -107,3 +107,9 @@ def test_something_else_than_a_state_dict_is_a_sentence(tmp_path: Path) -> None:
     torch.save([torch.zeros(3)], path)
     with pytest.raises(WeightsError, match="holds no state dict"):
         load_weights(_network(), path)
+
+
+def test_a_text_file_is_a_sentence_without_a_reader_code(tmp_path: Path) -> None:
+    (tmp_path / "notes.pt").write_text("hello")
+    with pytest.raises(WeightsError, match=r"damaged or not a torch file\.$"):
+        load_weights(_network(), tmp_path / "notes.pt")
