@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 if TYPE_CHECKING:
-    from exporters.interpreter.modules import Builder
+    from exporters.interpreter.module_builder import Builder
 
 _CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d}
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}

@@ -11,7 +11,7 @@ from torch import fx, nn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporters.interpreter.modules import Builder
+    from exporters.interpreter.module_builder import Builder
 
 AVERAGES = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
 MAXIMA = {1: nn.MaxPool1d, 2: nn.MaxPool2d}

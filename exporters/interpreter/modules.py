@@ -5,16 +5,14 @@ Quantisation reads networks from their modules. What is here are the operators t
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
 from torch import fx, nn
 
-from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.module_builder import Build, Builder
 from exporters.interpreter.module_layers import batch_norm, convolution, linear, pad
 from exporters.interpreter.module_pools import (
     AVERAGES,
@@ -29,9 +27,6 @@ from exporters.interpreter.module_pools import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_STANDARD = ("", "ai.onnx")
-_SERIES = 3
-_LIFTED = ("GlobalAveragePool", "GlobalMaxPool", "Squeeze")
 _SIX = (0.0, 6.0)
 
 
@@ -43,82 +38,7 @@ def to_modules(model: onnx.ModelProto) -> fx.GraphModule:
     model: of `exporters.prepare`, with one input and one output.
     Raises NotComputed, with the node and its operator, for anything else.
     """
-    return Builder(model).finish()
-
-
-class Builder:
-    """Modules and calls so far."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.graph = model.graph
-        self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self.fx = fx.Graph()
-        self.modules = nn.Module()
-        self.values: dict[str, fx.Node] = {}
-        self.sides = 2  # of what the network reads: images, or series
-        self.lifted: set[str] = set()  # series that an Unsqueeze has made images of height 1, for a pool
-
-    @property
-    def axes(self) -> list[int]:
-        """Those of the sides of a value."""
-        return list(range(2, 2 + self.sides))
-
-    def finish(self) -> fx.GraphModule:
-        """The network of all nodes."""
-        inputs = [value for value in self.graph.input if value.name not in self.arrays]
-        if len(inputs) != 1 or len(self.graph.output) != 1:
-            raise NotComputed(f"{len(inputs)} inputs and {len(self.graph.output)} outputs; it takes one of each")
-        self.sides = 1 if len(inputs[0].type.tensor_type.shape.dim) == _SERIES else 2
-        self.values[inputs[0].name] = self.fx.placeholder("input")
-        for node in self.graph.node:
-            made = self._node(node)
-            self.values[node.output[0]] = made
-        output = self.graph.output[0].name
-        if output not in self.values:
-            raise NotComputed("an output that is a constant")
-        self.fx.output(self.values[output])
-        return fx.GraphModule(self.modules, self.fx).eval()
-
-    def _node(self, node: onnx.NodeProto) -> fx.Node:
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        build = _BUILDERS.get(node.op_type) if node.domain in _STANDARD else None
-        lifted = self.lifted.intersection(node.input)
-        if (
-            build is None
-            or len([name for name in node.output if name]) != 1
-            or (lifted and node.op_type not in _LIFTED)
-        ):
-            raise self.refusal(node)
-        if lifted and node.op_type != "Squeeze":
-            self.lifted.add(node.output[0])
-        return build(self, node, attributes)
-
-    def refusal(self, node: onnx.NodeProto, what: str = "") -> NotComputed:
-        """The exception for a node that has no such module."""
-        return NotComputed(f"the {node.op_type} {node.name or node.output[0]}{what}")
-
-    def value(self, node: onnx.NodeProto, place: int = 0) -> fx.Node:
-        """A computed input of a node."""
-        if node.input[place] not in self.values:
-            raise self.refusal(node, " of constants")
-        return self.values[node.input[place]]
-
-    def array(self, node: onnx.NodeProto, place: int) -> np.ndarray[Any, Any] | None:
-        """A constant input of a node; None where it has none."""
-        if len(node.input) <= place or not node.input[place]:
-            return None
-        if node.input[place] not in self.arrays:
-            raise self.refusal(node, " with computed parameters")
-        return self.arrays[node.input[place]]
-
-    def call(self, node: onnx.NodeProto, module: nn.Module, source: fx.Node, more: str = "") -> fx.Node:
-        """A module of the node's name, and ``more``, called with one value."""
-        name = re.sub(r"\W", "_", f"{node.name or node.output[0]}{more and '_'}{more}").lstrip("_") or "node"
-        name = f"n{name}" if name[0].isdigit() else name
-        while hasattr(self.modules, name):
-            name += "_"
-        self.modules.add_module(name, module)
-        return self.fx.call_module(name, (source,))
+    return Builder(model, _BUILDERS).finish()
 
 
 def _clip(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
@@ -225,7 +145,7 @@ def _same(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.No
     return b.value(node)
 
 
-_BUILDERS: dict[str, Callable[[Builder, onnx.NodeProto, dict[str, Any]], fx.Node]] = {
+_BUILDERS: dict[str, Build] = {
     "Add": _of_two(torch.add),
     "AveragePool": pool(AVERAGES, averages=True),
     "BatchNormalization": batch_norm,

@@ -1,0 +1,98 @@
+"""Torch modules and calls of an ONNX graph, as they are built node by node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from torch import fx, nn
+
+from exporters.interpreter.dtypes import NotComputed
+
+_STANDARD = ("", "ai.onnx")
+_SERIES = 3
+_LIFTED = ("GlobalAveragePool", "GlobalMaxPool", "Squeeze")
+
+
+class Builder:
+    """Modules and calls so far."""
+
+    def __init__(self, model: onnx.ModelProto, builders: Mapping[str, Build]) -> None:
+        self.builders = builders
+        self.graph = model.graph
+        self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self.fx = fx.Graph()
+        self.modules = nn.Module()
+        self.values: dict[str, fx.Node] = {}
+        self.sides = 2  # of what the network reads: images, or series
+        self.lifted: set[str] = set()  # series that an Unsqueeze has made images of height 1, for a pool
+
+    @property
+    def axes(self) -> list[int]:
+        """Those of the sides of a value."""
+        return list(range(2, 2 + self.sides))
+
+    def finish(self) -> fx.GraphModule:
+        """The network of all nodes."""
+        inputs = [value for value in self.graph.input if value.name not in self.arrays]
+        if len(inputs) != 1 or len(self.graph.output) != 1:
+            raise NotComputed(f"{len(inputs)} inputs and {len(self.graph.output)} outputs; it takes one of each")
+        self.sides = 1 if len(inputs[0].type.tensor_type.shape.dim) == _SERIES else 2
+        self.values[inputs[0].name] = self.fx.placeholder("input")
+        for node in self.graph.node:
+            made = self._node(node)
+            self.values[node.output[0]] = made
+        output = self.graph.output[0].name
+        if output not in self.values:
+            raise NotComputed("an output that is a constant")
+        self.fx.output(self.values[output])
+        return fx.GraphModule(self.modules, self.fx).eval()
+
+    def _node(self, node: onnx.NodeProto) -> fx.Node:
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        build = self.builders.get(node.op_type) if node.domain in _STANDARD else None
+        lifted = self.lifted.intersection(node.input)
+        if (
+            build is None
+            or len([name for name in node.output if name]) != 1
+            or (lifted and node.op_type not in _LIFTED)
+        ):
+            raise self.refusal(node)
+        if lifted and node.op_type != "Squeeze":
+            self.lifted.add(node.output[0])
+        return build(self, node, attributes)
+
+    def refusal(self, node: onnx.NodeProto, what: str = "") -> NotComputed:
+        """The exception for a node that has no such module."""
+        return NotComputed(f"the {node.op_type} {node.name or node.output[0]}{what}")
+
+    def value(self, node: onnx.NodeProto, place: int = 0) -> fx.Node:
+        """A computed input of a node."""
+        if node.input[place] not in self.values:
+            raise self.refusal(node, " of constants")
+        return self.values[node.input[place]]
+
+    def array(self, node: onnx.NodeProto, place: int) -> np.ndarray[Any, Any] | None:
+        """A constant input of a node; None where it has none."""
+        if len(node.input) <= place or not node.input[place]:
+            return None
+        if node.input[place] not in self.arrays:
+            raise self.refusal(node, " with computed parameters")
+        return self.arrays[node.input[place]]
+
+    def call(self, node: onnx.NodeProto, module: nn.Module, source: fx.Node, more: str = "") -> fx.Node:
+        """A module of the node's name, and ``more``, called with one value."""
+        name = re.sub(r"\W", "_", f"{node.name or node.output[0]}{more and '_'}{more}").lstrip("_") or "node"
+        name = f"n{name}" if name[0].isdigit() else name
+        while hasattr(self.modules, name):
+            name += "_"
+        self.modules.add_module(name, module)
+        return self.fx.call_module(name, (source,))
+
+
+Build = Callable[[Builder, onnx.NodeProto, dict[str, Any]], fx.Node]
+"""What makes a node's module or call, from its attributes."""
