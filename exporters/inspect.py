@@ -17,6 +17,7 @@ from exporters.ops import DOMAIN
 from exporters.read import read
 from exporters.untrusted.csr_nodes import check_edge_weights, op_of
 from exporters.untrusted.edge_weight import EdgeWeight
+from exporters.untrusted.packed import unpacked_constants
 from exporters.untrusted.tensors import tensor_bytes, to_array
 from exporters.untrusted.walk import STANDARD, graphs, node_name
 
@@ -96,10 +97,12 @@ def inspect(path: str | Path) -> FileReport:
     model = source.model
     rows, others, sparse_ops = list[FileLayer](), dict[str, int](), False
     owners: dict[int, tuple[str, TensorProto]] = {}  # by a tensor's identity, so it is kept: the first layer with it
-    for graph, constants in graphs(model):
+    for graph, plain in graphs(model):
+        packed = unpacked_constants(graph.node, plain)
+        constants = {**plain, **packed}
         for node in graph.node:
             sparse_ops |= node.domain == DOMAIN
-            found = _edge_rows(node, constants) if node.domain == DOMAIN else _standard_rows(node, constants)
+            found = _edge_rows(node, constants, packed) if node.domain == DOMAIN else _standard_rows(node, constants)
             for row, tensor in found:
                 shared = owners.get(id(tensor))
                 rows.append(replace(row, shares=shared[0]) if shared else row)
@@ -121,25 +124,32 @@ def inspect(path: str | Path) -> FileReport:
     )
 
 
-def _edge_rows(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> list[tuple[FileLayer, TensorProto]]:
+def _edge_rows(
+    node: onnx.NodeProto, constants: Mapping[str, TensorProto], packed: Mapping[str, TensorProto]
+) -> list[tuple[FileLayer, TensorProto]]:
     """A row for each weight, and the tensor that holds it: of a chain, one a stage."""
     weights = check_edge_weights(node, constants)
     inputs = dict(zip(op_of(node).inputs, node.input, strict=True))
     names = node_name(node).split("+")
     if len(names) != len(weights):
         names = [node_name(node) + weight.suffix for weight in weights]
-    return [_edge_row(name, weight, inputs, constants) for name, weight in zip(names, weights, strict=True)]
+    return [_edge_row(name, weight, inputs, constants, packed) for name, weight in zip(names, weights, strict=True)]
 
 
 def _edge_row(
-    name: str, weight: EdgeWeight, inputs: Mapping[str, str], constants: Mapping[str, TensorProto]
+    name: str,
+    weight: EdgeWeight,
+    inputs: Mapping[str, str],
+    constants: Mapping[str, TensorProto],
+    packed: Mapping[str, TensorProto],
 ) -> tuple[FileLayer, TensorProto]:
     op, size = weight.op, math.prod(weight.shape)
     held = constants[inputs[("values" if op.is_sparse else "W") + weight.suffix]]
     arrays = {key: to_array(constants[inputs[key + weight.suffix]]) for key in op.constants}
     nnz = int(np.count_nonzero(arrays["values" if op.is_sparse else "W"]))
     kind = weight.format or ("depthwise" if op.base == "DepthwiseConv" else "dense")
-    stored, dense = sum(array.nbytes for array in arrays.values()), 4 * size + arrays["bias"].nbytes
+    halves = {key: 2 if inputs[key + weight.suffix] in packed else 1 for key in arrays}
+    stored, dense = sum(array.nbytes // halves[key] for key, array in arrays.items()), 4 * size + arrays["bias"].nbytes
     kept = "it has no blocks" if op.base.startswith("Q") else "next to a sparse layer, kept in its layout"
     reason = "" if op.is_sparse else kept
     return FileLayer(name, op.name, weight.shape, kind, nnz, 1 - nnz / size, stored, dense, reason=reason), held

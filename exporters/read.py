@@ -22,6 +22,7 @@ from exporters.ops import DOMAIN, VERSION
 from exporters.untrusted.csr_nodes import check_edge_weights
 from exporters.untrusted.external import embed_external_data
 from exporters.untrusted.limits import DEFAULT_LIMITS, Limits
+from exporters.untrusted.packed import unpacked_constants
 from exporters.untrusted.tensors import check_tensors
 from exporters.untrusted.walk import graphs, messages
 
@@ -117,7 +118,8 @@ def _check_edge_weights(model: onnx.ModelProto) -> None:
             raise UnsupportedOpError(
                 f"it needs version {opset.version} of the operator set {DOMAIN!r}; this reads version {VERSION}."
             )
-    for graph, constants in graphs(model):
+    for graph, plain in graphs(model):
+        constants = {**plain, **unpacked_constants(graph.node, plain)}
         for node in graph.node:
             if node.domain == DOMAIN:
                 check_edge_weights(node, constants)

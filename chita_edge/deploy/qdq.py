@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chita_edge.errors import ChitaEdgeError
 from chita_edge.quantization.arithmetic import function_table
+from exporters.weights import nibbles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +132,7 @@ class _Writer:
     ) -> None:
         name, source = step.name, step.inputs[0]
         unit = np.float32(self.network.grids[source].scale) * scale
-        weights = [self._put(f"{name}.weight", weight), self._put(f"{name}.weight/scale", scale)]
+        weights = [self._weight(f"{name}.weight", weight), self._put(f"{name}.weight/scale", scale)]
         weights.append(self._put(f"{name}.weight/zero", np.zeros(len(scale), np.int8)))
         biases = [self._put(f"{name}.bias", bias), self._put(f"{name}.bias/scale", unit)]
         biases.append(self._put(f"{name}.bias/zero", np.zeros(len(scale), np.int32)))
@@ -139,6 +140,17 @@ class _Writer:
         self._node("DequantizeLinear", biases, f"{name}/bias", f"{name}.bias/dequantise", axis=0)
         self._node(op, [self._dequantised(source), f"{name}/weight", f"{name}/bias"], f"{name}/y", name, **more)
         self._finish(step, f"{name}/y")
+
+    def _weight(self, name: str, weight: np.ndarray) -> str:
+        """Codes of a weight; those of four bits are two a byte in the file."""
+        if not nibbles.fits(weight):
+            return self._put(name, weight)
+        packed, table = self._put(f"{name}/packed", nibbles.pack(weight)), self._put("nibbles", nibbles.TABLE)
+        shape = self._put(f"{name}/shape", np.array(weight.shape, np.int64))
+        self._node("Cast", [packed], f"{name}/index", f"{name}/index", to=TensorProto.INT32)
+        self._node("Gather", [table, f"{name}/index"], f"{name}/pairs", f"{name}/pairs", axis=0)
+        self._node("Reshape", [f"{name}/pairs", shape], name, f"{name}/unpacked")
+        return name
 
     def _finish(self, step: Step, real: str) -> None:
         """From the real output of a step to its codes, or to the network's output."""

@@ -14,7 +14,7 @@ from exporters.layers.graph import constant
 from exporters.qdq.constants import Weight
 from exporters.qdq.info import QuantisedCandidate, QuantisedDecision, QuantisedFormat
 from exporters.qdq.steps import Step
-from exporters.weights import blocks
+from exporters.weights import blocks, nibbles
 from exporters.weights.dtypes import Array
 
 
@@ -75,7 +75,7 @@ def report(step: Step, decision: QuantisedDecision, why_not: str) -> ExportedLay
         format=dense if why_not or "W" in arrays else decision.format,
         reason=f"{decision.reason}; {why_not}" if why_not else decision.reason,
         bytes_dense=4 * weight.size + 4 * len(weight),
-        bytes=sum(array.nbytes for array in arrays.values()),
+        bytes=sum(nibbles.stored_bytes(array) for array in arrays.values()),
         macs_dense=macs,
         macs=held.size * step.out_pixels,
     )

@@ -18,6 +18,7 @@ from exporters.qdq.grid import Grid, is_dequantize
 from exporters.qdq.info import QuantisedDecision
 from exporters.qdq.regions import PRODUCTS, Region
 from exporters.qdq.steps import Code, Step
+from exporters.weights import nibbles
 from exporters.weights.dtypes import Array
 
 _SAME_IN_FLOAT = frozenset(
@@ -36,6 +37,7 @@ class Writer:
         self._taken = {node for region in regions for step in region.steps for node in step.covers}
         self._weights = WeightStore(graph)
         self._handed_out: dict[Code, ir.Value] = {}
+        self._unpacked: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
 
     def write(self, region: Region, text: str, name: str) -> None:
         """Put one node in the place of a part."""
@@ -46,7 +48,7 @@ class Writer:
         inputs, attributes = {"X": source}, dict[str, Attribute]({"stages": text})
         inputs |= self._grid(region.entry.grid, "_0")
         for index, step in enumerate(region.steps, start=1):
-            inputs |= self._constants(step, f"_{index}")
+            inputs |= self._constants(step, f"_{index}", before)
             attributes |= {f"{key}_{index}": value for key, value in step.attributes.items()}
         node, _ = build_node(op, called, inputs, {}, attributes)
         last = region.steps[-1]
@@ -64,16 +66,36 @@ class Writer:
         }
         return {key + suffix: self._weights.get("grid", {key: array})[key] for key, array in arrays.items()}
 
-    def _constants(self, step: Step, suffix: str) -> dict[str, ir.Value]:
+    def _constants(self, step: Step, suffix: str, new: list[ir.Node]) -> dict[str, ir.Value]:
+        """The constants of a stage; new: takes the nodes that unpack some of them."""
         arrays: dict[str, Array] = {}
         if step.op in PRODUCTS:
             arrays = stored_weight(step, self._decisions[step])
         elif step.table is not None:
             arrays = {"table": step.table}
+        packed = {key: array for key, array in arrays.items() if nibbles.fits(array)}
+        arrays |= {key: nibbles.pack(array) for key, array in packed.items()}
         found = {key + suffix: value for key, value in self._weights.get(step.name, arrays).items()} if arrays else {}
+        for key, array in packed.items():
+            found[key + suffix] = self._unpack(found[key + suffix], array.shape, new)
         if step.output is not None and step.op != "QMaxPool":
             found |= self._grid(step.output.grid, suffix)
         return found
+
+    def _unpack(self, packed: ir.Value, shape: tuple[int, ...], new: list[ir.Node]) -> ir.Value:
+        """Weights of four bits that are held two a byte."""
+        if (packed, shape) not in self._unpacked:
+            name = packed.name or "packed"
+            table = self._weights.get("nibbles", {"table": nibbles.TABLE})["table"]
+            sides = self._weights.get(name, {"shape": np.array(shape, np.int64)})["shape"]
+            index = ir.node("Cast", [packed], attributes={"to": int(ir.DataType.INT32)}, name=f"{name}.index")
+            pairs = ir.node("Gather", [table, index.outputs[0]], attributes={"axis": 0}, name=f"{name}.pairs")
+            whole = ir.node("Reshape", [pairs.outputs[0], sides], name=f"{name}.unpacked")
+            for node in (index, pairs, whole):
+                node.outputs[0].name = node.name
+            new += [index, pairs, whole]
+            self._unpacked[packed, shape] = whole.outputs[0]
+        return self._unpacked[packed, shape]
 
     def _source(self, region: Region, called: str) -> tuple[ir.Value, list[ir.Node]]:
         """The float32 image that a part reads, and the nodes that make it one."""

@@ -1,6 +1,7 @@
 """Weights and biases of quantised layers: their integers and scales, however the file holds them.
 
 DequantizeLinear(int8 or uint8 initializer)                       → its integers
+DequantizeLinear(weights of four bits, two a byte)                → its integers
 DequantizeLinear(QuantizeLinear(float32 initializer))             → the integers that QuantizeLinear makes
 Transpose of either                                               → transposed
 bias: DequantizeLinear(int32 initializer), or a float32 one, which is rounded to the grid of the products
@@ -15,6 +16,7 @@ import onnx_ir as ir
 
 from exporters.layers.graph import constant, ints
 from exporters.qdq.grid import is_dequantize, is_quantize
+from exporters.weights import nibbles
 from exporters.weights.dtypes import Array
 
 _SAME = 1e-5
@@ -105,7 +107,7 @@ def _integers(value: ir.Value | None) -> tuple[Array, Array, Array, int] | None:
     if scale is None:
         return None
     axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
-    codes: Array | None = constant(node.inputs[0])
+    codes: Array | None = _stored(node.inputs[0])
     given = node.inputs[2] if len(node.inputs) > 2 else None
     zero: Array | None = np.zeros(scale.shape, np.int64) if given is None else constant(given)
     if codes is None:
@@ -113,6 +115,28 @@ def _integers(value: ir.Value | None) -> tuple[Array, Array, Array, int] | None:
     if codes is None or zero is None or codes.dtype not in (np.int8, np.uint8, np.int32):
         return None
     return codes, scale, zero.astype(np.int64), axis
+
+
+def _stored(value: ir.Value | None) -> Array | None:
+    """Integers of the file, two weights of four bits a byte as :mod:`exporters.weights.nibbles` has them among them."""
+    whole = constant(value)
+    reshape = None if value is None else value.producer()
+    gather = None if reshape is None or reshape.op_type != "Reshape" else _maker(reshape.inputs[0], "Gather")
+    cast = None if gather is None else _maker(gather.inputs[1], "Cast")
+    if whole is not None or reshape is None or gather is None or cast is None:
+        return whole
+    table, packed, shape = (constant(one) for one in (gather.inputs[0], cast.inputs[0], reshape.inputs[1]))
+    axis = gather.attributes["axis"].as_int() if "axis" in gather.attributes else 0
+    if table is None or packed is None or shape is None or axis or packed.dtype != np.uint8:
+        return None
+    if not np.array_equal(table, nibbles.TABLE) or shape.min(initial=1) < 1 or int(shape.prod()) != 2 * packed.size:
+        return None
+    return nibbles.unpack(packed).reshape(shape)
+
+
+def _maker(value: ir.Value | None, op: str) -> ir.Node | None:
+    node = None if value is None else value.producer()
+    return node if node is not None and node.op_type == op and not node.domain else None
 
 
 def _transposed(node: ir.Node, codes: Array, scale: Array, zero: Array, axis: int) -> tuple[Array, Array, Array, int]:

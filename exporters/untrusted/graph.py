@@ -20,6 +20,7 @@ from exporters.errors import MalformedModelError, TooLargeError, UnsupportedOpEr
 from exporters.ops import DOMAIN
 from exporters.untrusted.csr_nodes import check_edge_weights, edge_output_shapes
 from exporters.untrusted.node_view import NodeView, Shape
+from exporters.untrusted.packed import unpacked_constants
 from exporters.untrusted.rules_microsoft import MICROSOFT, OPERATORS
 from exporters.untrusted.shape_values import VALUES, Numbers
 from exporters.untrusted.shapes import INNER, RULES, WHY_NOT
@@ -63,6 +64,7 @@ def check_graph(
         shapes[value.name] = _input_shape(value, (sizes or {}).get(value.name))
         total += 8 * math.prod(shapes[value.name])
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
+    constants |= unpacked_constants(graph.node, constants)  # their bytes are counted where their nodes make them
     known = _Known({}, {})
     for name, tensor in constants.items():
         known.keep(name, tensor)

@@ -20,8 +20,10 @@ from onnx import numpy_helper
 from qdq_builder import Qdq
 
 import exporters
+import runtimes
 from exporters import QuantisedCandidate, QuantisedDecision, SparseModel, to_sparse_int8
 from exporters.ops import DOMAIN
+from exporters.weights import nibbles
 
 Array = npt.NDArray[Any]
 Run = Callable[..., tuple[Array, list[str]]]
@@ -82,6 +84,58 @@ def test_the_file_is_loaded_described_and_verified(tmp_path: Path, rng: np.rando
     want, _ = run_stock(original, {"input": x})
     found = exporters.verify(path, x, want, 0.1)  # onnx.reference fuses nothing: a step here and there
     assert found.onnxruntime == 0
+
+
+def four_bits(rng: np.random.Generator, form: str) -> tuple[onnx.ModelProto, SparseModel]:
+    """A network whose weights have four bits, and the file of it."""
+    net = Qdq(rng, (8, 6, 6))
+    original = net.model([net.conv(net.conv(net.start(), 64, 3), 32)])
+    for tensor in original.graph.initializer:
+        if tensor.name.startswith("weight"):
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) >> 4, tensor.name))
+    return original, to_sparse_int8(original, lambda _: QuantisedDecision(form, "asked for"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["dense", "1x4", "2x4"])
+def test_weights_of_four_bits_are_two_a_byte(
+    form: str, tmp_path: Path, rng: np.random.Generator, run_stock: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, made = four_bits(rng, form)
+    assert ops(made.model) == ["Cast", "Gather", "Reshape", "Cast", "Gather", "Reshape", "QSequence"]
+    same_bits(run_stock, original, made, (2, 8, 6, 6))
+    path = tmp_path / "model.onnx"
+    exporters.save(made.model, path)
+    report = exporters.inspect(path)
+    row = [(one.name, one.shape, one.format, one.nnz, one.bytes + 5) for one in made.layers]  # and the grid
+    assert [(one.name, one.shape, one.format, one.nnz, one.bytes) for one in report.layers] == row
+    x = rng.normal(size=(2, 8, 6, 6)).astype(np.float32)
+    want, _ = run_stock(original, {"input": x})
+    (got,) = runtimes.session(path).run(None, {"input": x})
+    np.testing.assert_array_equal(got, want)
+    assert exporters.verify(path, x, want, 0.1).onnxruntime == 0
+    monkeypatch.setattr(nibbles, "LEAST", 1 << 30)
+    whole = to_sparse_int8(original, lambda _: QuantisedDecision(form, "asked for"))  # type: ignore[arg-type]
+    assert sum(one.bytes for one in made.layers) < 0.75 * sum(one.bytes for one in whole.layers)
+    assert len(exporters.to_bytes(made.model)) < len(exporters.to_bytes(whole.model))
+
+
+@pytest.mark.parametrize("what", ["table", "shape", "type"])
+def test_weights_that_are_unpacked_otherwise_are_no_constants(
+    what: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    _, made = four_bits(rng, "1x4")
+    known = {tensor.name: tensor for tensor in made.model.graph.initializer}
+    cast, gather, reshape = made.model.graph.node[:3]
+    name = {"table": gather.input[0], "shape": reshape.input[1], "type": cast.input[0]}[what]
+    array = numpy_helper.to_array(known[name]).copy()
+    if what == "table":
+        array[3, 1] += 1
+    else:
+        array = array.astype(np.int8) if what == "type" else array[::-1] * [1, 2]
+    known[name].CopyFrom(numpy_helper.from_array(array, name))
+    (tmp_path / "model.onnx").write_bytes(made.model.SerializeToString())
+    with pytest.raises(exporters.MalformedModelError, match=r"values_1 of node .* is no constant"):
+        exporters.load(tmp_path / "model.onnx")
 
 
 @pytest.fixture(scope="module")

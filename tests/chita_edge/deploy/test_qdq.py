@@ -20,10 +20,12 @@ from small_networks import (
 )
 from torch import nn
 
+import exporters
 from chita_edge.deploy.int8_products import products_are_exact
 from chita_edge.deploy.qdq import QdqError, to_qdq
 from chita_edge.quantization import CompressionConfig, Grid, QuantisedNetwork, compress
 from chita_edge.quantization.integer_reference import integer_forward
+from exporters.weights import nibbles
 
 KINDS = (SmallResidual, SmallMobile, SmallExcited, SmallSeries, SmallRecording)
 
@@ -78,6 +80,23 @@ def test_every_code_is_the_same(kind: type[nn.Module], bits: int) -> None:
     if bits > 7 and not products_are_exact():
         pytest.skip("ONNX Runtime's sums of 8-bit products saturate on this processor")
     assert_same_codes(quantised(kind, bits), inputs_of(kind)(16, 9))
+
+
+def test_weights_of_four_bits_are_two_a_byte_and_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 4)]
+    config = CompressionConfig(sparsity=0.5, rows=300, curvature_images=8, weight_bits=4, weight_rounding="nearest")
+    network = compress(nn.Sequential(*layers).eval(), pictures(30, 5), config).network
+    assert network is not None
+    assert_same_codes(network, pictures(4, 9))
+    written = to_qdq(network, pictures(1))
+    packed = exporters.to_sparse_int8(written)
+    assert [layer.op for layer in packed.layers][:2] == ["QDenseConv", "QBlockConv"]
+    monkeypatch.setattr(nibbles, "LEAST", 1 << 30)
+    whole = sum(layer.weight.numel() for layer in network.layers.values())
+    assert len(written.SerializeToString()) < len(to_qdq(network, pictures(1)).SerializeToString()) - 0.3 * whole
+    nnz = [int((one.weight != 0).sum()) for one in network.layers.values()]
+    assert [layer.nnz for layer in packed.layers][:2] == nnz[:2]
 
 
 def test_a_clip_that_the_grid_does_not_do_is_a_table() -> None:
