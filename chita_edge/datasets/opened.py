@@ -19,6 +19,7 @@ from chita_edge.datasets.items import Signature
 from chita_edge.datasets.pictures import Pictures
 from chita_edge.datasets.transform import TransformConfig
 from chita_edge.network.batch import output_tensors, run_batch
+from chita_edge.network.errors import CalibrationError
 from chita_edge.network.inputs import beside
 from chita_edge.user_code import named_object, names_code, telling
 
@@ -84,12 +85,14 @@ def open_data(
     drawn = collect(
         found, model, count=_count(found, count), seed=seed, judge=0 if own is not None else judge, pictures=pictures
     )
+    _check_runs(drawn, model, source)
     _check_labels(drawn, model)
     notes = _skipped(drawn)
     if transform is not None and not pictures.met and names_code(str(source)):
         notes += ("The table [transform] was not applied: the data set gives tensors, not images.",)
     if own is not None:
         judged = collect(own, model, count=None, seed=seed, pictures=pictures)
+        _check_runs(judged, model, source if validation is None else validation)
         _check_labels(judged, model)
         return OpenedData(drawn.calibration, judged.calibration, notes=(*notes, *_skipped(judged)))
     judging = drawn.rest if drawn.rest is not None else drawn.calibration
@@ -122,6 +125,16 @@ def _opened(source: str | Path, model: nn.Module, transform: TransformConfig | N
 def _count(found: Any, count: int | None) -> int | None:
     """Samples to draw: of arrays that lie in memory 1,000 at most, too."""
     return min(MOST, len(found)) if count is None and isinstance(found, LabelledImages) else count
+
+
+def _check_runs(drawn: Collected, model: nn.Module, source: str | Path) -> None:
+    """Refuse samples that the network does not take, such as those of another number of channels."""
+    samples = drawn.calibration.images[:1]
+    try:
+        with torch.no_grad():
+            run_batch(model, beside(model, samples))
+    except CalibrationError as error:
+        raise DataError(f"The data {source} do not fit: {error}") from error
 
 
 def _check_labels(drawn: Collected, model: nn.Module) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from chita_edge import ChitaEdgeError
+from chita_edge.datasets.errors import DataError
 from chita_edge.datasets.opened import open_data
 from chita_edge.datasets.transform import TransformConfig
 from chita_edge.network.inputs import SeveralInputs
@@ -120,6 +121,15 @@ def test_arrays_that_do_not_fit_are_a_sentence(tmp_path: Path, arrays: dict[str,
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(ChitaEdgeError, match=reason):
         open_data(tmp_path / "data.npz", network())
+
+
+def test_a_wrong_number_of_channels_names_the_data_that_hold_it(tmp_path: Path) -> None:
+    for name, channels in (("good.npz", 3), ("bad.npz", 2)):
+        np.savez(tmp_path / name, x=np.zeros((4, channels, 6, 6), np.float32))
+    with pytest.raises(DataError, match=r"The data .*bad\.npz do not fit: The network Sequential fails on 1 samples"):
+        open_data(tmp_path / "bad.npz", network())
+    with pytest.raises(DataError, match=r"The data .*bad\.npz do not fit"):
+        open_data(tmp_path / "good.npz", network(), validation=tmp_path / "bad.npz")
 
 
 def test_labels_and_sizes_are_told_by_file(tmp_path: Path) -> None:
