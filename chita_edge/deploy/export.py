@@ -113,7 +113,7 @@ def export_int8(found: Int8Network, example: torch.Tensor, target: runtimes.Targ
     """
     from chita_edge.deploy.qdq import to_qdq
 
-    return exporters.to_sparse_int8(to_qdq(found.network, example), int8_format(target))
+    return exporters.to_sparse_int8(to_qdq(found.network, example), int8_format(target), apart=True)
 
 
 def _floating(

@@ -138,11 +138,13 @@ def _int8(
         structure["sparsity"] = chosen  # type: ignore[assignment]
     with torch_threads(config.prune.threads):
         exported = export_int8(found, single(inputs.images[:1]), target)
-    named_as(exported.model, inputs.model)
+    for written in (exported.model, exported.apart):
+        if written is not None:
+            named_as(written, inputs.model)
     return Made(
         config=config.model_copy(update={"dtype": "int8", "prune": config.prune.model_copy(update=structure)}),
         model=exported.model,
-        apart=exported.model,  # a node a layer would take time for going in and out of the layout
+        apart=exported.apart or exported.model,
         layers=exported.layers,
         check=lambda path, images: check_int8_agreement(found.network, path, single(images)),
         method="together",

@@ -20,7 +20,7 @@ from exporters.passes._q_layer import candidate, op_of_stage, report, report_unf
 from exporters.passes._q_writer import Writer
 from exporters.qdq.find import Found, find_steps
 from exporters.qdq.info import QuantisedDecide, QuantisedDecision
-from exporters.qdq.regions import PRODUCTS, Region, find_regions
+from exporters.qdq.regions import MOST_STEPS, PRODUCTS, Region, find_regions
 from exporters.qdq.steps import Code, Step
 
 _SLOWER = "this part of the network would be slower than in ONNX Runtime, and stays standard ONNX"
@@ -28,17 +28,20 @@ _ALONE = "it joins values of different parts of the network"
 
 
 class QSequences(ir.passes.InPlacePass):
-    """Runs of quantised layers → QSequence; ``select`` decides in which form each weight is stored."""
+    """Runs of quantised layers → QSequence; ``select`` decides in which form each weight is stored.
 
-    def __init__(self, select: QuantisedDecide) -> None:
-        self._select = select
+    most_products: layers that a node may take over.
+    """
+
+    def __init__(self, select: QuantisedDecide, most_products: int = MOST_STEPS) -> None:
+        self._select, self._most = select, most_products
         self.reports: tuple[ExportedLayer, ...] = ()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Find the parts, decide, replace, report."""
         graph = model.graph
         found = find_steps(graph)
-        regions = [region for region in find_regions(found) if region.products]
+        regions = [region for region in find_regions(found, self._most) if region.products]
         decisions = {step: self._select(candidate(step)) for step in found.steps if step.op in PRODUCTS}
         kept = [region for region in regions if _pays(region, decisions)]
         texts = {region: _text(region, decisions) for region in kept}

@@ -38,8 +38,11 @@ class Region:
         return [step for step in self.steps if step.op in PRODUCTS]
 
 
-def find_regions(found: Found) -> list[Region]:
-    """Cut a network into parts, in the graph's order; a step of two values from different parts is in none."""
+def find_regions(found: Found, most_products: int = MOST_STEPS) -> list[Region]:
+    """Cut a network into parts, in the graph's order; a step of two values from different parts is in none.
+
+    most_products: that a part may have; with 1 each layer is a part of its own, with the steps that follow it.
+    """
     every = {node for step in found.steps for node in step.covers}
     steps = _living(found, every)
     living = set(steps)
@@ -53,7 +56,7 @@ def find_regions(found: Found) -> list[Region]:
         if entry is None or entry.inner:
             continue
         left = [one for one in steps if one not in placed]
-        longest = _longest(entry, left, found, dead)
+        longest = _longest(entry, left, found, dead, most_products)
         if longest:
             regions.append(Region(entry, step if step.op == QUANTIZE else None, tuple(longest)))
             placed.update(longest)
@@ -70,10 +73,13 @@ def _living(found: Found, covered: set[ir.Node]) -> list[Step]:
     return living
 
 
-def _longest(entry: Code, steps: Sequence[Step], found: Found, dead: set[ir.Node]) -> list[Step]:
-    taken, made, best = list[Step](), {entry}, 0
+def _longest(entry: Code, steps: Sequence[Step], found: Found, dead: set[ir.Node], most_products: int) -> list[Step]:
+    taken, made, best, products = list[Step](), {entry}, 0, 0
     for step in steps:
         if step.op != QUANTIZE and all(code in made for code in step.reads) and len(taken) < MOST_STEPS:
+            products += step.op in PRODUCTS
+            if products > most_products:
+                break
             taken.append(step)
             if step.output is not None:
                 made.add(step.output)

@@ -86,6 +86,22 @@ def test_the_file_is_loaded_described_and_verified(tmp_path: Path, rng: np.rando
     assert found.onnxruntime == 0
 
 
+def test_apart_each_layer_is_a_node_of_its_own_name_and_the_same_bits(
+    tmp_path: Path, rng: np.random.Generator, run_stock: Run
+) -> None:
+    original = qdq_builder.mobile(rng)
+    made = to_sparse_int8(original, apart=True)
+    assert made.apart is not None
+    names = [node.name for node in made.apart.graph.node if node.domain == DOMAIN]
+    assert names == [layer.name for layer in made.layers]
+    assert made.model == to_sparse_int8(original).model
+    exporters.save(made.apart, tmp_path / "apart.onnx")
+    x = rng.normal(size=(2, 3, 24, 24)).astype(np.float32)
+    want, _ = run_stock(original, {"input": x})
+    (got,) = runtimes.session(tmp_path / "apart.onnx").run(None, {"input": x})
+    np.testing.assert_array_equal(got, want)
+
+
 def four_bits(rng: np.random.Generator, form: str) -> tuple[onnx.ModelProto, SparseModel]:
     """A network whose weights have four bits, and the file of it."""
     net = Qdq(rng, (8, 6, 6))

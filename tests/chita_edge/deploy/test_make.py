@@ -66,6 +66,7 @@ def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:
     assert compared.startswith("Outputs are compared by KL") and "which nothing was fitted on" in compared
     assert all(line.startswith("Not pruned, ") for line in dense)
     assert {layer.name for layer in found.layers} == set(found.int8.network.layers)
+    assert {layer.name for layer in found.layers} <= {node.name for node in found.apart.graph.node}
 
 
 def test_float16_is_stored_and_computed(monkeypatch: pytest.MonkeyPatch) -> None:
