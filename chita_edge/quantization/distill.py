@@ -30,7 +30,7 @@ class DistillConfig:
 
     Attributes:
         epochs: passes over the images.
-        learning_rate: of Adam at the start; falls to 0 along a cosine.
+        learning_rate: of Adam at the start, as a share of a row's largest weight; falls to 0 along a cosine.
         temperature: both networks' logits are divided by it.
         batch_size: images a step.
         bits: of the weights.

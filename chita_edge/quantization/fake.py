@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chita_edge.quantization.graph import Step
 
 _LARGEST_BIAS = 2.0**30
+_CODES = 32.0  # a bias counts in so many codes of the output
+_LOGIT = 1.0  # and so much where that has no codes
 
 
 class FakeQuantised(nn.Module):
@@ -27,7 +29,9 @@ class FakeQuantised(nn.Module):
     codes are those of the integer network that `to_network` returns, to the bit. The gradient of a rounding is that of
     the identity (straight-through: Bengio et al. 2013, arXiv 1308.3432), inside the bounds of the grid.
 
-    Masks, weight scales and activation grids are fixed.
+    Masks, weight scales and activation grids are fixed. What is trained has no unit, so that a step of Adam means the
+    same in every channel, however equalisation has scaled it: a weight counts in the largest of its row, a bias in 32
+    codes of its output.
 
     Args:
         network: integers to start from.
@@ -39,28 +43,30 @@ class FakeQuantised(nn.Module):
         self.network = network
         # A little beyond the last code, so that the largest weight of a row is not stuck at the clamp.
         self.top = largest_code(bits) + 0.49
+        self.row = float(largest_code(bits))
         self.weights, self.biases = nn.ParameterDict(), nn.ParameterDict()
         for name, layer in network.layers.items():
             key = _key(name)
-            self.weights[key] = nn.Parameter(layer.real_weight)
-            self.biases[key] = nn.Parameter((layer.bias.double() * self._unit(name)).float())
-            # Kept as integers, since a float32 bias does not hold each int32 exactly.
-            self.register_buffer(f"start_bias_{key}", layer.bias.double(), persistent=False)
-            self.register_buffer(f"start_{key}", self.biases[key].detach().clone(), persistent=False)
+            self.weights[key] = nn.Parameter(layer.weight.float() / self.row)
+            # The way from the start, since a float32 bias does not hold each int32 exactly.
+            self.biases[key] = nn.Parameter(torch.zeros(len(layer.bias)))
 
     def _unit(self, name: str) -> torch.Tensor:
         """s_x s_w of a layer, float64 (out,)."""
         scale = self.network.layers[name].scale
         return output_factor(scale, self.network.input_grid(name), None).double()
 
+    def _bias_unit(self, name: str) -> torch.Tensor:
+        """What a bias counts in, of s_x s_w, float64 (out,)."""
+        grid = self.network.grids.get(name)
+        return (_LOGIT if grid is None else _CODES * grid.scale) / self._unit(name)
+
     def integers(self, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """q_w in float32, b in float64 and s_w of a layer, with gradients."""
         layer, key = self.network.layers[name], _key(name)
-        scale = layer.scale.view(-1, *[1] * (layer.weight.dim() - 1))
-        codes = round_through((self.weights[key] / scale).clamp(-self.top, self.top)) * layer.mask
-        moved = (self.biases[key] - self.get_buffer(f"start_{key}")).double() / self._unit(name)
-        bias = round_through((self.get_buffer(f"start_bias_{key}") + moved).clamp(-_LARGEST_BIAS, _LARGEST_BIAS))
-        return codes, bias, layer.scale
+        codes = round_through((self.weights[key] * self.row).clamp(-self.top, self.top)) * layer.mask
+        moved = layer.bias.double() + self.biases[key].double() * self._bias_unit(name)
+        return codes, round_through(moved.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)), layer.scale
 
     def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, torch.Tensor]]:
         """Each step and its output: codes as float32, real numbers of a last layer."""

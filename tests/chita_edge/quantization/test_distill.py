@@ -39,6 +39,25 @@ def test_the_same_seed_gives_the_same_integers() -> None:
     assert torch.equal(first, same) and not torch.equal(first, other)
 
 
+def test_what_is_learnt_does_not_depend_on_how_channels_are_scaled() -> None:
+    """Powers of two, which change no digit: the codes that training ends with are the same ones."""
+    images, taught = pictures(30), []
+    for factor in (1.0, 0.0625):
+        model = settled(SmallResidual)
+        with torch.no_grad():
+            model.first_norm.weight *= factor
+            model.first_norm.bias *= factor
+            model.second.weight /= factor
+        config = CompressionConfig(sparsity=0, rows=200, equalise=False, ridge=1e6, activation_rounds=0)
+        network = compress(model, images, config).network
+        assert network is not None
+        taught.append(distill_through_rounding(network, settled(SmallResidual), images, DistillConfig(2, 3e-3)))
+    one, other = (network.layers for network in taught)
+    for name, layer in one.items():
+        assert torch.equal(layer.weight, other[name].weight), name
+        assert torch.equal(layer.bias, other[name].bias), name
+
+
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     images = pictures(10)
     network = compress(settled(SmallResidual), images, CompressionConfig(sparsity=0, rows=100)).network

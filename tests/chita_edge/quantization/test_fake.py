@@ -52,7 +52,9 @@ def test_gradients_are_those_of_the_network_without_rounding() -> None:
     weight = graph.layers[classifier].weight
     values = {step.name: value for step, _, value in graph.walk(images)}
     pooled = values[graph[classifier].inputs[0]]
-    wanted = pooled.sum(0).expand_as(weight)
+    # A weight counts in the largest of its row, 127 steps of its scale.
+    unit = 127 * network.layers[classifier].scale[:, None]
+    wanted = pooled.sum(0).expand_as(weight) * unit
     found = fake.weights["classifier/1"].grad
     assert found is not None
     torch.testing.assert_close(found, wanted, rtol=0.1, atol=0.1 * float(wanted.abs().mean()))
