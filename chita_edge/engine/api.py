@@ -29,6 +29,7 @@ from chita_edge.stopwatch import Stopwatch
 from chita_edge.storage.fingerprint import Fingerprint, fingerprint
 from chita_edge.storage.state_folder import StateFolder
 from chita_edge.tuning import infer_training_augmentation
+from chita_edge.tuning.equalisation import equalise_channels
 from chita_edge.tuning.training_augmentation import PLAIN
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def prune(
         check_images(calibration.images, calibration.labels)
         plan = resolve(config, model, prunable, calibration.images[:1])
         _check(plan, gradients, state_dir, ranks, device)
+        if plan.equalises and gradients is None:
+            changes = (*changes, equalise_channels(model, calibration.images))
         if state_dir is not None and ranks.size > 1:
             state_dir = state_dir / f"rank-{ranks.rank}-of-{ranks.size}"
         objective = run_objective(model, calibration, config, loss)
@@ -166,6 +169,8 @@ def _check(
     """Refuse arguments that exclude each other."""
     if state_dir is not None and gradients is not None:
         raise UsageError("With a state folder the gradients are computed into it; do not bring others.")
+    if plan.config.equalise and gradients is not None:
+        raise UsageError("The gradients are those of the network as it is; leave out equalise, or the gradients.")
     fit_images, structure = plan.config.fit_images, plan.config.structure
     if fit_images is not None and fit_images < ranks.size:
         raise UsageError(f"{fit_images} images to refit layers on cannot be spread over {ranks.size} processes.")

@@ -34,6 +34,8 @@ class PruneConfig(BaseModel):
         ignore: patterns of the weights that stay dense.
         method: a name of `chita_edge.engine.methods.METHODS`.
         structure: a name of `chita_edge.pruning.PATTERNS`.
+        equalise: scale the network's inner channels to one size first, its function stays; see
+            `chita_edge.tuning.equalisation`. When None, for structures of blocks and N:M.
         allocation: a name of `chita_edge.pruning.ALLOCATIONS`: one budget for all layers, or one each.
         cost_sparsity: with allocation ``flops`` or ``latency``, the share of the cost that goes; that of the weights
             when None.
@@ -87,6 +89,7 @@ class PruneConfig(BaseModel):
     ignore: Patterns = ()
     method: str = "default"
     structure: str = "unstructured"
+    equalise: bool | None = None
     allocation: str = "global"
     cost_sparsity: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     cost_table: Annotated[dict[str, tuple[tuple[float, float], ...]] | None, BeforeValidator(_tuples)] = None

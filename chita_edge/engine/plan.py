@@ -12,6 +12,7 @@ from chita_edge.network.selection import KeptDense, Selection, named_sparsities,
 from chita_edge.network.targets import layer_weights, pointwise_and_linear
 from chita_edge.network.weights import Weight, find_weights
 from chita_edge.pruning import PruningError, get_allocation, get_pattern, get_solver
+from chita_edge.pruning.patterns import Unstructured
 from chita_edge.pruning.schedules import round_sparsities
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ class PruningPlan:
     dense: tuple[KeptDense, ...] = ()
     fixed: Mapping[str, float] = field(default_factory=dict)
     denser: str | None = None
+
+    @property
+    def equalises(self) -> bool:
+        """Whether channels are scaled to one size first: weights of blocks and N:M compete with their neighbours."""
+        asked = self.config.equalise
+        return self.pattern is not None and not isinstance(self.pattern, Unstructured) if asked is None else asked
 
     @property
     def needs_gradients(self) -> bool:

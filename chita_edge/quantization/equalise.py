@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from chita_edge.quantization.graph import Graph, Layer, Step
 
 _BATCH = 100
@@ -33,19 +35,61 @@ def equalise(graph: Graph, images: torch.Tensor) -> Graph:
         graph: a network.
         images: calibration images, for the ranges of the channels.
     """
-    largest = _largest_values(graph, images)
     layers = dict(graph.layers)
+    for pair in equalising_factors(graph, images):
+        _scale(layers, pair)
+    return graph.with_layers(layers)
+
+
+@dataclass(frozen=True)
+class ScaledChannels:
+    """Channels between layers, and how the same function has them of one scale.
+
+    Attributes:
+        writer: name of the layer's step that writes them.
+        readers: names of the layers that read them.
+        factor: f, by which the writer's weights and bias are multiplied and the readers' weights divided, (channels,).
+    """
+
+    writer: str
+    readers: tuple[str, ...]
+    factor: torch.Tensor
+
+
+def equalising_factors(
+    graph: Graph,
+    images: torch.Tensor,
+    *,
+    fixed_outputs: Collection[str] = (),
+    fixed_inputs: Collection[str] = (),
+) -> list[ScaledChannels]:
+    """What `equalise` multiplies by, from the network's end to its start.
+
+    Args:
+        graph: a network.
+        images: calibration images, float32 (n, …).
+        fixed_outputs: layers whose output channels stay as they are.
+        fixed_inputs: layers whose input channels do.
+    """
+    largest = _largest_values(graph, images)
+    layers, found = dict(graph.layers), []
     for step in reversed(graph.steps):
         readers = _reading_layers(graph, step.name, len(layers[step.name].bias)) if step.layer is not None else None
         if not readers or step.clip.low not in (0.0, -math.inf):
             continue
-        reach = largest[step.name]
+        if step.name in fixed_outputs or any(name in fixed_inputs for name in readers):
+            continue
         columns = torch.stack([_columns(layers[name]) for name in readers]).amax(0)
-        factor = _factors(columns, reach, step.clip.high)
-        layers[step.name] = _scaled_outputs(layers[step.name], factor)
-        for name in readers:
-            layers[name] = _scaled_inputs(layers[name], 1 / factor)
-    return graph.with_layers(layers)
+        found.append(ScaledChannels(step.name, tuple(readers), _factors(columns, largest[step.name], step.clip.high)))
+        _scale(layers, found[-1])
+    return found
+
+
+def _scale(layers: dict[str, Layer], channels: ScaledChannels) -> None:
+    layers[channels.writer] = _scaled_outputs(layers[channels.writer], channels.factor)
+    for name in channels.readers:
+        weight = scaled_columns(layers[name].weight, layers[name].groups, 1 / channels.factor)
+        layers[name] = replace(layers[name], weight=weight)
 
 
 def _factors(columns: torch.Tensor, reach: torch.Tensor, bound: float) -> torch.Tensor:
@@ -112,8 +156,7 @@ def _scaled_outputs(layer: Layer, factor: torch.Tensor) -> Layer:
     )
 
 
-def _scaled_inputs(layer: Layer, factor: torch.Tensor) -> Layer:
-    weight = layer.weight
-    grouped = weight.reshape(layer.groups, len(weight) // layer.groups, weight.shape[1], -1)
-    scaled = grouped * factor.view(layer.groups, 1, weight.shape[1], 1)
-    return replace(layer, weight=scaled.reshape(weight.shape))
+def scaled_columns(weight: torch.Tensor, groups: int, factor: torch.Tensor) -> torch.Tensor:
+    """A layer's weights, (out, in / groups, …), with those that read an input channel times its factor, (in,)."""
+    grouped = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
+    return (grouped * factor.view(groups, 1, weight.shape[1], 1)).reshape(weight.shape)

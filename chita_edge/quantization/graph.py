@@ -116,6 +116,7 @@ class Step:
         function: of op "table", a name of `FUNCTIONS`.
         series: of op "input", whether series (n, c, t) come in, and become images of height 1, (n, c, 1, t). Op
             "series" makes them series again.
+        norm: name of the batch norm that was folded into the layer.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Step:
     pool: Pool | None = None
     function: str | None = None
     series: bool = False
+    norm: str | None = None
 
     @property
     def weights(self) -> Layer:

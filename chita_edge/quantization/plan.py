@@ -143,13 +143,16 @@ def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constr
     curves = [plan.curves[config.structure][name] for name in plan.prunable]
     share = 1 - config.sparsity
     if config.budget == "weights":
-        costs = [curve.weights for curve in curves]
+        costs, exponents = [curve.weights for curve in curves], (0.6, 0.5)
         allowed = share * sum(costs)
     else:
+        # Multiplications say nothing about how many weights share an error, so the sum of the losses is taken as it is.
+        exponents = (1.0, 0.0)
         costs = [curve.multiplications for curve in curves]
         allowed = share * (sum(costs) + plan.fixed_multiplications) - plan.fixed_multiplications
     pattern = get_pattern(config.structure)
+    densities = share_budget(curves, costs, allowed, exponents=exponents)
     return {
         name: Constraint(pattern, (plan.graph.layers[name].weight.shape,), (int(density * curve.weights + 1e-6),))
-        for name, density, curve in zip(plan.prunable, share_budget(curves, costs, allowed), curves, strict=True)
+        for name, density, curve in zip(plan.prunable, densities, curves, strict=True)
     }

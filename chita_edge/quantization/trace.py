@@ -275,12 +275,12 @@ class _Builder:
         factor, shift = norm_factors(name, module)
         step = self._fusible(node, source, ("layer",))
         if step is not None:
-            self._replace(node, replace(step, layer=folded(step.weights, factor, shift)))
+            self._replace(node, replace(step, layer=folded(step.weights, factor, shift), norm=name))
         elif self._is_flat(source):
             raise self._refusal(node, f"the {type(module).__name__} {name} behind what is no linear layer")
         else:
             layer = Layer(factor.float()[:, None, None, None], shift.float(), groups=len(factor))
-            self._put(node, Step(name, "layer", (source,), layer=layer))
+            self._put(node, Step(name, "layer", (source,), layer=layer, norm=name))
 
     def _refusal(self, node: fx.Node, what: str) -> UnsupportedNetworkError:
         return UnsupportedNetworkError(

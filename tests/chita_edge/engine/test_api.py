@@ -141,6 +141,29 @@ def test_given_gradients_are_used() -> None:
     assert all(torch.equal(mask, computed.masks[name]) for name, mask in given.masks.items())
 
 
+@pytest.mark.parametrize(("structure", "asked", "equalised"), [("2:4", None, 1), ("1x4", False, 0), ("2:4", True, 1)])
+def test_channels_are_equalised_for_patterns_unless_told_otherwise(
+    structure: str, asked: bool | None, equalised: int
+) -> None:
+    config = PruneConfig(sparsity=0.5, structure=structure, equalise=asked, method="magnitude")
+    told = prune(network(), calibration(), config).figures.rewritten
+    assert len([phrase for phrase in told if phrase.endswith("equalised")]) == equalised
+
+
+def test_unstructured_weights_are_equalised_on_demand_only() -> None:
+    config = PruneConfig(sparsity=0.5, method="magnitude")
+    net, data = network(), calibration()
+    assert not prune(net, data, config).figures.rewritten
+    assert prune(net, data, config.model_copy(update={"equalise": True})).figures.rewritten
+
+
+def test_given_gradients_and_equalised_channels_exclude_each_other() -> None:
+    net, data, config = network(), calibration(), PruneConfig(method="chita_bso", equalise=True)
+    gradients = calibration_gradients(net, data, pointwise_and_linear(net), config)
+    with pytest.raises(UsageError, match="leave out equalise, or the gradients"):
+        prune(net, data, config, gradients=gradients)
+
+
 @pytest.mark.parametrize("structure", ["2:4", "1x4"])
 def test_default_method_keeps_the_structure(structure: str) -> None:
     result = prune(network(), calibration(), PruneConfig(sparsity=0.6, structure=structure))
