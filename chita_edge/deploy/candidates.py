@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from chita_edge.deploy.metric import Metric
 
-SPARSITIES = (0.9, 0.85, 0.8, 0.75, 0.65, 0.5, 0.0)
+SPARSITIES = (0.9, 0.85, 0.75, 0.65, 0.5, 0.0)
 MOST = 6
 """Candidates that a choice is among."""
 

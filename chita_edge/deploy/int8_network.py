@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 _RATE = 1e-3
 _ROWS, _ROWS_AN_IMAGE = 1 << 14, 64
 """Positions that layers are fitted on: those of one image are much alike."""
-# A draft costs a fifth of the network.
+# A draft costs a fifth of the network and is a little less accurate.
 _DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
-_DRAFT_SHARE = 0.8
-"""Of the allowed drop, for drafts: the network itself can be less accurate by chance, and is then made in vain."""
+_DRAFT_LOSS = 0.3
+"""Points that a draft may be below what is asked for."""
 
 
 class Made(Protocol):
@@ -170,7 +170,7 @@ def _chosen(
         return figure, drop_of(judge.metric, dense, figure)
 
     candidates = _candidates(plan, base, costs, image)
-    limit = _DRAFT_SHARE * max_drop
+    limit = max_drop + _DRAFT_LOSS
     tried = list(choose(candidates, lambda one: judged(made(one.structure, one.sparsity, draft=True)), limit))
     start = next(number for number, one in enumerate(tried) if one.chosen)
     for number in range(start, len(tried)):
