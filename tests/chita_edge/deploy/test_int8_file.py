@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -14,6 +15,7 @@ from chita_edge.deploy.int8_file import compress_to_file
 from chita_edge.engine.config import PruneConfig
 from chita_edge.errors import UsageError
 from chita_edge.progress import Progress
+from exporters.weights import nibbles
 
 CONFIG = PruneFileConfig(dtype="int8", prune=PruneConfig(sparsity=0.5, seed=3, distill_epochs=1))
 
@@ -59,11 +61,12 @@ def test_fewer_bits_and_no_sparsity(tiny: tuple[Path, Path], tmp_path: Path) -> 
     config = PruneFileConfig(dtype="int8", quantize=QuantizeConfig(weight_bits=4))
     told = compress_to_file(tiny_network.NAME, tmp_path / "a.onnx", config, weights=weights, data=data)
     assert told.figures.sparsity == pytest.approx(0.75, abs=0.02)
-    codes = [
-        onnx.numpy_helper.to_array(tensor)
-        for tensor in onnx.load(tmp_path / "a.onnx").graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8
-    ]
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    packed = [arrays[node.input[0]] for node in graph.node if node.op_type == "Cast" and node.input[0] in arrays]
+    plain = [array for array in arrays.values() if array.dtype == np.int8 and array.shape != nibbles.TABLE.shape]
+    codes = [*plain, *map(nibbles.unpack, packed)]
+    assert packed
     assert max(int(abs(code.astype(int)).max()) for code in codes) == 7
 
 
