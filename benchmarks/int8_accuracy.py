@@ -42,7 +42,8 @@ from chita_edge.models import get_model, load_weights
 from chita_edge.models.resnet20_cifar import BasicBlock, ResNet20Cifar
 from chita_edge.quantization import Compressed, CompressionConfig, QuantisedNetwork, compress_plan, prepare
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
-from chita_edge.tuning.views import shifted_and_flipped
+from chita_edge.tuning import infer_training_augmentation
+from chita_edge.tuning.views import darkest
 
 METHODS = ("together", "distilled", "float32", "magnitude", "ort", "multiplications", "multiplications, distilled")
 KEPT_MULTIPLICATIONS = 0.3
@@ -57,7 +58,6 @@ class Subject:
     calibration: Callable[[int], torch.Tensor]
     test: LabelledImages
     learning_rate: float
-    dark: bool
 
 
 def resnet20(arguments: argparse.Namespace) -> Subject:
@@ -73,7 +73,7 @@ def resnet20(arguments: argparse.Namespace) -> Subject:
         chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[: arguments.images]
         return source.images[chosen]
 
-    return Subject(model, tuple(names), calibration, validation, 3e-3, dark=True)
+    return Subject(model, tuple(names), calibration, validation, 3e-3)
 
 
 def rescale(model: nn.Module, seed: int) -> None:
@@ -96,9 +96,7 @@ def mobilenet(arguments: argparse.Namespace) -> Subject:
     data = load(entry.dataset)
     names = [name.removesuffix(".weight") for name in entry.prunable(model)]
     convolutions = tuple(name for name in names if isinstance(model.get_submodule(name), nn.Conv2d))
-    return Subject(
-        model, convolutions, lambda seed: data.calibration(arguments.images, seed).images, data.test(), 1e-3, dark=False
-    )
+    return Subject(model, convolutions, lambda seed: data.calibration(arguments.images, seed).images, data.test(), 1e-3)
 
 
 SUBJECTS = {"resnet20": resnet20, "mobilenet": mobilenet}
@@ -125,11 +123,13 @@ def distilled(
 ) -> Any:
     """The integer network after training through the rounding."""
     assert made.network is not None
-    dark = images.amin((0, 2, 3)) if subject.dark else None
+    known = infer_training_augmentation(subject.model, images, seed=seed)
     how = DistillConfig(arguments.epochs, subject.learning_rate, bits=arguments.bits, seed=seed)
 
     def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        return shifted_and_flipped(batch, rng, 0.125, fill=dark)
+        seen = known.views(batch, rng, darkest(images))
+        assert isinstance(seen, torch.Tensor)
+        return seen
 
     return distill_through_rounding(made.network, subject.model, images, how, views=views)
 
