@@ -103,7 +103,8 @@ def examine_machine(context: Context) -> tuple[Finding, ...]:
         free = context.num_cpus - (context.threads or 1)
         if before.load_avg[0] > free + 0.5:
             sentence = (
-                f"Other work kept {before.load_avg[0]:.1f} of {context.num_cpus} cores busy before the measurement."
+                f"In the minute before the measurement {before.load_avg[0]:.1f} of {context.num_cpus} cores were busy, "
+                "with other work or with what the command did before."
             )
             findings.append(Finding("load", sentence, unfit=False))
     if before and before.on_battery:
