@@ -67,11 +67,15 @@ class Int8Costs:
 
         layer, positions = step.weights, position_count(step.weights, inputs)
         outputs = len(layer.weight) * positions
-        if layer.groups > 1:
+        if 1 < layer.groups == len(layer.weight):
             return float("inf"), self.rates.depthwise_layer(layer.weight.numel() * positions, outputs)
         width = layer.weight.shape[3] if layer.is_convolution else 1
-        gathered = gathered_inputs(layer.weight.shape[1], width, positions)
-        dense = self.rates.layer("dense", layer.weight.numel() * positions, outputs, gathered)
+        gathered = gathered_inputs(layer.weight.shape[1] * layer.groups, width, positions)
+        dense = self.rates.layer("dense", layer.weight.numel() * layer.groups * positions, outputs, gathered)
+        if layer.groups > 1:  # all weights of a group, in blocks that leave out the zeros between groups
+            padded = -(-layer.weight.shape[1] // _GROUP) * _GROUP * layer.weight[:, 0].numel() * positions
+            grouped = min(self.rates.layer(form, padded, outputs, gathered) for form in ("1x4", "2x4"))
+            return float("inf"), min(dense, grouped)
         blocks = float("inf") if kept is None else self.rates.layer(structure, kept * positions, outputs, gathered)
         return blocks, dense
 
@@ -99,7 +103,10 @@ def int8_format(target: Target) -> QuantisedDecide:
         best = min(within, key=lambda form: (stored_share(layer, form), costs[form]))
         others = ", ".join(f"{form} {short(cost)}" for form, cost in costs.items() if form != best)
         beside = f" ({others})" if layer.sparsity >= _TOLD else ""
-        reason = f"{layer.sparsity:.0%} zeros: {best} takes {_told(costs[best], rates)}{beside} on {target.name}"
+        groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
+        zeros = f"{layer.sparsity:.0%} zeros{groups}"
+        reason = f"{zeros}: {best} takes {_told(costs[best], rates)}{beside} on {target.name}"
+        # It multiplies group by group, which takes it about as long as one group of all channels does.
         theirs = rates.onnxruntime_layer("dense", macs, outputs)
         if theirs < math.inf:
             reason += f", {_told(theirs, rates)} in ONNX Runtime"

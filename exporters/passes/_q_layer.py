@@ -34,8 +34,9 @@ def candidate(step: Step) -> QuantisedCandidate:
         stride=(stride[0], stride[1]),
         out_pixels=step.out_pixels,
         nnz=nnz,
-        sparsity=1 - nnz / weight.size,
+        sparsity=1 - nnz * step.groups / weight.size,
         blocks={name: blocks.count(weight, rows) / _all_blocks(weight, rows) for name, rows in heights.items()},
+        groups=step.groups,
     )
 
 
@@ -63,21 +64,23 @@ def report(step: Step, decision: QuantisedDecision, why_not: str) -> ExportedLay
     """A layer's row; why_not: why it stays standard ONNX, empty where it does not."""
     weight = _weight(step).values
     arrays = stored_weight(step, replace(decision, format="dense") if why_not else decision)
-    nnz, macs = int(np.count_nonzero(weight)), weight.size * step.out_pixels
-    held = arrays.get("values", weight)
+    size, nnz = weight.size // step.groups, int(np.count_nonzero(weight))
+    held, stored = arrays.get("values", weight).size, sum(nibbles.stored_bytes(array) for array in arrays.values())
+    if why_not:  # the file's own weight, without zeros between groups
+        held, stored = size, stored - nibbles.stored_bytes(weight) * (step.groups - 1) // step.groups
     dense = "depthwise" if step.op == "QDepthwiseConv" else "dense"
     return ExportedLayer(
         name=step.name,
         op=op_of_stage(step, decision) if not why_not else step.op[1:].replace("DepthwiseConv", "Conv"),
-        shape=tuple(weight.shape),
-        sparsity=1 - nnz / weight.size,
+        shape=(weight.shape[0], weight.shape[1] // step.groups, *weight.shape[2:]),
+        sparsity=1 - nnz / size,
         nnz=nnz,
         format=dense if why_not or "W" in arrays else decision.format,
         reason=f"{decision.reason}; {why_not}" if why_not else decision.reason,
-        bytes_dense=4 * weight.size + 4 * len(weight),
-        bytes=sum(nibbles.stored_bytes(array) for array in arrays.values()),
-        macs_dense=macs,
-        macs=held.size * step.out_pixels,
+        bytes_dense=4 * size + 4 * len(weight),
+        bytes=stored,
+        macs_dense=size * step.out_pixels,
+        macs=held * step.out_pixels,
     )
 
 

@@ -18,7 +18,8 @@ class QuantisedCandidate:
 
     op: ``QConv``, ``QDepthwiseConv`` or ``QGemm``. kernel, stride: (height, width). out_pixels: output height × width
     for one image. sparsity: share of exact zeros among its weights. blocks: by format, the share of blocks of four
-    input channels that hold a non-zero; empty for a depthwise layer, which is dense.
+    input channels that hold a non-zero; empty for a depthwise layer, which is dense. groups: of a convolution with
+    fewer groups than channels, whose ``dense`` form and blocks have the zeros between groups too.
     """
 
     name: str
@@ -31,6 +32,7 @@ class QuantisedCandidate:
     nnz: int
     sparsity: float
     blocks: Mapping[QuantisedFormat, float] = field(default_factory=dict)
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ class QuantisedDecision:
 
 
 def stored_share(layer: QuantisedCandidate, form: QuantisedFormat) -> float:
-    """Bytes of a layer's weight in a form, by those of dense int8."""
+    """Bytes of a layer's weight in a form, by those of its weights in int8."""
     if form == "dense":
-        return 1.0
+        return float(layer.groups)
     columns = -(-layer.in_channels // WIDTH) * math.prod(layer.kernel)
     index = 1 if columns <= 2**8 else 2 if columns <= 2**16 else 4
     size = WIDTH * int(form[0])
-    return layer.blocks[form] * (size + index) / size
+    return layer.groups * layer.blocks[form] * (size + index) / size
 
 
 QuantisedDecide = Callable[[QuantisedCandidate], QuantisedDecision]

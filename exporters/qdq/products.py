@@ -1,6 +1,7 @@
 """Recognition of quantised products: convolutions, linear layers, in the forms that exporters write them in.
 
 Conv, one group                                    → QConv
+Conv, some groups                                  → QConv of one group, whose weight is 0 between groups
 Conv, as many groups as channels                   → QDepthwiseConv
 Gemm; MatMul, with an Add of a bias or without     → QGemm, or QConv with a window of the whole image before Flatten
 """
@@ -22,6 +23,8 @@ from exporters.qdq.steps import Code, Step
 from exporters.weights.dtypes import Array
 
 _INT32 = 2**31 - 1
+_MOST_WEIGHTS = 1 << 26
+"""Of a grouped convolution as one of one group, the zeros between groups included."""
 _WHOLE = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
 
 
@@ -90,10 +93,12 @@ def _conv(product: Product, known: Mapping[ir.Value, Code]) -> Step:
         raise Unfit(f"it is a convolution over {len(shape) - 2} dimensions, not 2")
     group = node.attributes["group"].as_int() if "group" in node.attributes else 1
     depthwise = group > 1 and group == shape[0] and shape[1] == 1
-    if group > 1 and not depthwise:
-        raise Unfit("it is a grouped convolution")
-    if view_of(node.inputs[0]) != code.shape or code.shape[0] != shape[1] * group:
+    if view_of(node.inputs[0]) != code.shape or group < 1 or code.shape[0] != shape[1] * group or shape[0] % group:
         raise Unfit("its input and its weight do not fit")
+    bias = bias_of(product.bias, code.grid.scale, weight)
+    grouped = group > 1 and not depthwise
+    if grouped:
+        weight = replace(weight, values=_of_one_group(weight.values, group))
     return Step(
         op="QDepthwiseConv" if depthwise else "QConv",
         name=node.name or node.op_type,
@@ -101,9 +106,24 @@ def _conv(product: Product, known: Mapping[ir.Value, Code]) -> Step:
         output=None,
         covers=(*covers, *product.covers),
         weight=weight,
-        bias=bias_of(product.bias, code.grid.scale, weight),
+        bias=bias,
         attributes=window_of(node, shape[2:]) | ({"group": group} if depthwise else {}),
+        groups=group if grouped else 1,
     )
+
+
+def _of_one_group(values: Array, groups: int) -> Array:
+    """The weight (out, in / groups, kh, kw) of a grouped convolution as (out, in, kh, kw). Raises Unfit.
+
+    Blocks of four input channels that are zeros alone are not stored, so that only a group's own are multiplied.
+    """
+    outputs, channels = values.shape[:2]
+    if values.size * groups > _MOST_WEIGHTS:
+        raise Unfit("it is a grouped convolution of too many channels")
+    whole = np.zeros((groups, outputs // groups, groups, channels, *values.shape[2:]), values.dtype)
+    own = np.arange(groups)
+    whole[own, :, own] = values.reshape(groups, outputs // groups, *values.shape[1:])
+    return whole.reshape(outputs, groups * channels, *values.shape[2:])
 
 
 def window_of(node: ir.Node, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:

@@ -44,7 +44,8 @@ class Step:
 
     op: ``Quantize`` (reads ``real``), ``QConv``, ``QDepthwiseConv``, ``QGemm``, ``QAdd``, ``QMul``,
     ``QGlobalAveragePool``, ``QMaxPool`` or ``QTable``. output: None for a QGemm whose result stays float32, in
-    ``real``. covers: the nodes that are not needed once it is taken over, unless others read what they make.
+    ``real``. covers: the nodes that are not needed once it is taken over, unless others read what they make. groups: of
+    a QConv, which the weight has as zeros between them.
     """
 
     op: str
@@ -57,6 +58,7 @@ class Step:
     bias: Array | None = None
     table: Array | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    groups: int = 1
 
     @property
     def out_pixels(self) -> int:

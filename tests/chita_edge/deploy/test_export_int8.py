@@ -15,9 +15,13 @@ import exporters
 import runtimes
 from chita_edge import ExportConfig
 from chita_edge.deploy.int8_baseline import int8_baseline
-from chita_edge.deploy.int8_costs import int8_format
+from chita_edge.deploy.int8_costs import Int8Costs, int8_format
 from chita_edge.deploy.int8_products import products_are_exact
+from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
+from chita_edge.quantization import CompressionConfig, compress
+from chita_edge.quantization.graph import Layer, Step
+from runtimes.int8_costs import load_int8_rates
 
 CONFIG = ExportConfig(target="x86_64")
 
@@ -58,6 +62,38 @@ def test_each_layer_takes_the_cheapest_form_and_says_why() -> None:
     assert "90% zeros: 1x4 takes" in few.reason
     assert few.ours < many.ours
     assert "on x86_64" in many.reason
+
+
+def test_a_grouped_layer_is_in_blocks_and_none_of_them_is_between_groups(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    grouped = torch.nn.Conv2d(32, 32, 3, padding=1, groups=8)
+    layers = [torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU(), grouped, torch.nn.ReLU(), torch.nn.Conv2d(32, 8, 1)]
+    config = CompressionConfig(sparsity=0.0, rows=500, curvature_images=8, activation_rounds=1)
+    network = compress(torch.nn.Sequential(*layers).eval(), pictures(20, 5), config).network
+    assert network is not None
+    exported = chita_edge.export(to_qdq(network, pictures(1)), CONFIG, out=tmp_path / "grouped.onnx")
+    (layer,) = (layer for layer in exported.layers if layer.name == "2")
+    assert (layer.op, layer.format, layer.shape) == ("QBlockConv", "2x4", (32, 4, 3, 3))
+    assert "in 8 groups" in layer.reason
+    assert layer.macs == layer.macs_dense == 32 * 4 * 9 * 100
+    images = pictures(4, 9)
+    (found,) = runtimes.session(tmp_path / "grouped.onnx").run(None, {"input": images.numpy()})
+    assert (found == network(images).numpy()).all()
+
+
+def test_costs_of_a_grouped_layer_are_those_of_its_own_blocks() -> None:
+    costs = Int8Costs(load_int8_rates("x86_64"))
+    x = torch.zeros(1, 32, 10, 10)
+
+    def cost(groups: int, outputs: int = 32) -> tuple[float, float]:
+        layer = Layer(torch.ones(outputs, 32 // groups, 3, 3), torch.zeros(outputs), (1, 1), (1, 1), groups=groups)
+        return costs.layer(Step("layer", "layer", ("x",), layer=layer), x, None, "1x4")
+
+    blocks, whole = cost(8)
+    assert blocks == float("inf")
+    assert whole < cost(1)[1]
+    assert cost(32)[1] == costs.rates.depthwise_layer(32 * 9 * 100, 32 * 100)
+    assert cost(32, 64)[1] > cost(8)[1]  # each block holds one weight
 
 
 @pytest.mark.parametrize("target", ["arm64", "x86_64"])

@@ -167,13 +167,34 @@ def test_an_input_of_codes(rng: np.random.Generator, converted: Converted) -> No
     assert body(converted(model, codes=codes)[0]) == ["QDenseConv"]
 
 
+@pytest.mark.parametrize(("outputs", "groups"), [(8, 2), (9, 3), (12, 6)])
+def test_a_grouped_convolution_has_zeros_between_its_groups(
+    net: Qdq, converted: Converted, outputs: int, groups: int
+) -> None:
+    inside = 6 // groups
+    weight, scales = net.weight((outputs, inside, 3, 3), density=1.0)
+    x = net.start()
+    made = net.node("Conv", [net.real(x), weight, net.bias(x, scales)], group=groups, pads=[1, 1, 1, 1])
+    texts, found = converted(net.model([net.codes(made, outputs)]))
+    assert body(texts) == ["QDenseConv"]
+    (layer,) = found.layers
+    assert layer.shape == (outputs, inside, 3, 3)
+    assert layer.macs_dense == outputs * inside * 9 * 81
+    assert layer.macs == groups * layer.macs_dense
+    assert layer.sparsity < 0.1
+
+
+def test_a_grouped_convolution_of_too_many_channels_is_refused(
+    net: Qdq, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.qdq.products._MOST_WEIGHTS", 53)
+    model = net.model([net.codes(odd_conv(net, net.real(net.start()), 9, group=3), 9)])
+    assert list(refused(model).values()) == ["it is a grouped convolution of too many channels"]
+
+
 def odd_conv(net: Qdq, real: str, outputs: int = 8, **attributes: Any) -> str:
     weight, _ = net.weight((outputs, 6 // attributes.get("group", 1), 1, 1))
     return net.node("Conv", [real, weight], **attributes)
-
-
-def grouped(net: Qdq) -> str:
-    return odd_conv(net, net.real(net.start()), 9, group=3)
 
 
 def not_rounded(net: Qdq) -> str:
@@ -219,7 +240,6 @@ def of_a_fine_grid(net: Qdq) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (grouped, "grouped convolution"),
         (not_rounded, "not rounded to integers"),
         (read_before, "read before it is rounded"),
         (of_float32, "it reads float32 numbers"),
