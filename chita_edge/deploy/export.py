@@ -109,7 +109,7 @@ def export_int8(found: Int8Network, example: torch.Tensor, target: runtimes.Targ
         target: whose costs decide the format of each layer.
 
     Raises:
-        QdqError: a layer has no such form.
+        UnsupportedModelError: torch cannot export what stays float32.
     """
     from chita_edge.deploy.qdq import to_qdq
 

@@ -57,6 +57,8 @@ class Int8Costs:
             for step, inputs, value in graph.walk(image):
                 if step.layer is None:
                     total += self.rates.elements(value.numel())
+                    if step.op == "float":  # at least that, and what is taken out of codes first
+                        total += sum(self.rates.elements(one.numel()) for one in inputs)
                 else:
                     total += min(self.layer(step, inputs[0], kept.get(step.name), structure))
         return total

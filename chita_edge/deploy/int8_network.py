@@ -20,6 +20,7 @@ from chita_edge.quantization import CompressionConfig, Plan, QuantisedNetwork, U
 from chita_edge.quantization import prepare as prepare_plan
 from chita_edge.quantization.distance import tempered_divergence
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
+from chita_edge.quantization.float_parts import integer_share, listed
 from chita_edge.quantization.plan import layer_constraints
 from chita_edge.quantization.stored import network_from, network_tensors
 from chita_edge.tuning import infer_training_augmentation
@@ -40,6 +41,8 @@ _ROWS, _ROWS_AN_IMAGE = 1 << 14, 64
 _DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
 _DRAFT_LOSS = 0.3
 """Points that a draft may be below what is asked for."""
+_LEAST_SHARE = 0.5
+"""Of a network's multiplications, that integers have to do where int8 was not asked for."""
 
 
 class Made(Protocol):
@@ -120,7 +123,10 @@ def make_int8(
         seed=config.prune.seed,
     )
     progress("sensitivities", 0, 1)
-    plan = prepare_plan(model, images, base, _may_lose(model, prunable), structures=road.tried, journal=journal)
+    plan = prepare_plan(
+        model, images, base, _may_lose(model, prunable), structures=road.tried, journal=journal,
+        least_share=0.0 if road.is_asked else _LEAST_SHARE,
+    )  # fmt: skip
     progress("sensitivities", 1, 1)
 
     def made(structure: str, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
@@ -144,6 +150,8 @@ def make_int8(
         assert held_out is not None and costs is not None  # noqa: S101 (the caller has them)
         judge = Judge.of(model, held_out, metric=config.metric, better=config.better)
         found = _chosen(plan, made, judge, base, costs, config.quantize.max_drop, model)
+    if plan.graph.floats:
+        found = replace(found, remarks=(_floats_told(plan, images), *found.remarks))
     if config.prune.distill_epochs:
         found = _distilled(found, model, images, config, journal, progress)
     return found
@@ -243,6 +251,12 @@ def _distilled(
         f"{after:.4g}."
     )
     return replace(found, network=tuned if kept else found.network, remarks=(*found.remarks, remark))
+
+
+def _floats_told(plan: Plan, images: torch.Tensor) -> str:
+    share, count = integer_share(plan.graph, images[:1]), len(plan.graph.floats)
+    parts = "1 part of the network stays" if count == 1 else f"{count} parts of the network stay"
+    return f"{parts} float32, {1 - share:.0%} of its multiplications: {listed(plan.graph.floats)}."
 
 
 def _may_lose(model: nn.Module, prunable: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 1000
 GROUPED = "int8 blocks are of layers without groups"
+FLOATING = "it is in a part of the network that stays float32"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,12 @@ def tell(
     on = "which it was fitted on" if seen else "which nothing was fitted on"
     plan = resolve(config, model, prunable, some.images[:1])
     grouped = [name for name in plan.names if _groups(network, name) > 1]
-    more = (KeptDense(name, tuple(model.get_parameter(name).shape), _owner(model, name), GROUPED) for name in grouped)
+    floating = [name for name in plan.names if name.removesuffix(".weight") not in network.graph.layers]
+    reasons = dict.fromkeys(grouped, GROUPED) | dict.fromkeys(floating, FLOATING)
+    more = (
+        KeptDense(name, tuple(model.get_parameter(name).shape), _owner(model, name), why)
+        for name, why in reasons.items()
+    )
     compared = f"{objective}; the int8 network is {distance:.3g} away on {len(some):,} samples, {on}"
     return Told(compared, (*plan.dense, *more))
 

@@ -9,7 +9,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from chita_edge.errors import ChitaEdgeError
+from chita_edge.deploy.qdq_parts import part_nodes, step_output
 from chita_edge.quantization.arithmetic import function_table
 from exporters.weights import nibbles
 
@@ -23,10 +23,6 @@ INPUT, OUTPUT = "input", "logits"
 _OPSET, _IR_VERSION = 19, 10  # onnx.reference dequantises from 19 on
 
 
-class QdqError(ChitaEdgeError):
-    """A network of integers has no form in quantise-dequantise ops."""
-
-
 def to_qdq(network: QuantisedNetwork, example_input: torch.Tensor) -> onnx.ModelProto:
     """The network as a model of standard ONNX, float32 outside.
 
@@ -38,7 +34,7 @@ def to_qdq(network: QuantisedNetwork, example_input: torch.Tensor) -> onnx.Model
         example_input: float32 (n, …), for the shapes; the size of the batch stays open.
 
     Raises:
-        QdqError: a linear layer has inputs of more than two dimensions.
+        UnsupportedModelError: torch cannot export a float step.
     """
     return _Writer(network, example_input[:1]).model()
 
@@ -52,11 +48,14 @@ class _Writer:
         self.constants: dict[str, onnx.TensorProto] = {}
         self.real: dict[str, str] = {}  # dequantised values by step
         self.shapes: dict[str, torch.Size] = {}
+        self.read: dict[str, tuple[torch.Tensor, ...]] = {}  # examples, by float step
 
     def model(self) -> onnx.ModelProto:
         with torch.no_grad():
-            for step, _, value in self.network.graph.walk(self.example):
+            for step, inputs, value in self.network.graph.walk(self.example):
                 self.shapes[step.name] = value.shape
+                if step.op == "float":
+                    self.read[step.name] = inputs
         for step in self.network.graph.steps:
             self._step(step)
         last = self.network.graph.output
@@ -64,6 +63,8 @@ class _Writer:
             self._node("Squeeze", [self._dequantised(self.network.graph[last].inputs[0]), self._height()], OUTPUT, last)
         elif last in self.network.grids:
             self._node("DequantizeLinear", [self._codes(last), *self._grid(last)], OUTPUT, f"{last}/dequantise")
+        else:
+            self._node("Identity", [self.real[last]], OUTPUT, f"{last}/output")
         shape, out = (["batch", *sizes[1:]] for sizes in (self.example.shape, self.shapes[last]))
         graph = helper.make_graph(
             self.nodes,
@@ -84,11 +85,20 @@ class _Writer:
                 real = f"{name}/image"
                 self._node("Unsqueeze", [INPUT, self._height()], real, real)
             self._node("QuantizeLinear", [real, *self._grid(name)], self._codes(name), f"{name}/quantise")
+        elif step.op == "given":
+            self.real[name] = INPUT
+        elif step.op == "float":
+            self._part(step)
+        elif step.op == "quantise":
+            real = self.real[step.inputs[0]]
+            if step.series:
+                self._node("Unsqueeze", [real, self._height()], f"{name}/image", f"{name}/image")
+                real = f"{name}/image"
+            self._node("QuantizeLinear", [real, *self._grid(name)], self._codes(name), f"{name}/quantise")
         elif step.op == "series":
             return  # the network's output, squeezed once it is real
         elif step.op == "table":
-            assert step.function is not None  # noqa: S101 (by construction)
-            self._table(step, function_table(step.function, grids[step.inputs[0]], grids[name]).numpy())
+            self._table(step, function_table(step.looked_up, grids[step.inputs[0]], grids[name]).numpy())
         elif step.op == "layer":
             self._layer(step)
         elif step.op == "average_pool" and step.window.kernel is not None:
@@ -101,17 +111,20 @@ class _Writer:
             self._node(op, [self._dequantised(source) for source in inputs], f"{name}/y", name, **more)
             self._finish(step, f"{name}/y")
 
+    def _part(self, step: Step) -> None:
+        """A float step, of dequantised values and real ones."""
+        sources = [self._dequantised(source) for source in step.inputs]
+        self.real[step.name] = step_output(step.name)
+        nodes, constants = part_nodes(step, self.read[step.name], sources, self.real[step.name], _OPSET)
+        self.nodes += nodes
+        self.constants |= {constant.name: constant for constant in constants}
+
     def _layer(self, step: Step) -> None:
         geometry, integers = step.weights, self.network.layers[step.name]
         more: dict[str, Any] = {"transB": 1}
         if geometry.is_convolution:
             kernel = geometry.weight.shape[2:]
             more = _window(kernel, geometry.stride, geometry.pads, geometry.dilation) | {"group": geometry.groups}
-        elif len(self.shapes[step.inputs[0]]) != 2:
-            raise QdqError(
-                f"The linear layer {step.name} has inputs of {len(self.shapes[step.inputs[0]])} dimensions; in int8 it "
-                "takes one row an image. Use --dtype float32."
-            )
         self._weighted(
             step, "Conv" if geometry.is_convolution else "Gemm", more,
             integers.weight.numpy(), integers.scale.numpy(), integers.bias.numpy(),
@@ -156,8 +169,10 @@ class _Writer:
         """From the real output of a step to its codes, or to the network's output."""
         name, grid = step.name, self.network.grids.get(step.name)
         if grid is None:
-            op, inputs = ("Identity", [real]) if step.clip.is_none else ("Clip", [real, *self._bounds(name, step.clip)])
-            self._node(op, inputs, OUTPUT, f"{name}/output")
+            self.real[name] = real
+            if not step.clip.is_none:
+                self.real[name] = f"{name}/clipped"
+                self._node("Clip", [real, *self._bounds(name, step.clip)], self.real[name], f"{name}/clip")
             return
         saturates = _saturates(step.clip, grid)
         codes = self._codes(name) if saturates else f"{name}/unclipped"

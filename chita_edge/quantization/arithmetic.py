@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from chita_edge.quantization.graph import FUNCTIONS, pool_window
+from chita_edge.quantization.graph import pool_window
 from chita_edge.quantization.grid import LEVELS, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chita_edge.quantization.graph import Clip, Layer, Pair, Pool, Step
+    from chita_edge.quantization.graph import Clip, Curve, Layer, Pair, Pool, Step
 
 _EXACT_FLOAT32 = 1 << 24
 
@@ -155,17 +155,17 @@ def max_codes(pool: Pool, codes: torch.Tensor) -> torch.Tensor:
     return functional.max_pool2d(codes, kernel, stride, padding)
 
 
-def table_codes(function: str, codes: torch.Tensor, grid: Grid, out: Grid) -> torch.Tensor:
+def table_codes(function: Curve, codes: torch.Tensor, grid: Grid, out: Grid) -> torch.Tensor:
     """F of each code by a table of 256; the gradient is that of f."""
     exact = function_table(function, grid, out)[codes.detach().long()]
     if not codes.requires_grad:
         return exact
-    smooth = requantise(FUNCTIONS[function](grid.dequantise(codes)) / out.scale, out)
+    smooth = requantise(function(grid.dequantise(codes)) / out.scale, out)
     return smooth + (exact - smooth).detach()
 
 
-def function_table(function: str, grid: Grid, out: Grid) -> torch.Tensor:
+def function_table(function: Curve, grid: Grid, out: Grid) -> torch.Tensor:
     """Codes of f(s (q − z)) for the 256 codes q, float32 (256,); f in float64, so that no processor differs."""
     codes = torch.arange(LEVELS + 1, dtype=torch.float64)
-    values = FUNCTIONS[function]((codes - grid.zero) * grid.scale).float()
+    values = function((codes - grid.zero) * grid.scale).float()
     return out.quantise(values)

@@ -10,7 +10,7 @@ import torch
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.quantization.errors import QuantizationError
-from chita_edge.quantization.graph import Clip, Graph, Layer, Step
+from chita_edge.quantization.graph import REAL, Clip, Graph, Layer, Step
 from chita_edge.quantization.moments import draw_positions, position_outputs, position_rows, positions_of_image
 from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork, output_factor, step_codes
 from chita_edge.quantization.plan import Plan, layer_constraints, prepare
@@ -131,6 +131,8 @@ class _Pass:
                 self._finish(step, lambda batch, step=step: step(self.images[batch]))  # type: ignore[misc]
             elif step.layer is not None:
                 self._layer(step)
+            elif step.op in REAL:
+                self._advance(step)
             elif step.op in _SAME_GRID and self.integers:
                 self.grids[step.name] = self.grids[step.inputs[0]]
                 self._advance(step)
@@ -223,7 +225,7 @@ class _Pass:
         new = replace(layer, weight=integers.real_weight, bias=(bias * unit).float())
         self.real[step.name] = new
         real = replace(step, layer=new)
-        if step.name == self.graph.output and not layer.is_convolution:
+        if self.graph.stays_real(step):
             self._advance(step)
         else:
             self._finish(step, lambda batch: real(self._real(step.inputs[0], batch)))
@@ -258,7 +260,7 @@ class _Pass:
         self.values[step.name] = torch.cat(parts)
 
     def _advance_dense(self, step: Step) -> None:
-        if step.op == "input":
+        if not step.inputs:
             self.dense[step.name] = step(self.images)
         if step.name in self.dense:
             return
@@ -294,6 +296,9 @@ def _concat_grids(graph: Graph, images: torch.Tensor, config: CompressionConfig)
         grid = find_grid(torch.cat(values[join.name]), config.activation_range, join.name)
         found[join.name] = grid
         for name in join.inputs:
-            if graph[name].op in ("layer", "add", "average_pool", "table") and len(graph.readers(name)) == 1:
+            if (
+                graph[name].op in ("layer", "add", "average_pool", "table", "quantise")
+                and len(graph.readers(name)) == 1
+            ):
                 found[name] = grid
     return found

@@ -15,3 +15,15 @@ class UnsupportedNetworkError(QuantizationError):
 
 class QuantizationOptionError(UsageError, QuantizationError):
     """An option of compression is unknown or out of its range."""
+
+
+class RefusalError(UnsupportedNetworkError):
+    """An op has no integer form.
+
+    Attributes:
+        what: the op, in words.
+    """
+
+    def __init__(self, what: str, node: str) -> None:
+        super().__init__(f"Quantisation knows no integer form of {what} (at {node}). Keep the network in float32.")
+        self.what = what

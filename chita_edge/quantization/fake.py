@@ -69,7 +69,7 @@ class FakeQuantised(nn.Module):
         return codes, round_through(moved.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)), layer.scale
 
     def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, torch.Tensor]]:
-        """Each step and its output: codes as float32, real numbers of a last layer."""
+        """Each step and its output: codes as float32, real numbers of steps without a grid."""
         values: dict[str, torch.Tensor] = {}
         last = self.network.graph.last_uses()
         for step in self.network.graph.steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +11,19 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-Op = Literal["input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table", "series"]
+Op = Literal[
+    "input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table", "series",
+    "given", "float", "quantise",
+]  # fmt: skip
 Pair = tuple[int, int]
+Curve = Callable[[torch.Tensor], torch.Tensor]
+"""Function of single numbers."""
+REAL = ("given", "float")
+"""Ops whose outputs are real numbers: the network's input as it comes, and what has no integer form."""
 
-FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+FUNCTIONS: dict[str, Curve] = {
     "relu": torch.relu,
     "relu6": functional.relu6,
     "hard_swish": functional.hardswish,
@@ -113,9 +121,12 @@ class Step:
         clip: what follows within the step, for layers and sums.
         layer: of op "layer".
         pool: of the poolings.
-        function: of op "table", a name of `FUNCTIONS`.
-        series: of op "input", whether series (n, c, t) come in, and become images of height 1, (n, c, 1, t). Op
-            "series" makes them series again.
+        function: of op "table", a name of `FUNCTIONS`; where it is of none of these, ``curve`` is the function.
+        curve: see there.
+        part: of op "float", what it computes of its inputs, in float32.
+        reasons: of op "float", what it holds that has no integer form.
+        series: of ops "input" and "quantise", whether series (n, c, t) come in, and become images of height 1,
+            (n, c, 1, t). Op "series" makes them series again.
         norm: name of the batch norm that was folded into the layer.
     """
 
@@ -126,6 +137,9 @@ class Step:
     layer: Layer | None = None
     pool: Pool | None = None
     function: str | None = None
+    curve: Curve | None = None
+    part: Callable[..., torch.Tensor] | None = None
+    reasons: tuple[str, ...] = ()
     series: bool = False
     norm: str | None = None
 
@@ -140,6 +154,13 @@ class Step:
         """The window of a pooling."""
         assert self.pool is not None  # noqa: S101 (by construction)
         return self.pool
+
+    @property
+    def looked_up(self) -> Curve:
+        """The function of op "table"."""
+        found = self.curve if self.function is None else FUNCTIONS[self.function]
+        assert found is not None  # noqa: S101 (by construction)
+        return found
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The output in floating point."""
@@ -159,13 +180,15 @@ class Step:
             kernel, stride, padding = pool_window(self.window, first)
             return functional.max_pool2d(first, kernel, stride, padding)
         if self.op == "table":
-            assert self.function is not None  # noqa: S101 (by construction)
-            return FUNCTIONS[self.function](first)
+            return self.looked_up(first)
+        if self.op == "float":
+            assert self.part is not None  # noqa: S101 (by construction)
+            return self.part(*(value.clone() for value in inputs))  # which it may change in place
         return self.reshaped(first)
 
     def reshaped(self, values: torch.Tensor) -> torch.Tensor:
-        """What the step reads, or its codes, in the shape of what it makes: of input, flatten and series."""
-        if self.op == "input" and self.series:
+        """What the step reads, or its codes, in the shape of what it makes: of input, quantise, flatten and series."""
+        if self.op in ("input", "quantise") and self.series:
             return values[:, :, None]
         if self.op == "series":
             return values[:, :, 0]
@@ -206,6 +229,16 @@ class Graph:
     def readers(self, name: str) -> list[Step]:
         """The steps that read this one."""
         return [step for step in self.steps if name in step.inputs]
+
+    @property
+    def floats(self) -> tuple[Step, ...]:
+        """The steps without an integer form."""
+        return tuple(step for step in self.steps if step.op == "float")
+
+    def stays_real(self, step: Step) -> bool:
+        """Whether a linear layer's output is read as real numbers only, by the network's user or by float steps."""
+        linear = step.layer is not None and not step.layer.is_convolution
+        return linear and all(reader.op == "float" for reader in self.readers(step.name))
 
     def with_layers(self, layers: Mapping[str, Layer]) -> Graph:
         """Copy of the network with other weights in the given layers."""

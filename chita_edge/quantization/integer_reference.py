@@ -9,14 +9,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from chita_edge.quantization.arithmetic import average_factor, function_table
+from chita_edge.quantization.graph import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
 
     from chita_edge.quantization.graph import Clip, Layer, Pair, Step
     from chita_edge.quantization.grid import Grid
@@ -29,17 +29,32 @@ _F = np.float32
 
 
 def integer_forward(network: QuantisedNetwork, images: torch.Tensor) -> dict[str, NDArray[Any]]:
-    """The output of every step: uint8 codes, float32 of a layer whose output stays floating point."""
+    """The output of every step: uint8 codes, float32 of steps without a grid."""
     values: dict[str, NDArray[Any]] = {}
     for step in network.graph.steps:
         if step.op == "input":
             real = images.numpy().astype(_F)
+            values[step.name] = _quantise(real[:, :, None] if step.series else real, network.grids[step.name])
+        elif step.op in REAL:
+            values[step.name] = _real(step, values, network.grids, images)
+        elif step.op == "quantise":
+            real = values[step.inputs[0]]
             values[step.name] = _quantise(real[:, :, None] if step.series else real, network.grids[step.name])
         elif step.op == "layer":
             values[step.name] = _layer(step, values[step.inputs[0]], network)
         else:
             values[step.name] = _other(step, [values[name] for name in step.inputs], network.grids)
     return values
+
+
+def _real(step: Step, values: Mapping[str, NDArray[Any]], grids: Mapping[str, Grid], images: torch.Tensor) -> Floats:
+    """What torch makes of real numbers, in float32."""
+    read = [
+        (values[name].astype(_F) - _F(grids[name].zero)) * _F(grids[name].scale) if name in grids else values[name]
+        for name in step.inputs
+    ]
+    with torch.inference_mode():
+        return np.asarray(step(*map(torch.from_numpy, read or [images.numpy()])).numpy(), _F)
 
 
 def _quantise(values: Floats, grid: Grid) -> Codes:
@@ -111,8 +126,7 @@ def _other(step: Step, inputs: list[Codes], grids: Mapping[str, Grid]) -> Codes:
     if step.op == "max_pool":
         return np.asarray(_windows(step, first.astype(np.int64), -1).max(-1), np.uint8)
     if step.op == "table":
-        assert step.function is not None  # noqa: S101 (by construction)
-        return np.asarray(function_table(step.function, known[0], out).numpy()[first], np.uint8)
+        return np.asarray(function_table(step.looked_up, known[0], out).numpy()[first], np.uint8)
     return first[:, :, 0] if step.op == "series" else first.reshape(len(first), -1)
 
 

@@ -19,6 +19,7 @@ from chita_edge.quantization.arithmetic import (
     requantise,
     table_codes,
 )
+from chita_edge.quantization.graph import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,8 @@ class QuantisedNetwork:
     Attributes:
         graph: the steps; weights and biases there are the integers', in floating point.
         layers: by the name of their step.
-        grids: of each step's output. A linear layer that gives the network's output has none and stays real.
+        grids: of each step's output. Float steps have none, nor has a linear layer that they alone read, or that gives
+            the network's output: these stay real.
     """
 
     graph: Graph
@@ -73,15 +75,23 @@ class QuantisedNetwork:
         """s[m] = (s_x s_w[m]) / s_y of a layer, float32 (out,); s_x s_w[m] where the output stays floating point."""
         return output_factor(self.layers[name].scale, self.input_grid(name), self.grids.get(name))
 
-    def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, torch.Tensor]]:
-        """Each step and its output: codes as float32, real numbers of a last layer."""
+    def walk(
+        self, images: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None
+    ) -> Iterator[tuple[Step, torch.Tensor]]:
+        """Each step and its output: codes as float32, real numbers of steps without a grid.
+
+        Args:
+            images: what the network takes.
+            given: outputs of float steps, as another runtime computed them, to go on from in place of torch's.
+        """
         values: dict[str, torch.Tensor] = {}
         last = self.graph.last_uses()
         for step in self.graph.steps:
             inputs = tuple(values[name] for name in step.inputs) or (images,)
             layer = self.layers.get(step.name)
             weights = None if layer is None else (layer.weight.float(), layer.bias.double(), layer.scale)
-            values[step.name] = step_codes(step, inputs, self.grids, weights)
+            known = None if given is None else given.get(step.name)
+            values[step.name] = step_codes(step, inputs, self.grids, weights) if known is None else known
             yield step, values[step.name]
             for name in last[step.name]:
                 del values[name]
@@ -108,11 +118,11 @@ def step_codes(
     grids: Mapping[str, Grid],
     weights: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """The output of one step in codes; that of a layer without a grid in real numbers.
+    """The output of one step in codes; that of a step without a grid in real numbers.
 
     Args:
         step: what to do.
-        inputs: codes; the images of the input step.
+        inputs: codes, or real numbers of steps without a grid; the images of the input step.
         grids: of the steps' outputs.
         weights: of a layer: q_w, bias and s_w.
     """
@@ -124,7 +134,12 @@ def step_codes(
         sums = accumulate(step.weights, inputs[0], grid, weight, bias)
         scaled = sums * per_channel(output_factor(scale, grid, out), sums)
         return step.clip(scaled) if out is None else requantise(scaled, out, step.clip)
-    assert out is not None  # noqa: S101 (only layers may have none)
+    if step.op in REAL:
+        pairs = zip(step.inputs or ("",), inputs, strict=True)
+        return step(*(grids[name].dequantise(value) if name in grids else value for name, value in pairs))
+    assert out is not None  # noqa: S101 (no other op may have none)
+    if step.op == "quantise":
+        return requantise(step.reshaped(inputs[0]) / out.scale, out)
     known = [grids[name] for name in step.inputs]
     if step.op == "input":
         return out.quantise(step.reshaped(inputs[0]))
@@ -139,6 +154,5 @@ def step_codes(
     if step.op == "max_pool":
         return max_codes(step.window, inputs[0])
     if step.op == "table":
-        assert step.function is not None  # noqa: S101 (by construction)
-        return table_codes(step.function, inputs[0], known[0], out)
+        return table_codes(step.looked_up, inputs[0], known[0], out)
     return step.reshaped(inputs[0])

@@ -12,7 +12,8 @@ from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.quantization.budgets import Curve, expected_loss, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
-from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError
+from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError, UnsupportedNetworkError
+from chita_edge.quantization.float_parts import float_parameters, integer_share, listed
 from chita_edge.quantization.moments import position_count
 from chita_edge.quantization.stored import curve_tensors, curves_from
 from chita_edge.quantization.trace import trace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from chita_edge.quantization.config import CompressionConfig
     from chita_edge.quantization.graph import Graph
+
+_EXAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def prepare(
     prunable: Sequence[str] | None = None,
     *,
     structures: Sequence[str] = (),
+    least_share: float = 0.0,
     journal: Journal = FORGETFUL,
 ) -> Plan:
     """Trace, fold, equalise, and measure the curvature of the layers.
@@ -66,12 +70,13 @@ def prepare(
         images: calibration images, float32 (n, …).
         config: options.
         prunable: names of layers, with or without ``.weight``; all without groups but those that read the images and
-            those that give the network's output, when None.
+            those that give the network's output, when None. Weights of float steps are left out.
         structures: of the zeros that there may be; that of the options when empty.
+        least_share: of the network's multiplications, that has to have an integer form.
         journal: keeps the curves, which take most of the time.
 
     Raises:
-        UnsupportedNetworkError: the network holds what has no integer form.
+        UnsupportedNetworkError: too little of the network has an integer form.
         QuantizationError: no images, or values that are not finite.
         QuantizationOptionError: a name is no layer without groups.
     """
@@ -79,13 +84,22 @@ def prepare(
         raise QuantizationError("There are no calibration images; ranges and moments need some.")
     if not bool(torch.isfinite(images).all()):
         raise QuantizationError("A calibration image holds NaN or infinity.")
-    graph = trace(model)
+    graph = trace(model, images[:_EXAMPLES])
     for name, layer in graph.layers.items():
         if not bool(torch.isfinite(layer.weight).all() and torch.isfinite(layer.bias).all()):
             raise QuantizationError(f"The weights of {name}, batch norm folded, are not finite.")
     if config.equalise:
         graph = equalise(graph, images)
+    if not graph.layers:
+        raise UnsupportedNetworkError("No layer of the network has an integer form. Keep the network in float32.")
+    share = integer_share(graph, images[:_EXAMPLES])
+    if share < least_share:
+        raise UnsupportedNetworkError(
+            f"Only {share:.0%} of the network's multiplications have an integer form; float32 stays "
+            f"{listed(graph.floats)}. --dtype int8 makes integers of the others."
+        )
     names = default_prunable(graph) if prunable is None else tuple(n.removesuffix(".weight") for n in prunable)
+    names = tuple(name for name in names if name in graph.layers or name not in float_parameters(graph))
     for name in names:
         if name not in graph.layers or graph.layers[name].groups != 1:
             raise QuantizationOptionError(f"{name} is no layer without groups of this network, so it cannot be pruned.")
@@ -121,7 +135,7 @@ def default_prunable(graph: Graph) -> tuple[str, ...]:
         for step in graph.steps
         if step.layer is not None
         and step.layer.groups == 1
-        and graph[step.inputs[0]].op != "input"
+        and not _is_of_input(graph, step.inputs[0])
         and not _gives_output(graph, step.name)
     )
 
@@ -129,7 +143,15 @@ def default_prunable(graph: Graph) -> tuple[str, ...]:
 def _gives_output(graph: Graph, name: str) -> bool:
     """Whether a step gives the network's output, as series perhaps."""
     last = graph[graph.output]
-    return name == last.name or (last.op == "series" and name == last.inputs[0])
+    return name == last.name or (last.op in ("series", "float") and name in last.inputs)
+
+
+def _is_of_input(graph: Graph, name: str) -> bool:
+    """Whether a step gives the network's input, or what is made of it without a layer."""
+    step = graph[name]
+    if step.op in ("input", "given"):
+        return True
+    return step.op in ("table", "float", "quantise") and all(_is_of_input(graph, source) for source in step.inputs)
 
 
 def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constraint]:

@@ -9,10 +9,12 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from chita_edge.quantization.errors import UnsupportedNetworkError
+from chita_edge.quantization.errors import RefusalError, UnsupportedNetworkError
 from chita_edge.quantization.graph import Clip, Graph, Layer, Op, Pool, Step
+from chita_edge.quantization.traced_floats import Floats
 from chita_edge.quantization.traced_layers import (
     CONVOLUTION_MODULES,
+    LAYERS,
     NORM_MODULES,
     PAD_MODULES,
     Norm,
@@ -32,11 +34,14 @@ from chita_edge.quantization.traced_ops import (
     IDENTITIES,
     LARGEST,
     MEANS,
+    MOVES,
     MULTIPLIES,
     RESHAPES,
     TABLE_OF_CLIP,
     TABLES,
 )
+from chita_edge.quantization.traced_steps import TracedSteps
+from chita_edge.quantization.traced_values import ROWS, Values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,18 +49,22 @@ if TYPE_CHECKING:
 _SQUEEZES = ("squeeze", torch.squeeze)
 
 
-def trace(model: nn.Module) -> Graph:
+def trace(model: nn.Module, example: torch.Tensor | None = None) -> Graph:
     """The steps of a network in evaluation mode.
 
     Batch norm is folded into the layer before it; elsewhere it becomes a depthwise 1×1 convolution. Series are images
     of height 1 within the graph, and series again where the network gives some.
 
+    With an example, what has no integer form becomes float32 steps, each of as many ops as are connected; a function of
+    single numbers, however many ops it takes, becomes a table.
+
     Args:
         model: of convolutions over images or over series, linear layers, batch norm, sums, concatenations, pooling and
             the usual activations.
+        example: what it takes, a few samples, float32 (n, …).
 
     Raises:
-        UnsupportedNetworkError: the network holds something else, or cannot be traced.
+        UnsupportedNetworkError: the network cannot be traced; or holds something else, and there is no example.
     """
     try:
         traced = fx.symbolic_trace(model)
@@ -66,25 +75,53 @@ def trace(model: nn.Module) -> Graph:
         ) from error
     modules = {**dict(traced.named_modules()), **dict(model.named_modules())}
     called = [modules.get(str(node.target)) if node.op == "call_module" else node.target for node in traced.graph.nodes]
-    builder = _Builder(modules, series=any(is_of_series(part) for part in called))
+    series = any(is_of_series(part) for part in called)
+    floats = None
+    if example is not None:
+        floats = Floats(traced, modules, Values(traced, example, series=series), series=series)
+    builder = _Builder(modules, floats, series=series)
     for node in traced.graph.nodes:
         builder.add(node)
     return builder.finish()
 
 
-class _Builder:
-    """Steps found so far, and which of them stands for each traced node."""
-
-    def __init__(self, modules: Mapping[str, nn.Module], *, series: bool) -> None:
-        self.modules, self.series = modules, series
-        self.steps: dict[str, Step] = {}
-        self.stands: dict[fx.Node, str] = {}
-        self.pads: dict[fx.Node, tuple[int, int, int, int]] = {}  # zeros around a value that convolutions read
-        self.tensors: dict[fx.Node, str] = {}
-        self.users: dict[str, int] = {}
-        self.output = ""
+class _Builder(TracedSteps):
+    """Converts one traced node after the other."""
 
     def add(self, node: fx.Node) -> None:
+        """Make a node a step of integers, or note why it has to be of float32."""
+        if self.floats is None or node.op in ("placeholder", "output"):
+            self._convert(node)
+            return
+        before = self.found()
+        try:
+            if node.op != "get_attr":
+                self._check_values(node)
+            self._convert(node)
+        except UnsupportedNetworkError as why:
+            self.restore(before)
+            made = self.floats.values.shape(node)
+            plain = node.op != "call_module" and (made is None or node.target in MOVES)
+            reason = why.what if isinstance(why, RefusalError) else str(why)
+            self.floats.reasons[node] = "" if plain else reason
+
+    def _check_values(self, node: fx.Node) -> None:
+        """Refuse a node whose values no step of integers takes, and one that a float step before it does better."""
+        assert self.floats is not None  # noqa: S101 (the caller has looked)
+        module, values = self._module_of(node), self.floats.values
+        misfit = values.misfit(node)
+        if misfit is None and isinstance(module, nn.Linear) and len(values.shapes[node.name]) != ROWS:
+            misfit = f"values of {len(values.shapes[node.name])} dimensions"
+        if misfit is not None:
+            of_codes = node.target in (*ADDS, *MULTIPLIES) or isinstance(module, LAYERS)
+            raise self._refusal(node, f"{self._called(node)}{f' on {misfit}' if of_codes else ''}")
+        if not isinstance(module, LAYERS) and node.target not in CONVOLUTIONS and self._goes_on(node):
+            raise self._refusal(node, "")
+
+    def _module_of(self, node: fx.Node) -> nn.Module | None:
+        return self.modules.get(str(node.target)) if node.op == "call_module" else None
+
+    def _convert(self, node: fx.Node) -> None:
         if node.op == "placeholder":
             if self.steps:
                 raise UnsupportedNetworkError("The network has more than one input; quantisation takes one.")
@@ -93,8 +130,8 @@ class _Builder:
             result = node.args[0]
             if not isinstance(result, fx.Node):
                 raise UnsupportedNetworkError("The network has more than one output; quantisation takes one.")
-            self.output = self.stands[result]
-            if self.series and not self._is_flat(self.output):
+            self.output = self.stands.get(result) or self._float(result)
+            if self.series and self.output not in self.reals.values() and not self._is_flat(self.output):
                 self.steps[node.name] = Step(node.name, "series", (self.output,))
                 self.output = node.name
         elif node.op == "call_module":
@@ -106,15 +143,12 @@ class _Builder:
         else:
             self._function(node, node.target)
 
-    def finish(self) -> Graph:
-        return Graph(tuple(self.steps.values()), self.output)
-
     def _module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         source = self._source(node)
         pooling = pool_of(module)
         if self.series and isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             raise self._refusal(node, f"the {type(module).__name__} {name} in a network of series")
-        if isinstance(module, (*CONVOLUTION_MODULES, nn.Linear)):
+        if isinstance(module, LAYERS):
             self._layer(node, name, source, layer_of(name, module))
         elif isinstance(module, NORM_MODULES):
             self._batch_norm(node, name, module, source)
@@ -174,8 +208,7 @@ class _Builder:
         if len(sides) not in allowed or nested or value not in (None, 0, 0.0) or min(sides) < 0:
             raise self._refusal(node, "the padding")
         for user in node.users:
-            module = self.modules.get(str(user.target)) if user.op == "call_module" else None
-            if not isinstance(module, CONVOLUTION_MODULES) and user.target not in CONVOLUTIONS:
+            if not isinstance(self._module_of(user), CONVOLUTION_MODULES) and user.target not in CONVOLUTIONS:
                 raise self._refusal(node, "a padding before what is no convolution")
         self.stands[node] = self._source(node)
         left, right, top, bottom = (*sides, 0, 0)[:4]
@@ -186,9 +219,9 @@ class _Builder:
         pooling = pool_of_function(target, arguments, node.kwargs)
         if target in (*ADDS, *MULTIPLIES) and len(node.args) == 2 and isinstance(node.args[1], fx.Node):
             op: Op = "add" if target in ADDS else "multiply"
-            self._put(node, Step(node.name, op, (self._source(node), self.stands[node.args[1]])))
+            self._put(node, Step(node.name, op, (self._source(node), self._step_of(node.args[1], node))))
         elif target in CONCATS and (arguments or (node.kwargs.get("dim"),)) == (1,):
-            parts = tuple(self.stands[part] for part in node.args[0])  # type: ignore[union-attr, index]
+            parts = tuple(self._step_of(part, node) for part in node.args[0])  # type: ignore[union-attr]
             self._put(node, Step(node.name, "concat", parts))
         elif target is functional.pad:
             known = dict(zip(("pad", "mode", "value"), arguments, strict=False)) | node.kwargs
@@ -203,7 +236,9 @@ class _Builder:
             self._reduce(node, "average_pool" if target in MEANS else "max_pool")
         elif pooling is not None:
             self._put(node, Step(node.name, pooling[0], (self._source(node),), pool=pooling[1]))
-        elif _flattens(target, arguments) or (target in _SQUEEZES and self._leaves_rows(node)):
+        elif (
+            _flattens(target, arguments) or self._makes_rows(node) or (target in _SQUEEZES and self._leaves_rows(node))
+        ):
             self._put(node, Step(node.name, "flatten", (self._source(node),)))
         elif target in ("size", getattr):
             return  # the batch size of a reshape
@@ -228,44 +263,24 @@ class _Builder:
         rank = 3 if self.series else 4
         return tuple(sorted(axis % rank for axis in axes)) == tuple(range(2, rank))
 
+    def _makes_rows(self, node: fx.Node) -> bool:
+        """Whether a change of shape joins all axes but the first, by the sizes."""
+        values, first = self.floats, node.args[0] if node.args else None
+        if values is None or node.target not in (*RESHAPES, torch.reshape, "flatten") or not isinstance(first, fx.Node):
+            return False
+        made, read = values.values.shapes[node.name], values.values.shapes[first.name]
+        return len(made) == ROWS and made[1] == read[1:].numel()
+
     def _leaves_rows(self, node: fx.Node) -> bool:
         """Whether a squeeze takes the time from the pooling of a whole series."""
         step = self.steps[self._source(node)]
         whole = step.pool is not None and step.pool.kernel is None
         return self.series and whole and (*node.args[1:], *node.kwargs.values()) in ((2,), (-1,))
 
-    def _is_flat(self, name: str) -> bool:
-        """Whether a step gives rows, (n, features)."""
-        step = self.steps[name]
-        return step.op == "flatten" or any(self._is_flat(source) for source in step.inputs)
-
-    def _put(self, node: fx.Node, step: Step) -> None:
-        self.steps[step.name] = step
-        self.stands[node] = step.name
-        self.users[step.name] = len(node.users)
-
-    def _source(self, node: fx.Node) -> str:
-        first = node.args[0]
-        if not isinstance(first, fx.Node) or first not in self.stands:
-            raise self._refusal(node, f"the arguments of {node.name}")
-        return self.stands[first]
-
-    def _fusible(self, node: fx.Node, source: str, ops: tuple[str, ...]) -> Step | None:
-        """The step before, where nothing else reads it and nothing follows in it yet."""
-        step = self.steps[source]
-        first = node.args[0]
-        alone = isinstance(first, fx.Node) and len(first.users) == 1 and self.users.get(source) == 1
-        return step if alone and step.op in ops and step.clip.is_none else None
-
-    def _replace(self, node: fx.Node, step: Step) -> None:
-        self.steps[step.name] = step
-        self.stands[node] = step.name
-        self.users[step.name] = len(node.users)
-
     def _clip(self, node: fx.Node, name: str, clip: Clip, source: str) -> None:
         step = self._fusible(node, source, ("layer", "add"))
         if step is not None:
-            self._replace(node, replace(step, clip=clip))
+            self._put(node, replace(step, clip=clip))
         elif clip in TABLE_OF_CLIP:
             self._put(node, Step(node.name, "table", (source,), function=TABLE_OF_CLIP[clip]))
         else:
@@ -275,17 +290,12 @@ class _Builder:
         factor, shift = norm_factors(name, module)
         step = self._fusible(node, source, ("layer",))
         if step is not None:
-            self._replace(node, replace(step, layer=folded(step.weights, factor, shift), norm=name))
+            self._put(node, replace(step, layer=folded(step.weights, factor, shift), norm=name))
         elif self._is_flat(source):
             raise self._refusal(node, f"the {type(module).__name__} {name} behind what is no linear layer")
         else:
             layer = Layer(factor.float()[:, None, None, None], shift.float(), groups=len(factor))
             self._put(node, Step(name, "layer", (source,), layer=layer, norm=name))
-
-    def _refusal(self, node: fx.Node, what: str) -> UnsupportedNetworkError:
-        return UnsupportedNetworkError(
-            f"Quantisation knows no integer form of {what} (at {node.name}). Keep the network in float32."
-        )
 
 
 def _flattens(target: Any, arguments: tuple[Any, ...]) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 CONVOLUTION_MODULES = (nn.Conv1d, nn.Conv2d)
+LAYERS = (*CONVOLUTION_MODULES, nn.Linear)
 NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d)
 PAD_MODULES = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d)
 _SERIES_MODULES = (

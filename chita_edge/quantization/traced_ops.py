@@ -30,3 +30,9 @@ CONCATS = (torch.cat, torch.concat, torch.concatenate)
 CONVOLUTIONS = (functional.conv1d, torch.conv1d, functional.conv2d, torch.conv2d)
 RESHAPES = ("view", "reshape")
 MEANS, LARGEST = ("mean", torch.mean), ("amax", torch.amax)
+MOVES: tuple[object, ...] = (
+    "view", "reshape", "permute", "transpose", "contiguous", "unflatten", "flatten", "squeeze", "unsqueeze", "expand",
+    "chunk", "split", "unbind", torch.permute, torch.transpose, torch.reshape, torch.unflatten, torch.flatten,
+    torch.squeeze, torch.unsqueeze, torch.chunk, torch.split, torch.unbind, operator.getitem,
+)  # fmt: skip
+"""What changes the place of numbers alone."""

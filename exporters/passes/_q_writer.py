@@ -14,7 +14,7 @@ from exporters.ops._op import Attribute
 from exporters.ops.q_sequence import q_sequence_op
 from exporters.passes._q_layer import stored_weight
 from exporters.passes._weight_store import WeightStore
-from exporters.qdq.grid import Grid, is_dequantize
+from exporters.qdq.grid import Grid, is_dequantize, is_quantize
 from exporters.qdq.info import QuantisedDecision
 from exporters.qdq.regions import PRODUCTS, Region
 from exporters.qdq.steps import Code, Step
@@ -25,6 +25,9 @@ _SAME_IN_FLOAT = frozenset(
     ("Concat", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "QuantizeLinear")
 )
 """Ops whose float32 result is rounded to the codes that their integer form gives: they move numbers, or choose one."""
+
+_PRODUCTS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
+"""Ops with integer forms whose output is real; those of all others are followed by a QuantizeLinear."""
 
 
 class Writer:
@@ -144,8 +147,10 @@ class Writer:
         ir.convenience.replace_nodes_and_values(self._graph, old, [first], new, first.outputs, [real])
 
     def _computes(self, node: ir.Node) -> bool:
-        """Whether a node that stays does arithmetic."""
-        return node not in self._taken and (bool(node.domain) or node.op_type not in _SAME_IN_FLOAT)
+        """Whether a node that stays does arithmetic that runtimes may do on codes."""
+        if node in self._taken or (not node.domain and node.op_type in _SAME_IN_FLOAT):
+            return False
+        return bool(node.domain) or node.op_type in _PRODUCTS or any(map(_is_rounded, node.outputs))
 
     def _convert(self, op: str, value: ir.Value, grid: Grid, name: str) -> ir.Node:
         """A QuantizeLinear or DequantizeLinear of the file's own type of codes."""
@@ -157,3 +162,11 @@ class Writer:
 
     def _replace(self, old: ir.Node, new: list[ir.Node], value: ir.Value, by: ir.Value) -> None:
         ir.convenience.replace_nodes_and_values(self._graph, old, [old], new, [value], [by])
+
+
+def _is_rounded(value: ir.Value) -> bool:
+    """Whether a QuantizeLinear reads a value, behind Clip and Relu nodes or not."""
+    return any(
+        is_quantize(use.node) or (use.node.op_type in ("Clip", "Relu") and any(map(_is_rounded, use.node.outputs)))
+        for use in value.uses()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from mixed_networks import SmallMixedSeries
 from torch import nn
 from torch.nn import functional
 
@@ -66,7 +67,7 @@ def settled(kind: type[nn.Module], seed: int = 0) -> nn.Module:
 
 def inputs_of(kind: type[nn.Module]) -> Callable[[int, int], torch.Tensor]:
     """Makes so many random inputs of a kind of network, of a seed."""
-    return series if kind in (SmallSeries, SmallRecording) else pictures
+    return series if kind in (SmallSeries, SmallRecording, SmallMixedSeries) else pictures
 
 
 def pictures(count: int, seed: int = 0, side: int = 12) -> torch.Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from small_networks import SmallMobile, SmallSeries, inputs_of, series, settled
+from mixed_networks import SmallMixed
+from small_networks import SmallMobile, SmallSeries, inputs_of, pictures, series, settled
 from torch import nn
 
 import exporters
@@ -31,23 +32,46 @@ def made(model: nn.Module, prunable: tuple[str, ...], **options: Any) -> Made:
     return make(config, inputs, prunable, state_dir=None, progress=silent)
 
 
-def normalised() -> nn.Module:
-    """A network with a norm that has no integer form."""
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(3, 16, 3, 2), nn.GroupNorm(2, 16), nn.ReLU(), nn.Conv2d(16, 16, 1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4)).eval()
+class OfRows(nn.Module):
+    """A network that is linear on the rows of each image, nearly all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.rows, self.head = nn.Conv2d(3, 4, 1), nn.Linear(12, 64), nn.Linear(64, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.rows(self.stem(x))).mean((1, 2)))
 
 
-def test_a_network_without_an_integer_form_becomes_float32_unless_int8_was_asked_for(
+def test_a_network_with_few_integer_forms_becomes_float32_unless_int8_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     roads: list[Road] = []
     monkeypatch.setattr("chita_edge.deploy.make._floating", lambda _config, road, *_: roads.append(road))
-    made(normalised(), ("3.weight",), prune={"seed": 1})
+    model = OfRows().eval()
+    made(model, ("rows.weight",), prune={"seed": 1})
     assert [(road.dtype, road.structure) for road in roads] == [("float32", "unstructured")]
-    assert "GroupNorm" in roads[0].reason
-    with pytest.raises(UnsupportedNetworkError, match="GroupNorm"):
-        made(normalised(), ("3.weight",), dtype="int8")
+    assert (
+        "Only 5% of the network's multiplications have an integer form; float32 stays the Linear rows on"
+        in roads[0].reason
+    )
+    assert made(model, ("rows.weight",), dtype="int8", prune={"sparsity": 0.5}).config.dtype == "int8"
+    with pytest.raises(UnsupportedNetworkError, match="No layer of the network has an integer form"):
+        made(nn.Sequential(nn.Linear(12, 4), nn.Flatten()).eval(), ("0.weight",), dtype="int8")
+
+
+def test_float_parts_stand_between_integer_ones_and_are_told_of(tmp_path: Path) -> None:
+    found = made(settled(SmallMixed), ("second.0.weight", "query.weight"), prune={"sparsity": 0.5})
+    assert found.int8 is not None
+    assert found.int8.prunable == ("second.0",)
+    ops = [node.op_type for node in found.model.graph.node]
+    assert {"LayerNormalization", "Softmax", "Resize"} <= set(ops)
+    assert sum(op.startswith("QSequence") for op in ops) == 3
+    (told,) = (remark for remark in found.remarks if "stay float32" in remark)
+    assert told.startswith("3 parts of the network stay float32, 36% of its multiplications: the LayerNorm norm, ")
+    assert any("in a part of the network that stays float32: query.weight" in remark for remark in found.remarks)
+    (tmp_path / "model.onnx").write_bytes(exporters.to_bytes(found.model))
+    found.check(tmp_path / "model.onnx", pictures(3, 9))
 
 
 def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:

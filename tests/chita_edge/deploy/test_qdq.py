@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from mixed_networks import SmallMixed, SmallMixedSeries
 from onnx.reference import ReferenceEvaluator
 from small_networks import (
     SmallExcited,
@@ -22,8 +23,10 @@ from torch import nn
 
 import exporters
 from chita_edge.deploy.int8_products import products_are_exact
-from chita_edge.deploy.qdq import QdqError, to_qdq
+from chita_edge.deploy.qdq import to_qdq
+from chita_edge.deploy.qdq_parts import part_nodes, step_output
 from chita_edge.quantization import CompressionConfig, Grid, QuantisedNetwork, compress
+from chita_edge.quantization.graph import Step
 from chita_edge.quantization.integer_reference import integer_forward
 from exporters.weights import nibbles
 
@@ -130,11 +133,25 @@ def test_a_convolution_may_give_the_output() -> None:
     assert found.shape == (4, 5, 12, 12)
 
 
-def test_rows_within_an_image_are_refused() -> None:
-    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
-    config = CompressionConfig(sparsity=0.0, rows=500, curvature_images=8)
-    rows = torch.randn(20, 3, 12, generator=torch.Generator().manual_seed(0))
-    network = compress(model, rows, config).network
-    assert network is not None
-    with pytest.raises(QdqError, match="--dtype float32"):
-        to_qdq(network, rows)
+@pytest.mark.parametrize("kind", [SmallMixed, SmallMixedSeries])
+def test_float_steps_stand_between_the_integers(kind: type[nn.Module]) -> None:
+    network, images = quantised(kind, 7), inputs_of(kind)(4, 9)
+    model = to_qdq(network, images)
+    onnx.checker.check_model(model, full_check=True)
+    floats = [step_output(step.name) for step in network.graph.floats]
+    seen = with_codes(model, network)
+    seen.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in floats)
+    found = outputs(seen, images)
+    given = {step.name: torch.from_numpy(found[step_output(step.name)]) for step in network.graph.floats}
+    for step, codes in network.walk(images, given):
+        if step.name in network.grids:
+            assert (found[f"{step.name}/codes"] == codes.numpy()).all(), step.name
+    assert np.abs(outputs(model, images)["logits"] - network(images).numpy()).max() < 0.02
+    names = {node.name for node in model.graph.node}
+    assert names >= ({"norm", "query", "out", "classifier"} if kind is SmallMixed else {"first", "head"})
+
+
+def test_a_part_that_gives_what_it_reads_is_a_node_too() -> None:
+    step = Step("step", "float", ("x",), part=nn.Identity())
+    (node,), constants = part_nodes(step, (torch.zeros(2, 3),), ["x"], "y", 19)
+    assert (node.op_type, list(node.input), list(node.output), constants) == ("Identity", ["x"], ["y"], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mixed_networks import SmallMixed, SmallMixedSeries
 from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, settled
 from torch import nn
 
@@ -21,7 +22,9 @@ def quantised(kind: type[nn.Module], **options: object) -> QuantisedNetwork:
     return network
 
 
-@pytest.mark.parametrize("kind", [SmallResidual, SmallMobile, SmallSeries, SmallRecording])
+@pytest.mark.parametrize(
+    "kind", [SmallResidual, SmallMobile, SmallSeries, SmallRecording, SmallMixed, SmallMixedSeries]
+)
 @pytest.mark.parametrize("bits", [8, 4])
 def test_codes_equal_the_integers_after_every_step(kind: type[nn.Module], bits: int) -> None:
     network, images = quantised(kind, weight_bits=bits), inputs_of(kind)(3, 9)
@@ -32,6 +35,7 @@ def test_codes_equal_the_integers_after_every_step(kind: type[nn.Module], bits: 
             found = values.detach().numpy()
             assert (found == wanted[step.name]).all(), step.name
             assert step.name == network.graph.output or len(set(found.ravel().tolist())) > 4, step.name
+    assert {step.name for step in network.graph.floats}.isdisjoint(network.grids)
     output = torch.tensor(wanted[network.graph.output])
     grid = network.grids.get(network.graph.output)
     assert torch.equal(network(images), output if grid is None else grid.dequantise(output))
@@ -66,7 +70,7 @@ def test_sums_beyond_float32_are_exact(bias: int) -> None:
 def test_tables_hold_the_rounded_function(function: str) -> None:
     grid, out = Grid(0.05, 130), Grid.spanning(-1.0, 6.0)
     real = FUNCTIONS[function](grid.dequantise(torch.arange(256)))
-    assert float((function_table(function, grid, out) - out.quantise(real)).abs().max()) <= 1
+    assert float((function_table(FUNCTIONS[function], grid, out) - out.quantise(real)).abs().max()) <= 1
 
 
 def test_multiplier_is_the_float32_product_then_quotient() -> None:
@@ -82,3 +86,12 @@ def test_multiplier_is_the_float32_product_then_quotient() -> None:
     s_x, s_y = (torch.tensor(grids[name].scale) for name in (graph.steps[0].name, first))
     assert torch.equal(network.multiplier(first), (s_x * torch.tensor([0.1, 0.007])) / s_y)
     assert torch.equal(network.multiplier(second), s_y * torch.tensor([0.1, 0.007]))
+
+
+def test_goes_on_from_what_another_runtime_made_of_a_float_step() -> None:
+    network, images = quantised(SmallMixed), pictures(2, 3)
+    step = network.graph.floats[0]
+    zeros = torch.zeros_like(next(value for one, value in network.walk(images) if one.name == step.name))
+    walked = {one.name: value for one, value in network.walk(images, {step.name: zeros})}
+    (reader,) = network.graph.readers(step.name)
+    assert set(walked[reader.name].flatten().tolist()) == {float(network.grids[reader.name].zero)}

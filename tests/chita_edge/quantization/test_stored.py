@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from mixed_networks import SmallMixed
 from small_networks import SmallMobile, pictures, settled
+from torch import nn
 
 from chita_edge.quantization import CompressionConfig, compress_plan, prepare
 from chita_edge.quantization.stored import curve_tensors, curves_from, network_from, network_tensors
 
 
-def test_what_was_stored_computes_the_same() -> None:
+@pytest.mark.parametrize("kind", [SmallMobile, SmallMixed])
+def test_what_was_stored_computes_the_same(kind: type[nn.Module]) -> None:
     images = pictures(40, 5)
     config = CompressionConfig(sparsity=0.5, rows=500, curvature_images=8, activation_rounds=1)
-    plan = prepare(settled(SmallMobile), images, config)
+    plan = prepare(settled(kind), images, config)
     network = compress_plan(plan, images, config).network
     assert network is not None
     again = network_from(plan.graph, network_tensors(network))

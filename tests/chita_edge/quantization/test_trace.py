@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mixed_networks import SmallMixed, SmallMixedSeries
 from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, series, settled
 from torch import nn
 from torch.nn import functional
@@ -159,3 +160,114 @@ def test_same_padding_of_an_even_window_is_one_longer_behind() -> None:
 def test_other_padding_is_refused(first: nn.Module, second: nn.Module) -> None:
     with pytest.raises(UnsupportedNetworkError, match="float32"):
         trace(nn.Sequential(first, second))
+
+
+@pytest.mark.parametrize("kind", [SmallResidual, SmallMobile, SmallSeries, SmallRecording])
+def test_what_has_an_integer_form_is_the_same_with_an_example(kind: type[nn.Module]) -> None:
+    model, images = settled(kind), inputs_of(kind)(2, 0)
+    steps = [(step.name, step.op, step.inputs, step.clip) for step in trace(model).steps]
+    assert [(step.name, step.op, step.inputs, step.clip) for step in trace(model, images).steps] == steps
+
+
+@pytest.mark.parametrize("kind", [SmallMixed, SmallMixedSeries])
+def test_what_has_none_becomes_float_steps_of_the_same_function(kind: type[nn.Module]) -> None:
+    model, images = settled(kind), inputs_of(kind)(4, 0)
+    graph = trace(model.train(), images[:2])  # whatever its flags say
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model.eval()(images), rtol=1e-4, atol=1e-5)
+    with pytest.raises(UnsupportedNetworkError):
+        trace(model)
+
+
+def test_steps_of_a_network_with_attention() -> None:
+    graph = trace(settled(SmallMixed), pictures(2))
+    assert [step.op for step in graph.steps] == [
+        "input", "table", "layer", "table", "layer", "float", "quantise", "add", "layer", "float", "quantise", "concat",
+        "layer", "table", "average_pool", "flatten", "layer", "float",
+    ]  # fmt: skip
+    attention, upsampling, probabilities = graph.floats
+    assert attention.reasons[:2] == ("the LayerNorm norm", "the Linear query on values of 3 dimensions")
+    assert "softmax" in attention.reasons
+    assert (upsampling.reasons, probabilities.reasons) == (("interpolate",), ("softmax",))
+    assert graph.stays_real(graph["classifier"])
+    assert not graph.stays_real(graph["down"])
+
+
+def test_the_input_as_it_comes_is_what_a_float_step_reads() -> None:
+    graph = trace(settled(SmallMixedSeries), series(2))
+    assert [(step.op, step.series) for step in graph.steps[:3]] == [
+        ("given", False), ("float", False), ("quantise", True),
+    ]  # fmt: skip
+    assert [step.name for step in graph.steps if step.op == "input"] == []
+    assert graph.steps[3].name == "first"
+
+
+class Rows(nn.Module):
+    """Changes of shape that the sizes tell to be rows, values of unlike sizes, and a tensor of the network's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Conv2d(3, 4, 1), nn.Linear(4 * 36, 4)
+        self.shift = nn.Parameter(torch.ones(1, 4, 1, 1))
+        self.pool = nn.AdaptiveAvgPool2d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.layer(x) + self.shift)
+        x = x + x.mean((2, 3), keepdim=True)
+        return self.head(x.view(x.shape[0], 4 * 36))
+
+
+def test_sizes_decide() -> None:
+    model, images = Rows().eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    assert graph.floats[0].reasons == (
+        "add with a tensor of the network's own",
+        "add on values of different sizes",
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+def test_a_padding_before_a_layer_without_an_integer_form_is_part_of_the_float_step() -> None:
+    layers = [nn.Conv2d(3, 4, 1), nn.ZeroPad2d(1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")]
+    model, images = nn.Sequential(*layers, nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)).eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+def test_a_layer_that_is_used_twice_is_one_of_integers_and_one_of_float32() -> None:
+    model, images = Twice().eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float"]
+    assert graph.floats[0].reasons == ("layer is used twice; a quantised layer has one input.",)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+def test_an_example_of_another_shape_is_a_sentence() -> None:
+    with pytest.raises(UnsupportedNetworkError, match=r"does not run on an input of shape \(2, 5\)"):
+        trace(nn.Linear(4, 4), torch.zeros(2, 5))
+
+
+class Recurrent(nn.Module):
+    """A module that gives several values, of which one is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.recurrent, self.head = nn.Conv1d(3, 8, 3), nn.GRU(8, 6, batch_first=True), nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        moved, _ = self.recurrent(self.first(x).transpose(1, 2))
+        return self.head(moved[:, -1])
+
+
+def test_a_module_of_several_outputs_is_a_float_step() -> None:
+    model, images = Recurrent().eval(), series(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    assert graph.floats[0].reasons == ("the GRU recurrent",)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))

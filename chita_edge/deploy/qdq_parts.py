@@ -1,0 +1,73 @@
+"""Float32 steps among integer ones as nodes of standard ONNX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+import exporters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from chita_edge.quantization.graph import Step
+
+
+def step_output(name: str) -> str:
+    """Name of the real value that a step makes, in the file."""
+    return f"{name}/y"
+
+
+def part_nodes(
+    step: Step, inputs: Sequence[torch.Tensor], sources: Sequence[str], output: str, opset: int
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Nodes of a float step, and their constants, whose names all begin with the step's.
+
+    Args:
+        step: of op "float".
+        inputs: an example of what it reads; the size of the batch stays open.
+        sources: names of the values that it reads.
+        output: name of what it makes.
+        opset: of the nodes.
+
+    Raises:
+        UnsupportedModelError: torch cannot export it.
+    """
+    made = exporters.to_onnx(step.part, tuple(inputs))  # type: ignore[arg-type] # a module
+    made = onnx.version_converter.convert_version(made, opset)
+    graph = made.graph
+    names = {name: f"{step.name}/{name}" for node in graph.node for name in (*node.input, *node.output) if name}
+    names |= dict(zip((value.name for value in graph.input), sources, strict=True))
+    if graph.output[0].name in (value.name for value in graph.input):  # it gives what it reads
+        return [onnx.helper.make_node("Identity", [names[graph.output[0].name]], [output], step.name)], []
+    names[graph.output[0].name] = output
+    layers = _layer_names(graph)
+    for node in graph.node:
+        node.name = layers.get(node.name, f"{step.name}/{node.name}")
+        for values in (node.input, node.output):
+            for place, name in enumerate(values):
+                values[place] = names.get(name, name)
+    for constant in graph.initializer:
+        constant.name = names.get(constant.name, f"{step.name}/{constant.name}")
+    return list(graph.node), list(graph.initializer)
+
+
+def _layer_names(graph: onnx.GraphProto) -> dict[str, str]:
+    """Names of modules, by the nodes that have their weights or add their biases to a product; each once."""
+    constants = {constant.name for constant in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    found: dict[str, str] = {}
+    for node in graph.node:
+        for name in node.input:
+            module, _, kind = name.rpartition(".")
+            product = next((makers[one] for one in node.input if one in makers), None)
+            if name not in constants or module in found.values():
+                continue
+            if kind == "weight":
+                found[node.name] = module
+            elif kind == "bias" and node.op_type == "Add" and product is not None and product.op_type == "MatMul":
+                found[product.name] = module
+    return found

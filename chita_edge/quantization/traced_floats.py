@@ -1,0 +1,94 @@
+"""Parts of a traced network that no integer op does: float32 steps, and functions of single numbers as tables."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import fx, nn
+
+from chita_edge.quantization.elementwise import is_elementwise
+from chita_edge.quantization.traced_values import is_dropout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from chita_edge.quantization.traced_values import Values
+
+
+class Floats:
+    """Nodes without an integer form so far, and why.
+
+    Args:
+        traced: the network.
+        modules: by name.
+        values: shapes of what it makes.
+        series: whether it is a network of series, whose codes are images of height 1.
+    """
+
+    def __init__(
+        self, traced: fx.GraphModule, modules: Mapping[str, nn.Module], values: Values, *, series: bool
+    ) -> None:
+        self.traced, self.modules, self.values, self.series = traced, modules, values, series
+        self.reasons: dict[fx.Node, str] = {}
+
+    def part(self, node: fx.Node, known: Collection[fx.Node]) -> tuple[list[fx.Node], list[fx.Node]]:
+        """What makes a node's value: the known nodes that it is made of, and those in between, both in order."""
+        seen, waiting = {node}, [node]
+        while waiting:
+            one = waiting.pop()
+            if one is not node and one in known:
+                continue
+            new = [source for source in one.all_input_nodes if source not in seen]
+            seen.update(new)
+            waiting += new
+        ordered = [one for one in self.traced.graph.nodes if one in seen]
+        read = [one for one in ordered if one in known and one is not node]
+        return read, [one for one in ordered if one not in read]
+
+    def is_curve(self, inside: Sequence[fx.Node], read: Sequence[fx.Node]) -> bool:
+        """Whether nodes make a function of the single numbers of one value."""
+        shape = self.values.shape(read[0]) if len(read) == 1 else None
+        return shape is not None and all(
+            is_elementwise(node, self.modules) and self.values.shape(node) == shape for node in inside
+        )
+
+    def curve(self, read: fx.Node, inside: Sequence[fx.Node]) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The function of nodes that `is_curve` is true of; computed in float64."""
+        module = self.module([read], inside, frozenset()).double()
+
+        def function(numbers: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = module(numbers.clone().double())
+            return made.to(numbers.dtype)
+
+        return function
+
+    def module(self, read: Sequence[fx.Node], inside: Sequence[fx.Node], images: Collection[fx.Node]) -> fx.GraphModule:
+        """A module of some nodes, in float32, with modules and parameters of its own.
+
+        Args:
+            read: what it takes, in this order.
+            inside: what it does; gives what the last makes.
+            images: those of ``read`` that are series as images of height 1.
+        """
+        graph, made = fx.Graph(), dict[fx.Node, fx.Node]()
+        for place, node in enumerate(read):
+            made[node] = graph.placeholder(f"x_{place}")
+        for node in read:
+            if node in images:
+                made[node] = graph.call_method("squeeze", (made[node], 2))
+        for node in inside:
+            if is_dropout(node, dict(self.modules)):
+                made[node] = made[node.all_input_nodes[0]]
+            else:
+                made[node] = graph.node_copy(node, lambda one: made[one])
+        graph.output(made[inside[-1]])
+        module = copy.deepcopy(fx.GraphModule(self.traced, graph)).eval()
+        module.requires_grad_(requires_grad=False)
+        return module
+
+    def told(self, inside: Sequence[fx.Node]) -> tuple[str, ...]:
+        """What of some nodes has no integer form, each once; nodes that move numbers are not told of."""
+        found = [self.reasons.get(node, "") for node in inside]
+        return tuple(dict.fromkeys(reason for reason in found if reason))

@@ -1,0 +1,45 @@
+"""Small networks of integer parts with float32 ones between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class SmallMixed(nn.Module):
+    """Attention over the pixels with a sum around it, an upsampling, activations as tables, probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.LeakyReLU(0.1))
+        self.second = nn.Sequential(nn.Conv2d(12, 16, 3, 1, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.norm, self.query, self.out = nn.LayerNorm(16), nn.Linear(16, 48), nn.Linear(16, 16)
+        self.down = nn.Conv2d(16, 24, 3, 2, 1)
+        self.last = nn.Sequential(nn.Conv2d(40, 24, 1), nn.GELU(), nn.Dropout2d())
+        self.classifier = nn.Linear(24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.second(self.stem((x - 0.5) * 2))
+        count, channels, height, width = x.shape
+        tokens = self.norm(x.flatten(2).transpose(1, 2))
+        query, key, value = self.query(tokens).reshape(count, -1, 3, channels).unbind(2)
+        tokens = self.out((query @ key.transpose(1, 2) * 0.25).softmax(-1) @ value)
+        x = x + tokens.transpose(1, 2).reshape(count, channels, height, width)
+        y = functional.interpolate(self.down(x), scale_factor=2.0, mode="nearest")
+        return self.classifier(self.last(torch.cat((y, x), 1)).mean((2, 3))).softmax(1)
+
+
+class SmallMixedSeries(nn.Module):
+    """Series through a norm of groups, weights that sum to one beside a mean, and an input that is normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv1d(3, 8, 5, padding=2), nn.GroupNorm(2, 8)
+        self.second = nn.Sequential(nn.Conv1d(8, 8, 3, padding=1), nn.ReLU())
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x / (x.std(2, keepdim=True) + 0.1))
+        x = self.second(functional.relu_(self.norm(x)))
+        return self.head(torch.cat((x.mean(2), (x.softmax(2) * x).sum(2)), 1))
