@@ -139,7 +139,7 @@ def build(
             not_measured=(*not_measured(target), *unmade),
             reason=made.reason,
             remarks=made.remarks,
-            candidates=() if made.int8 is None else made.int8.candidates,
+            candidates=made.candidates,
         )
         content = manifest_content(made.config, result, None if made.int8 is None else made.int8.network)
         libraries = {path: runtimes.library(platform) for path, platform in target.platforms.items()}

@@ -6,15 +6,19 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from device_bench.short_numbers import short
 from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision, stored_share
 from runtimes.int8_costs import Int8Rates, gathered_inputs, load_int8_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import torch
 
+    from chita_edge.pruning import Constraint
+    from chita_edge.quantization.cost_budget import LayerCosts
     from chita_edge.quantization.graph import Graph, Step
     from runtimes import Target
 
@@ -41,45 +45,91 @@ class Int8Costs:
         """Of all costs."""
         return self.rates.unit
 
-    def network(self, graph: Graph, image: torch.Tensor, kept: Mapping[str, int], structure: str) -> float:
-        """Cost of one image, each layer in the cheaper form.
+    def network(
+        self, graph: Graph, image: torch.Tensor, names: Collection[str], structures: Collection[str]
+    ) -> NetworkCosts:
+        """Costs of a network's layers in every form.
 
         Args:
             graph: the steps.
             image: one, float32 (1, …), for the sizes.
-            kept: weights that layers keep, by name; the others keep all.
-            structure: of the zeros.
+            names: of the layers that may lose weights.
+            structures: of their zeros.
         """
         import torch  # which who exports a file need not have
 
-        total = 0.0
+        from chita_edge.quantization.budgets import LEVELS
+        from chita_edge.quantization.cost_budget import LayerCosts
+
+        fixed, layers = 0.0, {}
         with torch.no_grad():
             for step, inputs, value in graph.walk(image):
                 if step.layer is None:
-                    total += self.rates.elements(value.numel())
+                    fixed += self.rates.elements(value.numel())
                     if step.op == "float":  # at least that, and what is taken out of codes first
-                        total += sum(self.rates.elements(one.numel()) for one in inputs)
+                        fixed += sum(self.rates.elements(one.numel()) for one in inputs)
+                elif step.name not in names:
+                    fixed += self.layer(step, inputs[0])
                 else:
-                    total += min(self.layer(step, inputs[0], kept.get(step.name), structure))
-        return total
+                    blocks = {
+                        one: np.array([self.layer(step, inputs[0], one, float(density)) for density in LEVELS])
+                        for one in structures
+                    }
+                    layers[step.name] = LayerCosts(self.layer(step, inputs[0]), blocks)
+        return NetworkCosts(fixed, layers)
 
-    def layer(self, step: Step, inputs: torch.Tensor, kept: int | None, structure: str) -> tuple[float, float]:
-        """Cost of a layer in blocks and with all its weights; infinite in blocks where none may go."""
+    def layer(self, step: Step, inputs: torch.Tensor, form: str = "dense", density: float = 1.0) -> float:
+        """Cost of a layer with all its weights, or in blocks at a density."""
         from chita_edge.quantization.moments import position_count
 
         layer, positions = step.weights, position_count(step.weights, inputs)
         outputs = len(layer.weight) * positions
         if 1 < layer.groups == len(layer.weight):
-            return float("inf"), self.rates.depthwise_layer(layer.weight.numel() * positions, outputs)
+            return self.rates.depthwise_layer(layer.weight.numel() * positions, outputs)
         width = layer.weight.shape[3] if layer.is_convolution else 1
         gathered = gathered_inputs(layer.weight.shape[1] * layer.groups, width, positions)
-        dense = self.rates.layer("dense", layer.weight.numel() * layer.groups * positions, outputs, gathered)
-        if layer.groups > 1:  # all weights of a group, in blocks that leave out the zeros between groups
-            padded = -(-layer.weight.shape[1] // _GROUP) * _GROUP * layer.weight[:, 0].numel() * positions
-            grouped = min(self.rates.layer(form, padded, outputs, gathered) for form in ("1x4", "2x4"))
-            return float("inf"), min(dense, grouped)
-        blocks = float("inf") if kept is None else self.rates.layer(structure, kept * positions, outputs, gathered)
-        return blocks, dense
+        macs = layer.weight.numel() * layer.groups * positions
+        if layer.groups == 1:
+            return self.rates.layer(form, round(density * macs), outputs, gathered)
+        # All weights of a group, in blocks that leave out the zeros between groups.
+        padded = -(-layer.weight.shape[1] // _GROUP) * _GROUP * layer.weight[:, 0].numel() * positions
+        grouped = min(self.rates.layer(one, padded, outputs, gathered) for one in ("1x4", "2x4"))
+        return min(self.rates.layer("dense", macs, outputs, gathered), grouped)
+
+
+@dataclass(frozen=True)
+class NetworkCosts:
+    """Costs of a network's parts for one image.
+
+    Attributes:
+        fixed: of all that loses no weights.
+        layers: of the others, by name.
+    """
+
+    fixed: float
+    layers: Mapping[str, LayerCosts]
+
+    def predicted(self, constraints: Mapping[str, Constraint]) -> float:
+        """Cost of the network with these zeros; layers without a constraint keep all weights."""
+        total = self.fixed
+        for name, costs in self.layers.items():
+            constraint = constraints.get(name)
+            if constraint is None:
+                total += costs.dense
+            else:
+                total += costs.at(constraint.pattern.name, constraint.total / constraint.shapes[0].numel())
+        return total
+
+    @property
+    def dense(self) -> float:
+        """Cost with all weights."""
+        return self.predicted({})
+
+    def least(self, density: float) -> float:
+        """Cost with every layer in its cheapest form at a density."""
+        return self.fixed + sum(
+            min(costs.at(structure, density) for structure in costs.blocks) for costs in self.layers.values()
+        )
 
 
 def int8_format(target: Target) -> QuantisedDecide:

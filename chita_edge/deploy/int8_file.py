@@ -89,6 +89,7 @@ def compress_to_file(
         prunable = prunable_weights(entry, inputs.model)
         with watch.timed("compress"):
             found = compress_int8(config, road, inputs, prunable, None, state_dir=state_dir, progress=progress)
+        assert isinstance(found, Int8Network)  # noqa: S101 (there are no candidates at a given sparsity)
         after = None if judge is None else judge.network(found.network, f"{judge.metric.name} after", progress)
     assert isinstance(inputs.images, torch.Tensor)  # noqa: S101 (others were refused)
     made = to_qdq(found.network, inputs.images[:1])

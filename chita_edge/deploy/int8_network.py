@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from chita_edge.deploy.candidates import SPARSITIES, Candidate, choose, drop_of, worthwhile
+from chita_edge.deploy.candidates import Candidate
+from chita_edge.deploy.choice import Alternative, Search
+from chita_edge.deploy.float32_costs import float32_cost
 from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.int8_told import Told
 from chita_edge.deploy.judge import Judge
 from chita_edge.engine.result import found_sentences
-from chita_edge.network.inputs import single
-from chita_edge.pruning.journal import FORGETFUL, Journal
+from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.quantization import CompressionConfig, Plan, QuantisedNetwork, UnsupportedNetworkError, compress_plan
 from chita_edge.quantization import prepare as prepare_plan
 from chita_edge.quantization.distance import tempered_divergence
@@ -25,31 +26,26 @@ from chita_edge.quantization.plan import layer_constraints
 from chita_edge.quantization.stored import network_from, network_tensors
 from chita_edge.tuning import infer_training_augmentation
 from chita_edge.tuning.views import darkest
+from runtimes.int8_costs import load_int8_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from chita_edge.config import PruneFileConfig
     from chita_edge.datasets import LabelledImages
     from chita_edge.deploy.road import Road
     from chita_edge.progress import Progress
+    from chita_edge.pruning import Constraint
+    from chita_edge.quantization import Graph
+    from runtimes import Target
 
 _RATE = 1e-3
 _ROWS, _ROWS_AN_IMAGE = 1 << 14, 64
 """Positions that layers are fitted on: those of one image are much alike."""
 # A draft costs a fifth of the network and is a little less accurate.
 _DRAFT_IMAGES, _DRAFT_ROWS, _DRAFT_ROUNDS = 400, 1 << 13, 2
-_DRAFT_LOSS = 0.3
-"""Points that a draft may be below what is asked for."""
 _LEAST_SHARE = 0.5
 """Of a network's multiplications, that integers have to do where int8 was not asked for."""
-
-
-class Made(Protocol):
-    """Makes the network of a structure and a sparsity."""
-
-    def __call__(self, structure: str, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
-        """The network, or a draft of it on fewer images."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +80,36 @@ class Int8Network:
         return 1 - sum(int(mask.sum()) for mask in masks) / max(1, sum(mask.numel() for mask in masks))
 
 
+@dataclass(frozen=True)
+class Float32Chosen:
+    """No int8 network is as good as one of float32, which is still to be made.
+
+    Attributes:
+        candidates: those that were looked at; the chosen one says its structure and sparsity.
+        remarks: sentences about the choice.
+    """
+
+    candidates: tuple[Candidate, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> Candidate:
+        """The one to make."""
+        return next(one for one in self.candidates if one.chosen)
+
+
 def make_int8(
     model: nn.Module,
     images: torch.Tensor,
     held_out: LabelledImages | None,
     config: PruneFileConfig,
     road: Road,
-    costs: Int8Costs | None,
+    target: Target | None,
     *,
     prunable: Sequence[str],
     journal: Journal = FORGETFUL,
     progress: Progress,
-) -> Int8Network:
+) -> Int8Network | Float32Chosen:
     """Prune and round a network together; without a sparsity, try candidates and take the fastest within the drop.
 
     Args:
@@ -104,7 +118,7 @@ def make_int8(
         held_out: images that nothing is fitted on, with labels where there are any; needed where candidates are tried.
         config: options.
         road: structure and sparsity.
-        costs: of the target, for the candidates.
+        target: whose costs decide among candidates.
         prunable: names of weights.
         journal: keeps the plan's curves and each compressed network.
         progress: told of every stage.
@@ -129,27 +143,35 @@ def make_int8(
     )  # fmt: skip
     progress("sensitivities", 1, 1)
 
-    def made(structure: str, sparsity: float, *, draft: bool = False) -> QuantisedNetwork:
-        config_of = replace(base, structure=structure, sparsity=sparsity)
-        some, called = images, f"int8, {structure}, {sparsity:.0%} zeros"
+    def made(constraints: Mapping[str, Constraint], called: str, *, draft: bool = False) -> QuantisedNetwork:
+        some, config_of = images, base
         if draft:
             some, called = images[:_DRAFT_IMAGES], f"{called}, draft"
             config_of = replace(config_of, rows=min(base.rows, _DRAFT_ROWS), activation_rounds=_DRAFT_ROUNDS)
         told = partial(_named, progress, called)
 
         def compute() -> dict[str, torch.Tensor]:
-            network = compress_plan(plan, some, config_of, progress=told).network
+            network = compress_plan(plan, some, config_of, constraints=constraints, progress=told).network
             assert network is not None  # noqa: S101 (of dtype int8)
             return network_tensors(network)
 
         return network_from(plan.graph, journal.remember(called, compute))
 
     if road.sparsity is not None:
-        found = Int8Network(made(road.structure, road.sparsity), road.structure, plan.prunable)
+        called = f"int8, {road.structure}, {road.sparsity:.0%} zeros"
+        found = Int8Network(made(layer_constraints(plan, base), called), road.structure, plan.prunable)
     else:
-        assert held_out is not None and costs is not None  # noqa: S101 (the caller has them)
+        assert held_out is not None and target is not None  # noqa: S101 (the caller has them)
         judge = Judge.of(model, held_out, metric=config.metric, better=config.better)
-        found = _chosen(plan, made, judge, base, costs, config.quantize.max_drop, model)
+        costs = Int8Costs(load_int8_rates(target.name))
+        other = None
+        if road.structures and not road.is_asked:
+            other = _alternative(plan, model, images, base, target, costs, config.prune.sparsity, journal)
+        per_layer = costs.network(plan.graph, images[:1], plan.prunable, road.tried)
+        choice = Search(plan, per_layer, costs.unit, judge, model, config.quantize.max_drop, made, other).run()
+        if choice.network is None:
+            return Float32Chosen(choice.candidates, choice.remarks)
+        found = Int8Network(choice.network, choice.structure, plan.prunable, choice.candidates, choice.remarks)
     if plan.graph.floats:
         found = replace(found, remarks=(_floats_told(plan, images), *found.remarks))
     if config.prune.distill_epochs:
@@ -157,58 +179,39 @@ def make_int8(
     return found
 
 
-def _chosen(
+def _alternative(
     plan: Plan,
-    made: Made,
-    judge: Judge,
-    base: CompressionConfig,
-    costs: Int8Costs,
-    max_drop: float,
     model: nn.Module,
-) -> Int8Network:
-    """The network of the chosen candidate: drafts tell which it is, and the one that is made is judged again.
+    images: torch.Tensor,
+    base: CompressionConfig,
+    target: Target,
+    costs: Int8Costs,
+    sparsity: float,
+    journal: Journal,
+) -> Alternative:
+    """The float32 network that is made where int8 is not accurate enough: unstructured, of the default sparsity."""
+    cost = float32_cost(target, costs, plan.graph, images[:1], plan.prunable, sparsity)
+    candidate = Candidate("unstructured", sparsity, cost, target.table.unit, dtype="float32")
+    config = replace(base, dtype="float32", structure="unstructured", sparsity=sparsity)
 
-    Where it drops further than its draft promised, the next slower one is made.
-    """
-    image = single(judge.samples.images[:1])
-    dense = judge.network(model)
+    def draft() -> nn.Module:
+        own = prepare_plan(model, images, config, plan.prunable, journal=Prefixed(journal, "float32, "))
+        some = images[:_DRAFT_IMAGES]
+        config_of = replace(config, rows=min(base.rows, _DRAFT_ROWS), activation_rounds=_DRAFT_ROUNDS)
+        return _GraphModule(compress_plan(own, some, config_of).graph)
 
-    def judged(network: QuantisedNetwork) -> tuple[float, float]:
-        figure = judge.network(network)
-        return figure, drop_of(judge.metric, dense, figure)
-
-    candidates = _candidates(plan, base, costs, image)
-    limit = max_drop + _DRAFT_LOSS
-    tried = list(choose(candidates, lambda one: judged(made(one.structure, one.sparsity, draft=True)), limit))
-    start = next(number for number, one in enumerate(tried) if one.chosen)
-    for number in range(start, len(tried)):
-        network = made(tried[number].structure, tried[number].sparsity)
-        metric, drop = judged(network)
-        good = drop <= max_drop or number + 1 == len(tried)
-        tried[number] = replace(tried[number], metric=metric, drop=drop, chosen=good)
-        if good:
-            break
-    remarks: tuple[str, ...] = ()
-    if drop > max_drop:
-        remarks = (
-            f"No candidate stays within {max_drop:g} of the dense network; the closest is taken. More calibration "
-            "images, --distill or --dtype float32 may help.",
-        )
-    structure = next(one.structure for one in tried if one.chosen)
-    return Int8Network(network, structure, plan.prunable, tuple(tried), remarks)
+    return Alternative(candidate, draft)
 
 
-def _candidates(plan: Plan, base: CompressionConfig, costs: Int8Costs, image: torch.Tensor) -> list[Candidate]:
-    """Those that are worth a draft: of each structure and sparsity the costs and the curves say which."""
-    found = []
-    for structure in plan.curves:
-        for sparsity in SPARSITIES:
-            constraints = layer_constraints(plan, replace(base, structure=structure, sparsity=sparsity))
-            kept = {name: constraint.total for name, constraint in constraints.items()}
-            predicted = costs.network(plan.graph, image, kept, structure)
-            loss = plan.expected_loss(structure, kept)
-            found.append((Candidate(structure, sparsity, predicted, costs.unit), loss))
-    return worthwhile(found)
+class _GraphModule(nn.Module):
+    """A graph of floating point as a module."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.graph(images)
 
 
 def _distilled(

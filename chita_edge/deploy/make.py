@@ -11,9 +11,8 @@ import onnx
 import runtimes
 from chita_edge.deploy.agreement import check_agreement, check_int8_agreement
 from chita_edge.deploy.export import export, export_int8
-from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.int8_door import as_modules, named_as
-from chita_edge.deploy.int8_network import Int8Network, make_int8
+from chita_edge.deploy.int8_network import Float32Chosen, Int8Network, make_int8
 from chita_edge.deploy.int8_told import tell
 from chita_edge.deploy.road import Road, choose_road
 from chita_edge.engine.api import prune
@@ -25,17 +24,18 @@ from chita_edge.quantization import UnsupportedNetworkError
 from chita_edge.shrinking import shrink
 from chita_edge.storage.fingerprint import fingerprint
 from chita_edge.storage.state_folder import StateFolder
-from runtimes.int8_costs import load_int8_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from chita_edge.config import BuildConfig, PruneFileConfig
+    from chita_edge.deploy.candidates import Candidate
     from chita_edge.deploy.load import Inputs
     from chita_edge.network.inputs import Batch
     from chita_edge.progress import Progress
     from exporters import ExportedLayer
+    from runtimes import Target
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Made:
         reason: why this dtype.
         int8: of an int8 network, how it came about.
         remarks: sentences about it.
+        candidates: networks that were looked at, where it was chosen among some.
     """
 
     config: BuildConfig
@@ -65,6 +66,7 @@ class Made:
     reason: str
     int8: Int8Network | None = None
     remarks: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 def make(
@@ -78,14 +80,31 @@ def make(
         ChitaEdgeError: what the roads raise.
     """
     road = choose_road(config, config.export)
+    candidates: tuple[Candidate, ...] = ()
+    remarks: tuple[str, ...] = ()
     if road.dtype == "int8":
         try:
-            return _int8(config, road, inputs, prunable, state_dir, progress)
+            found = _int8(config, road, inputs, prunable, state_dir, progress)
+            if isinstance(found, Made):
+                return found
+            road = _after(found)
+            candidates, remarks = found.candidates, found.remarks
         except UnsupportedNetworkError as error:
             if road.is_asked:
                 raise
             road = Road("float32", config.prune.structure, config.prune.sparsity, f"float32. {error}")
-    return _floating(config, road, inputs, prunable, state_dir, progress)
+        # What int8 left in the folder is of another computation.
+        state_dir = None if state_dir is None else state_dir / "float32"
+    made = _floating(config, road, inputs, prunable, state_dir, progress)
+    return replace(made, candidates=candidates, remarks=(*made.remarks, *remarks))
+
+
+def _after(found: Float32Chosen) -> Road:
+    """The road of a float32 network that was chosen among candidates."""
+    chosen = found.chosen
+    faster = all(chosen.predicted <= one.predicted for one in found.candidates if one.dtype == "int8")
+    why = "predicted to be the fastest" if faster else "no int8 candidate is accurate enough"
+    return Road("float32", chosen.structure, chosen.sparsity, f"float32, {why}.")
 
 
 def _floating(
@@ -129,13 +148,13 @@ def _int8(
     prunable: Sequence[str] | None,
     state_dir: Path | None,
     progress: Progress,
-) -> Made:
+) -> Made | Float32Chosen:
     target = runtimes.get_target(config.export.target)
-    found = compress_int8(config, road, inputs, prunable, target.name, state_dir=state_dir, progress=progress)
-    structure = {"structure": found.structure}
-    chosen = next((one.sparsity for one in found.candidates if one.chosen), road.sparsity)
-    if chosen is not None:
-        structure["sparsity"] = chosen  # type: ignore[assignment]
+    found = compress_int8(config, road, inputs, prunable, target, state_dir=state_dir, progress=progress)
+    if isinstance(found, Float32Chosen):
+        return found
+    structure: dict[str, Any] = {"structure": found.structure}
+    structure["sparsity"] = found.sparsity if road.sparsity is None else road.sparsity
     with torch_threads(config.prune.threads):
         exported = export_int8(found, single(inputs.images[:1]), target)
     for written in (exported.model, exported.apart):
@@ -152,6 +171,7 @@ def _int8(
         reason=road.reason,
         int8=found,
         remarks=found.sentences(),
+        candidates=found.candidates,
     )
 
 
@@ -160,11 +180,11 @@ def compress_int8(
     road: Road,
     inputs: Inputs,
     prunable: Sequence[str] | None,
-    target: str | None,
+    target: Target | None,
     *,
     state_dir: Path | None,
     progress: Progress,
-) -> Int8Network:
+) -> Int8Network | Float32Chosen:
     """Make the int8 network of a configuration; where candidates are tried, costs are those of a target.
 
     Raises:
@@ -184,11 +204,13 @@ def compress_int8(
             held_out,
             config,
             road,
-            None if target is None else Int8Costs(load_int8_rates(target)),
+            target,
             prunable=prunable,
             journal=journal,
             progress=progress,
         )
+        if isinstance(found, Float32Chosen):
+            return found
         samples = inputs.calibration if held_out is None else held_out
         told = tell(inputs.model, found.network, samples, config.prune, given, seen=held_out is None)
         return replace(found, told=told)

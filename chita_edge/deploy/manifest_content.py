@@ -20,12 +20,15 @@ def manifest_content(
 ) -> dict[str, Any]:
     """Resolved configuration, tool versions, layers and decisions, accuracy, sizes, and what was not measured.
 
-    Of an int8 network also the grid of each activation, the scales of weights being in the file, and the candidates.
+    Of an int8 network also the grid of each activation, the scales of weights being in the file; and the candidates
+    where there were some.
     """
     more: dict[str, Any] = {}
     if integers is not None:
         grids = {name: {"scale": grid.scale, "zero": grid.zero} for name, grid in integers.grids.items()}
-        more = {"activations": grids, "candidates": [candidate.to_json() for candidate in result.candidates]}
+        more["activations"] = grids
+    if result.candidates:
+        more["candidates"] = [candidate.to_json() for candidate in result.candidates]
     return more | {
         "config": config.model_dump(mode="json", exclude={"prune": {"scratch_dir"}}),
         "versions": {"python": platform.python_version()} | {tool: metadata.version(tool) for tool in _TOOLS},

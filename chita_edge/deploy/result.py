@@ -146,7 +146,7 @@ class BuildResult:
     correctly; `agreement` the largest difference from the pruned torch network relative to its largest logit;
     `not_measured` says in sentences which claims nobody should read into the figures. `dropped_runs` names the runs of
     the bundle that was replaced, where they were of another product and are gone with it. `reason` says why the network
-    has this dtype; `candidates` are the int8 networks that were looked at, where one was chosen.
+    has this dtype; `candidates` are the networks that were looked at, where one was chosen among some.
     """
 
     bundle: Path

@@ -58,7 +58,7 @@ def choose_road(config: PruneFileConfig, export: ExportConfig | None = None) -> 
     of_float = sorted(asked - _BOTH)
     structure = prune.structure if "structure" in asked else INT8_STRUCTURES[0]
     sparsity = prune.sparsity if "sparsity" in asked else None
-    several = INT8_STRUCTURES[:1] if sparsity is None and "structure" not in asked else ()
+    several = INT8_STRUCTURES if sparsity is None and "structure" not in asked else ()
     stored = "float32" if export is None else export.values
     if dtype == "int8":
         _check_int8(of_float, structure)

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 DENSITIES = (0.03, 0.07, 0.14, 0.25, 0.4, 0.6, 0.8)
 _BATCH = 50
 _LEVELS = 100
+LEVELS = np.linspace(1 / _LEVELS, 1.0, _LEVELS)
+"""Densities that budgets are shared in."""
 _UNITS = 4000
 _LEAST_ERROR = 1e-4
 _MOST_ROWS, _RUN = 96, 4
-_EXPONENTS = (0.6, 0.5)
+BY_WEIGHTS, BY_COST = (0.6, 0.5), (0.8, 0.0)
+"""Exponents of `share_budget` for budgets in weights, and in multiplications or time."""
 
 
 @dataclass(frozen=True)
@@ -131,28 +134,20 @@ def _some_rows(count: int) -> torch.Tensor:
     return (starts[:, None] + torch.arange(_RUN)).flatten()
 
 
-def expected_loss(curves: Sequence[Curve], densities: Sequence[float]) -> float:
-    """Σ λ e(density), what `share_budget` makes least; it orders networks of one plan, whatever their patterns."""
-    levels = np.linspace(1 / _LEVELS, 1.0, _LEVELS)
-    return sum(
-        _weight(curve, _EXPONENTS) * float(np.interp(density, levels, _errors_at(curve, levels)))
-        for curve, density in zip(curves, densities, strict=True)
-    )
-
-
-def _weight(curve: Curve, exponents: tuple[float, float]) -> float:
-    """λ of `share_budget`."""
-    return float(max(curve.sensitivity, 1e-30) ** exponents[0] * curve.weights ** exponents[1])
+def losses_at(curve: Curve, exponents: tuple[float, float]) -> NDArray[np.float64]:
+    """λ e of `share_budget` at each of the densities `LEVELS`."""
+    weight = max(curve.sensitivity, 1e-30) ** exponents[0] * curve.weights ** exponents[1]
+    return float(weight) * _errors_at(curve, LEVELS)
 
 
 def share_budget(
-    curves: Sequence[Curve], costs: Sequence[float], allowed: float, *, exponents: tuple[float, float] = _EXPONENTS
+    curves: Sequence[Curve], costs: Sequence[float], allowed: float, *, exponents: tuple[float, float] = BY_WEIGHTS
 ) -> list[float]:
     """Density of each layer that makes Σ λ e(density) least, at a total cost Σ cost · density of at most ``allowed``.
 
     λ = sensitivity^γ · weights^β. With γ = 1 and β = 0 the sum is what the loss would rise by if each layer were pruned
     alone. But what early layers lose the refit of later ones makes up for in part; the exponents, found on
-    ResNet-20, take that into account. Solved by dynamic programming over the budget in 4,000 parts and 100 densities.
+    ResNet-20, take that into account.
 
     Args:
         curves: of the layers.
@@ -163,29 +158,48 @@ def share_budget(
     Raises:
         InfeasibleBudgetError: less than 1 % would be left of the layers.
     """
-    levels = np.linspace(1 / _LEVELS, 1.0, _LEVELS)
+    losses = [losses_at(curve, exponents) for curve in curves]
+    chosen = best_choices(losses, [LEVELS * cost for cost in costs], allowed)
+    return [float(LEVELS[level]) for level in chosen]
+
+
+def best_choices(
+    losses: Sequence[NDArray[np.float64]], costs: Sequence[NDArray[np.float64]], allowed: float
+) -> list[int]:
+    """The option of each layer that makes the sum of losses least at a sum of costs of at most ``allowed``.
+
+    A knapsack with one item of each kind, by dynamic programming over the budget in 4,000 parts; costs are rounded up
+    to these.
+
+    Args:
+        losses: of the options of each layer.
+        costs: of the same options, in any unit.
+        allowed: what all may cost, in the same unit.
+
+    Raises:
+        InfeasibleBudgetError: the cheapest options cost more.
+    """
     if not allowed > 0:
         raise _too_little()
     unit = allowed / _UNITS
     best = np.zeros(_UNITS + 1)
     choices = []
-    for curve, cost in zip(curves, costs, strict=True):
-        losses = _weight(curve, exponents) * _errors_at(curve, levels)
-        needed = np.ceil(levels * cost / unit - 1e-9).astype(int)
-        found = np.full((_LEVELS, _UNITS + 1), np.inf)
-        for level, need in enumerate(needed):
+    for loss, cost in zip(losses, costs, strict=True):
+        needed = np.ceil(cost / unit - 1e-9).astype(int)
+        found = np.full((len(loss), _UNITS + 1), np.inf)
+        for option, need in enumerate(needed):
             if need <= _UNITS:
-                found[level, need:] = best[: _UNITS + 1 - need] + losses[level]
+                found[option, need:] = best[: _UNITS + 1 - need] + loss[option]
         choices.append((found.argmin(0), needed))
         best = found.min(0)
     if not np.isfinite(best[-1]):
         raise _too_little()
-    densities, left = [], _UNITS
+    options, left = [], _UNITS
     for chosen, needed in reversed(choices):
-        level = int(chosen[left])
-        densities.append(float(levels[level]))
-        left -= int(needed[level])
-    return densities[::-1]
+        option = int(chosen[left])
+        options.append(option)
+        left -= int(needed[option])
+    return options[::-1]
 
 
 def _too_little() -> InfeasibleBudgetError:

@@ -72,6 +72,7 @@ def compress_plan(
     config: CompressionConfig,
     *,
     masks: Mapping[str, torch.Tensor] | None = None,
+    constraints: Mapping[str, Constraint] | None = None,
     progress: Progress = silent,
 ) -> Compressed:
     """Compress each layer to give the dense network's outputs from what the compressed layers before it hand on.
@@ -86,17 +87,18 @@ def compress_plan(
         images: calibration images.
         config: options.
         masks: of the layers that lose weights, to start the search from, in place of the plan's budgets.
+        constraints: patterns and budgets of the layers that lose weights, in place of those that `layer_constraints`
+            finds.
         progress: called with stage "compress".
 
     Raises:
         QuantizationError: values that are not finite, or a layer whose sums could pass 32 bits.
     """
     pattern = get_pattern(config.structure)
-    constraints = (
-        layer_constraints(plan, config)
-        if masks is None
-        else {name: Constraint(pattern, (mask.shape,), (int(mask.sum()),)) for name, mask in masks.items()}
-    )
+    if masks is not None:
+        constraints = {name: Constraint(pattern, (mask.shape,), (int(mask.sum()),)) for name, mask in masks.items()}
+    elif constraints is None:
+        constraints = layer_constraints(plan, config)
     with torch.no_grad():
         return _Pass(plan, images, config, constraints, masks or {}).run(progress)
 
@@ -113,7 +115,7 @@ class _Pass:
         starts: Mapping[str, torch.Tensor],
     ) -> None:
         self.graph, self.images, self.config = plan.graph, images, config
-        self.constraints, self.starts = constraints, starts
+        self.constraints, self.starts, self.importance = constraints, starts, plan.importance
         self.integers = config.dtype == "int8"
         self.dense: dict[str, torch.Tensor] = {}
         self.values: dict[str, torch.Tensor] = {}  # of the compressed network: codes, or real numbers of float32
@@ -159,6 +161,7 @@ class _Pass:
             clip,
             self.constraints.get(step.name),
             self.starts.get(step.name),
+            importance=self.importance.get(step.name),
             search=config.search,
             rounds=config.activation_rounds,
         )

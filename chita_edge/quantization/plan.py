@@ -9,7 +9,7 @@ import torch
 
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning.journal import FORGETFUL, Journal
-from chita_edge.quantization.budgets import Curve, expected_loss, measure_curves, share_budget
+from chita_edge.quantization.budgets import BY_COST, BY_WEIGHTS, Curve, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
 from chita_edge.quantization.errors import QuantizationError, QuantizationOptionError, UnsupportedNetworkError
@@ -37,20 +37,16 @@ class Plan:
         graph: batch norm folded, channels equalised; the dense network's function.
         prunable: names of the layers that may lose weights.
         curves: what those layers lose at each density, by structure of the zeros and name.
+        importance: of the outputs of those layers, E Σ (∂ℓ/∂y)² as in `Curvature`, by name: which outputs the
+            weights that a layer keeps are for.
         fixed_multiplications: of the layers that may lose none, for one image.
     """
 
     graph: Graph
     prunable: tuple[str, ...]
     curves: Mapping[str, Mapping[str, Curve]]
+    importance: Mapping[str, torch.Tensor]
     fixed_multiplications: int
-
-    def expected_loss(self, structure: str, kept: Mapping[str, int]) -> float:
-        """What a network is expected to lose whose layers keep so many weights, in the unit of `share_budget`."""
-        curves = self.curves[structure]
-        return expected_loss(
-            [curves[name] for name in kept], [count / curves[name].weights for name, count in kept.items()]
-        )
 
 
 def prepare(
@@ -106,16 +102,17 @@ def prepare(
     some = images[: config.curvature_images]
     structures = tuple(structures) or (config.structure,)
     curves: Mapping[str, Mapping[str, Curve]] = {structure: {} for structure in structures}
+    importance: Mapping[str, torch.Tensor] = {}
     if names:
 
         def measured() -> dict[str, torch.Tensor]:
             curvatures = fisher(graph, some, names, seed=config.seed)
             patterns = {structure: get_pattern(structure) for structure in structures}
             found = measure_curves(graph, some, names, patterns, curvatures, rows=config.rows // 2, ridge=config.ridge)
-            return curve_tensors(found)
+            return curve_tensors(found, {name: curvature.outputs for name, curvature in curvatures.items()})
 
-        curves = curves_from(journal.remember("curves", measured), structures, names)
-    return Plan(graph, names, curves, _fixed_multiplications(graph, images[:1], names))
+        curves, importance = curves_from(journal.remember("curves", measured), structures, names)
+    return Plan(graph, names, curves, importance, _fixed_multiplications(graph, images[:1], names))
 
 
 def _fixed_multiplications(graph: Graph, image: torch.Tensor, names: tuple[str, ...]) -> int:
@@ -165,12 +162,10 @@ def layer_constraints(plan: Plan, config: CompressionConfig) -> dict[str, Constr
     curves = [plan.curves[config.structure][name] for name in plan.prunable]
     share = 1 - config.sparsity
     if config.budget == "weights":
-        costs, exponents = [curve.weights for curve in curves], (0.6, 0.5)
+        costs, exponents = [curve.weights for curve in curves], BY_WEIGHTS
         allowed = share * sum(costs)
     else:
-        # Multiplications say nothing about how many weights share an error, so the sum of the losses is taken as it is.
-        exponents = (1.0, 0.0)
-        costs = [curve.multiplications for curve in curves]
+        costs, exponents = [curve.multiplications for curve in curves], BY_COST
         allowed = share * (sum(costs) + plan.fixed_multiplications) - plan.fixed_multiplications
     pattern = get_pattern(config.structure)
     densities = share_budget(curves, costs, allowed, exponents=exponents)

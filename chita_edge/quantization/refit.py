@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from chita_edge.quantization.samples import Samples
 
 
+_LEAST_SCALE = 1e-2
+
+
 @dataclass(frozen=True)
 class Refitted:
     """A layer's new weights.
@@ -64,6 +67,7 @@ def refit(
     constraint: Constraint | None = None,
     start: torch.Tensor | None = None,
     *,
+    importance: torch.Tensor | None = None,
     search: bool = True,
     rounds: int = 0,
 ) -> Refitted:
@@ -76,6 +80,8 @@ def refit(
         clip: the activation that follows.
         constraint: pattern and budget of a layer without groups that loses weights; all are kept when None.
         start: bool, in the layer's shape, a mask of the constraint; when None, that of the largest `saliency`.
+        importance: what a squared error of each output counts when outputs compete for the budget, float32 (out,), not
+            negative; all alike when None. The best weights on a given support do not depend on it.
         search: for a better support; otherwise the start stays.
         rounds: refits with the activation in mind, see `Samples.wanted_behind`.
     """
@@ -85,7 +91,8 @@ def refit(
         solve = _dense_solver(layer, samples, ridge)
         weights = solve(wanted)
     else:
-        weights, mask = _solve_sparse(layer, samples, ridge, wanted, constraint, start, search=search)
+        fit = _fit(layer, samples, ridge, wanted)
+        weights, mask = _solve_sparse(fit, constraint, start, _row_scales(importance, fit), search=search)
         solve = _sparse_solver(layer, samples, ridge, mask)
     if not clip.is_none:
         for _ in range(rounds):
@@ -127,23 +134,30 @@ def _sparse_solver(
 
 
 def _solve_sparse(
-    layer: Layer,
-    samples: Samples,
-    ridge: float,
-    wanted: torch.Tensor,
-    constraint: Constraint,
-    start: torch.Tensor | None,
-    *,
-    search: bool,
+    fit: TargetFit, constraint: Constraint, start: torch.Tensor | None, scales: torch.Tensor, *, search: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights of the constraint's set and their mask, (out, K)."""
-    fit = _fit(layer, samples, ridge, wanted)
+    """Weights of the constraint's set and their mask, (out, K), in outputs scaled by ``scales`` (out, 1)."""
+    assert fit.wanted is not None  # noqa: S101 (by construction)
+    scaled = TargetFit(fit.dense * scales, fit.gram, fit.gram, fit.ridge, fit.wanted * scales)
 
     def project(scores: torch.Tensor) -> torch.Tensor:
         return constraint.project(scores.flatten()).view(scores.shape)
 
-    mask = project(saliency(fit)) if start is None else start.flatten(1)
-    return search_support(fit, mask, project) if search else (solve_rows(fit, mask), mask)
+    mask = project(saliency(scaled)) if start is None else start.flatten(1)
+    weights, mask = search_support(scaled, mask, project) if search else (solve_rows(scaled, mask), mask)
+    return weights / scales, mask
+
+
+def _row_scales(importance: torch.Tensor | None, fit: TargetFit) -> torch.Tensor:
+    """What each output is multiplied by, (out, 1), of mean 1; none is much less, or its weights would not be told.
+
+    The root of an importance is its error's unit in the loss. Its own root is taken once more, halfway to outputs that
+    count alike: the importance overlooks what outputs have in common, which matters where sums follow.
+    """
+    if importance is None or not bool(importance.any()):
+        return torch.ones(len(fit.dense), 1)
+    roots = importance[:, None] ** 0.25
+    return (roots / roots.mean()).clamp_min(_LEAST_SCALE)
 
 
 def saliency(fit: LayerFit) -> torch.Tensor:

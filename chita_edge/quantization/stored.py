@@ -44,24 +44,25 @@ def network_from(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> Quantised
     return QuantisedNetwork(graph.with_layers(real), layers, grids)
 
 
-def curve_tensors(curves: Mapping[str, Mapping[str, Curve]]) -> Tensors:
-    """The curves by structure and layer, one tensor each."""
-    return {
+def curve_tensors(curves: Mapping[str, Mapping[str, Curve]], importance: Mapping[str, torch.Tensor]) -> Tensors:
+    """The curves by structure and layer, one tensor each, and the importance of the layers' outputs."""
+    measured = {
         f"{structure}/{name}": torch.tensor(
             [curve.sensitivity, curve.weights, curve.multiplications, *curve.errors], dtype=torch.float64
         )
         for structure, of_layers in curves.items()
         for name, curve in of_layers.items()
     }
+    return measured | {f"importance/{name}": values for name, values in importance.items()}
 
 
 def curves_from(
     tensors: Mapping[str, torch.Tensor], structures: Sequence[str], names: tuple[str, ...]
-) -> dict[str, dict[str, Curve]]:
-    """The curves of `curve_tensors`, in the order of these structures and names."""
+) -> tuple[dict[str, dict[str, Curve]], Tensors]:
+    """The curves and importances of `curve_tensors`, in the order of these structures and names."""
     found: dict[str, dict[str, Curve]] = {structure: {} for structure in structures}
     for structure in structures:
         for name in names:
             sensitivity, weights, multiplications, *errors = tensors[f"{structure}/{name}"].tolist()
             found[structure][name] = Curve(tuple(errors), sensitivity, int(weights), int(multiplications))
-    return found
+    return found, {name: tensors[f"importance/{name}"] for name in names}

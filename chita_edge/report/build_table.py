@@ -143,16 +143,17 @@ def _checked(result: BuildResult) -> str:
 
 
 def candidates_table(candidates: Sequence[Candidate], metric: Metric) -> Table:
-    """Accuracy against predicted time of the int8 networks that were looked at."""
+    """Accuracy against predicted time of the networks that were looked at."""
     table = Table(title="Candidates, on calibration samples that nothing was fitted on", title_justify="left")
     by = "points lower" if metric.share else "% worse"
-    for heading in ("", "structure", "zeros", f"predicted, {candidates[0].unit}", metric.name, by):
-        table.add_column(Text(heading), justify="left" if heading in ("", "structure") else "right")
+    for heading in ("", "dtype", "structure", "zeros", f"predicted, {candidates[0].unit}", metric.name, by):
+        table.add_column(Text(heading), justify="left" if heading in ("", "dtype", "structure") else "right")
     for one in candidates:
         found = ("not tried", "")
         if one.metric is not None and one.drop is not None:
-            found = (metric.value(one.metric), f"{one.drop:.2f}")
-        table.add_row("→" if one.chosen else "", one.structure, f"{one.sparsity:.0%}", f"{one.predicted:,.3g}", *found)
+            found = (metric.value(one.metric), f"{one.drop:.2f}{', draft' if one.draft else ''}")
+        mark, zeros = "→" if one.chosen else "", f"{one.sparsity:.0%}"
+        table.add_row(mark, one.dtype, one.structure, zeros, f"{one.predicted:,.3g}", *found)
     return table
 
 

@@ -176,20 +176,20 @@ def _trend(runs: Sequence[ReportRun]) -> dict[str, list[float]]:
 
 
 def _candidates(manifest: Mapping[str, Any]) -> Table:
-    """The int8 networks that were looked at, from the fastest."""
+    """The networks that were looked at, from the fastest."""
     found = manifest.get("candidates")
     rows = []
     for one in found if isinstance(found, list | tuple) else ():
         row = mapping(one)
         known = {key: row.get(key) for key in ("sparsity", "predicted", "metric", "drop")}
         told = {key: short(value) if isinstance(value, float | int) else NOTHING for key, value in known.items()}
-        chosen = "chosen" if row.get("chosen") is True else ""
+        chosen = "chosen" if row.get("chosen") is True else "draft" if row.get("draft") is True else ""
         rows.append(
-            [str(row.get("structure", NOTHING)), percent(known["sparsity"], 0), told["predicted"], told["metric"],
-             told["drop"], chosen]
+            [*(str(row.get(key, NOTHING)) for key in ("dtype", "structure")), percent(known["sparsity"], 0),
+             told["predicted"], told["metric"], told["drop"], chosen]
         )  # fmt: skip
     unit = str(mapping(found[0]).get("unit", "")) if rows and isinstance(found, list | tuple) else ""
-    return Table(("structure", "zeros", f"predicted {unit}".strip(), "metric", "lower by", ""), rows)
+    return Table(("dtype", "structure", "zeros", f"predicted {unit}".strip(), "metric", "lower by", ""), rows)
 
 
 def _figure(name: str, value: str, note: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ from torch import nn
 
 import exporters
 from chita_edge.config import BuildConfig, ExportConfig, validated
+from chita_edge.deploy.candidates import Candidate
+from chita_edge.deploy.int8_network import Float32Chosen
 from chita_edge.deploy.load import Inputs
 from chita_edge.deploy.make import Made, make
 from chita_edge.deploy.result import built_layers
@@ -43,11 +45,24 @@ class OfRows(nn.Module):
         return self.head(torch.relu(self.rows(self.stem(x))).mean((1, 2)))
 
 
+MADE = Made(
+    config=validated(BuildConfig, {"model": "m", "export": {"target": "x86_64"}}), model=onnx.ModelProto(),
+    apart=onnx.ModelProto(), layers=(), check=lambda _path, _images: {}, method="magnitude", sparsity=0.8, reason="",
+)  # fmt: skip
+
+
+def wide() -> nn.Module:
+    """A network whose zeros are worth something."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 64, 3, 2), nn.ReLU(), nn.Conv2d(64, 128, 1), nn.ReLU(), nn.Conv2d(128, 128, 1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 4)).eval()
+
+
 def test_a_network_with_few_integer_forms_becomes_float32_unless_int8_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     roads: list[Road] = []
-    monkeypatch.setattr("chita_edge.deploy.make._floating", lambda _config, road, *_: roads.append(road))
+    monkeypatch.setattr("chita_edge.deploy.make._floating", lambda _config, road, *_: roads.append(road) or MADE)
     model = OfRows().eval()
     made(model, ("rows.weight",), prune={"seed": 1})
     assert [(road.dtype, road.structure) for road in roads] == [("float32", "unstructured")]
@@ -75,16 +90,14 @@ def test_float_parts_stand_between_integer_ones_and_are_told_of(tmp_path: Path) 
 
 
 def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:
-    model = settled(SmallMobile)
-    found = made(model, ("point.0.weight", "last.0.weight"), quantize={"max_drop": 100.0})
+    found = made(wide(), ("2.weight", "4.weight"), quantize={"max_drop": 100.0})
     assert found.int8 is not None
-    (best,) = (one for one in found.int8.candidates if one.chosen)
-    assert best == min(found.int8.candidates, key=lambda one: one.predicted)  # every drop is allowed
-    assert (found.config.dtype, found.config.prune.structure) == ("int8", best.structure)
-    assert found.config.prune.sparsity == best.sparsity == 0.9
-    assert len(found.int8.candidates) <= 6
-    assert {one.structure for one in found.int8.candidates} == {"1x4"}
-    assert sum(one.metric is not None for one in found.int8.candidates) <= 4
+    (best,) = (one for one in found.candidates if one.chosen)
+    assert best == min(found.candidates, key=lambda one: one.predicted)  # every drop is allowed
+    assert (found.config.dtype, found.config.prune.structure) == ("int8", found.int8.structure)
+    assert found.config.prune.sparsity == found.sparsity == pytest.approx(best.sparsity, abs=0.02)
+    assert 0.3 < best.sparsity < 1 and len(found.candidates) <= 6
+    assert {one.dtype for one in found.candidates} == {"int8", "float32"}
     assert {node.op_type for node in found.model.graph.node} >= {"QSequence"}
     compared, *dense = found.remarks[:2]
     assert compared.startswith("Outputs are compared by KL") and "which nothing was fitted on" in compared
@@ -119,3 +132,34 @@ def test_a_network_of_series_becomes_int8_of_the_same_bits(tmp_path: Path) -> No
     (tmp_path / "model.onnx").write_bytes(exporters.to_bytes(found.model))
     checked = found.check(tmp_path / "model.onnx", series(3, 9))
     assert checked["ONNX Runtime with the kernels"] == 0
+
+
+def test_float32_is_made_where_it_was_chosen_among_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    roads: list[tuple[Road, Path | None]] = []
+
+    def floating(
+        _config: BuildConfig, road: Road, _inputs: Inputs, _names: Any, state: Path | None, _told: Any
+    ) -> Made:
+        roads.append((road, state))
+        return replace(MADE, remarks=("made",))
+
+    chosen = Candidate("unstructured", 0.8, 5.0, "µs", 0.9, 0.2, chosen=True, dtype="float32")
+    other = Candidate("dense", 0.0, 3.0, "µs", 0.5, 9.0)
+    monkeypatch.setattr("chita_edge.deploy.make._floating", floating)
+    monkeypatch.setattr("chita_edge.deploy.make._int8", lambda *_: Float32Chosen((other, chosen), ("told",)))
+    inputs = Inputs(settled(SmallMobile), torch.zeros(4, 3, 8, 8), torch.zeros(4).long(), None)
+    found = make(MADE.config, inputs, None, state_dir=tmp_path, progress=silent)
+    ((road, state),) = roads
+    assert (road.dtype, road.structure, road.sparsity) == ("float32", "unstructured", 0.8)
+    assert "no int8 candidate is accurate enough" in road.reason
+    assert state == tmp_path / "float32"
+    assert found.candidates == (other, chosen) and found.remarks == ("made", "told")
+
+
+def test_what_has_no_integer_form_is_resumed_in_the_same_folder(tmp_path: Path) -> None:
+    inputs = Inputs(OfRows().eval(), pictures(30), torch.arange(30) % 4, None)
+    options = {"sparsity": 0.5, "seed": 0}
+    config = validated(BuildConfig, {"model": "m", "export": {"target": "x86_64"}, "prune": options})
+    first, second = (make(config, inputs, ("rows.weight",), state_dir=tmp_path, progress=silent) for _ in range(2))
+    assert first.config.dtype == "float32"
+    assert first.model.SerializeToString() == second.model.SerializeToString()

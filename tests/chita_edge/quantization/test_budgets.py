@@ -8,7 +8,7 @@ from small_networks import SmallResidual, pictures, settled
 
 from chita_edge.pruning import InfeasibleBudgetError, get_pattern
 from chita_edge.quantization import trace
-from chita_edge.quantization.budgets import DENSITIES, Curve, _errors_at, expected_loss, measure_curves, share_budget
+from chita_edge.quantization.budgets import DENSITIES, Curve, _errors_at, best_choices, measure_curves, share_budget
 from chita_edge.quantization.curvature import fisher
 from chita_edge.quantization.equalise import equalise
 
@@ -63,12 +63,22 @@ def test_curves_fall_and_do_not_change_with_the_channels_scale() -> None:
     assert curves[0]["first"].multiplications == 12 * 8 * 9 * 36
 
 
-def test_the_expected_loss_is_what_the_budget_makes_least() -> None:
-    curves = [curve(3, 1.0, 100), curve(8, 0.2, 400)]
-    best = expected_loss(curves, share_budget(curves, [1.0, 4.0], 2.0))
-    others = [expected_loss(curves, densities) for densities in ([0.4, 0.4], [0.8, 0.3], [0.2, 0.45])]
-    assert 0 < best <= min(others) * 1.001
-    assert expected_loss(curves, [1.0, 1.0]) == 0
+def test_choices_are_the_best_of_all_options() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        losses = [rng.random(4) for _ in range(3)]
+        costs = [rng.integers(1, 50, 4).astype(float) for _ in range(3)]
+        allowed = 1.01 * float(sum(cost.min() for cost in costs) + rng.integers(0, 60))
+        found = best_choices(losses, costs, allowed)
+        every = [
+            sum(loss[option] for loss, option in zip(losses, options, strict=True))
+            for options in product(range(4), repeat=3)
+            # Each of three costs is rounded up to 1/4,000 of what is allowed.
+            if sum(cost[option] for cost, option in zip(costs, options, strict=True)) <= allowed * 0.999
+        ]
+        total = sum(loss[option] for loss, option in zip(losses, found, strict=True))
+        assert sum(cost[option] for cost, option in zip(costs, found, strict=True)) <= allowed
+        assert total <= min(every) + 1e-9
 
 
 def test_measured_errors_that_rise_are_taken_as_level() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -92,3 +93,23 @@ def test_saliency_is_what_a_removal_costs() -> None:
         step[j] = -fit.dense[0, j]
         step[kept] = torch.linalg.solve(hessian[kept][:, kept], hessian[kept, j] * fit.dense[0, j])
         assert float(saliency(fit)[0, j]) == pytest.approx(float(step @ hessian @ step), rel=1e-3)
+
+
+def test_outputs_of_more_importance_keep_more_and_a_scale_of_outputs_changes_nothing() -> None:
+    layer, samples = problem(1)
+    constraint = Constraint(get_pattern("1x4"), (layer.weight.shape,), (32,))
+
+    def found(importance: torch.Tensor | None, factor: torch.Tensor | None = None) -> torch.Tensor:
+        scale = torch.ones(6) if factor is None else factor
+        scaled = replace(layer, weight=layer.weight * scale[:, None, None, None], bias=layer.bias * scale)
+        seen = Samples(samples.inputs, samples.wanted * scale)
+        return refit(scaled, seen, 1e-3, NOTHING, constraint, importance=importance).mask
+
+    assert torch.equal(found(torch.ones(6)), found(None))
+    assert torch.equal(found(torch.zeros(6)), found(None))
+    kept = found(torch.tensor([1e4, 1e4, 1.0, 1.0, 1e-4, 1e-4])).sum(1)
+    assert int(kept[:2].sum()) == 24 and int(kept[4:].sum()) == 0
+    # Powers of two, so that every product is the same to the bit. Importance counts by its root.
+    factor = torch.tensor([1.0, 8.0, 0.25, 2.0, 0.5, 4.0])
+    assert torch.equal(found(factor**-4, factor), found(None))
+    assert not torch.equal(found(None, factor), found(None))

@@ -25,4 +25,7 @@ def test_what_was_stored_computes_the_same(kind: type[nn.Module]) -> None:
     for name, layer in network.graph.layers.items():
         assert torch.equal(again.graph.layers[name].weight, layer.weight)
         assert torch.equal(again.graph.layers[name].bias, layer.bias)
-    assert curves_from(curve_tensors(plan.curves), ["1x4"], plan.prunable) == dict(plan.curves)
+    curves, importance = curves_from(curve_tensors(plan.curves, plan.importance), ["1x4"], plan.prunable)
+    assert curves == dict(plan.curves)
+    assert list(importance) == list(plan.prunable)
+    assert all(torch.equal(importance[name], values) for name, values in plan.importance.items())
