@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,10 +27,22 @@ def integer_share(graph: Graph, images: torch.Tensor) -> float:
             if step.layer is not None:
                 integer += step.layer.weight.numel() * position_count(step.layer, inputs[0]) * len(inputs[0])
             elif step.op == "float":
-                with FlopCounterMode(display=False) as counter:
-                    step(*inputs)
-                floating += counter.get_total_flops() // 2
+                floating += _multiplications(step, inputs)
     return integer / (integer + floating) if integer + floating else 0.0
+
+
+def _multiplications(step: Step, inputs: tuple[torch.Tensor, ...]) -> int:
+    """Of the matrix products and convolutions of a float step."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # attention, or a recurrent layer, in one op is not counted
+    try:
+        with warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
+            warnings.simplefilter("ignore", UserWarning)  # that there is no TF32 here, which is set back
+            with torch.backends.mkldnn.flags(enabled=False):
+                step(*inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return int(counter.get_total_flops()) // 2
 
 
 def float_parameters(graph: Graph) -> frozenset[str]:

@@ -22,6 +22,26 @@ def test_shares_are_those_of_the_multiplications() -> None:
     assert integer_share(trace(settled(SmallMobile)), pictures(2)) == 1
 
 
+class Tokens(nn.Module):
+    """Attention in one module, and a recurrent layer, between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 4, 4), nn.Linear(6, 4)
+        self.attention, self.recurrent = nn.MultiheadAttention(8, 2, batch_first=True), nn.LSTM(8, 6, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        x, _ = self.attention(x, x, x)
+        return self.head(self.recurrent(x)[0].mean(1))
+
+
+def test_modules_of_many_multiplications_count() -> None:
+    integers, attention = 9 * 8 * 48 + 6 * 4, 9 * 4 * 8 * 8 + 2 * 9 * 9 * 8
+    share = integers / (integers + attention + 9 * 4 * 6 * (8 + 6))
+    assert integer_share(trace(Tokens().eval(), pictures(2)), pictures(2)) == pytest.approx(share)
+
+
 def test_what_float_steps_hold() -> None:
     graph = trace(settled(SmallMixed), pictures(2))
     assert float_parameters(graph) == {"norm", "query", "out"}
