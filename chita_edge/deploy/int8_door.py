@@ -24,7 +24,7 @@ def as_modules(model: nn.Module, *, is_asked: bool = True) -> nn.Module:
         is_asked: int8 was asked for; else a graph whose sizes are open is refused too, since int8 fixes them.
 
     Raises:
-        UnsupportedNetworkError: the graph holds what quantisation does not know.
+        UnsupportedNetworkError: the graph holds what torch does not compute.
     """
     if not isinstance(model, OnnxNetwork):
         return model
@@ -37,7 +37,7 @@ def as_modules(model: nn.Module, *, is_asked: bool = True) -> nn.Module:
         return to_modules(graph)
     except NotComputed as reason:
         raise UnsupportedNetworkError(
-            f"Quantisation knows no integer form of {reason}. Keep the network in float32."
+            f"Quantisation runs the network in torch, which does not compute {reason}. Keep the network in float32."
         ) from reason
 
 

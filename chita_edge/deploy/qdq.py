@@ -9,7 +9,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from chita_edge.deploy.qdq_parts import part_nodes, step_output
+from chita_edge.deploy.qdq_parts import opset_of_part, part_nodes, step_output
 from chita_edge.quantization.arithmetic import function_table
 from exporters.weights import nibbles
 
@@ -44,6 +44,7 @@ class _Writer:
 
     def __init__(self, network: QuantisedNetwork, example: torch.Tensor) -> None:
         self.network, self.example = network, example
+        self.opset = max(_OPSET, *map(opset_of_part, network.graph.floats), 0)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.real: dict[str, str] = {}  # dequantised values by step
@@ -73,8 +74,9 @@ class _Writer:
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, out)],
             initializer=list(self.constants.values()),
         )
-        opsets = [helper.make_opsetid("", _OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="chita-edge")
+        opsets = [helper.make_opsetid("", self.opset)]
+        version = max(_IR_VERSION, helper.find_min_ir_version_for(opsets))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=version, producer_name="chita-edge")
         return onnx.shape_inference.infer_shapes(model)
 
     def _step(self, step: Step) -> None:
@@ -115,7 +117,7 @@ class _Writer:
         """A float step, of dequantised values and real ones."""
         sources = [self._dequantised(source) for source in step.inputs]
         self.real[step.name] = step_output(step.name)
-        nodes, constants = part_nodes(step, self.read[step.name], sources, self.real[step.name], _OPSET)
+        nodes, constants = part_nodes(step, self.read[step.name], sources, self.real[step.name], self.opset)
         self.nodes += nodes
         self.constants |= {constant.name: constant for constant in constants}
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
+from torch import fx
 
 import exporters
+from exporters.from_onnx import opset_of
+from exporters.interpreter.graph_node import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
 def step_output(name: str) -> str:
     """Name of the real value that a step makes, in the file."""
     return f"{name}/y"
+
+
+def opset_of_part(step: Step) -> int:
+    """Operator set of the ONNX graph that a float step is a part of; 0 of one that torch exports."""
+    graph = getattr(step.part, "meta", {}).get("onnx")
+    return 0 if graph is None else opset_of(graph) or 0
 
 
 def part_nodes(
@@ -36,6 +46,8 @@ def part_nodes(
     Raises:
         UnsupportedModelError: torch cannot export it.
     """
+    if "onnx" in getattr(step.part, "meta", {}):
+        return _own_nodes(step, sources, output)
     made = exporters.to_onnx(step.part, tuple(inputs))  # type: ignore[arg-type] # a module
     made = onnx.version_converter.convert_version(made, opset)
     graph = made.graph
@@ -53,6 +65,24 @@ def part_nodes(
     for constant in graph.initializer:
         constant.name = names.get(constant.name, f"{step.name}/{constant.name}")
     return list(graph.node), list(graph.initializer)
+
+
+def _own_nodes(step: Step, sources: Sequence[str], output: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The nodes of the ONNX graph that the network was made of."""
+    part = step.part
+    assert isinstance(part, fx.GraphModule)  # noqa: S101 (what has a graph's meta is one)
+    nodes, constants, names = list[onnx.NodeProto](), list[onnx.TensorProto](), dict[str, str]()
+    holders = [node for node in part.graph.nodes if node.op == "placeholder"]
+    for holder, given in zip(holders, sources, strict=True):
+        source = given
+        if any(user.target == "squeeze" and user.op == "call_method" for user in holder.users):  # a series of height 1
+            source, axes = f"{step.name}/{holder.name}", f"{step.name}/{holder.name}/axes"
+            constants.append(onnx.numpy_helper.from_array(np.array([2], np.int64), axes))
+            nodes.append(onnx.helper.make_node("Squeeze", [given, axes], [source], source))
+        names |= dict.fromkeys(holder.meta["values"], source)
+    (last,) = (node.args[0] for node in part.graph.nodes if node.op == "output")
+    more, arrays = part_of(part.meta["onnx"], names, last.meta["values"][-1], output, f"{step.name}/")
+    return [*nodes, *more], [*constants, *arrays]
 
 
 def _layer_names(graph: onnx.GraphProto) -> dict[str, str]:

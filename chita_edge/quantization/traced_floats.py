@@ -24,13 +24,20 @@ class Floats:
         traced: the network.
         modules: by name.
         values: shapes of what it makes.
+        refused: names of nodes that have an integer form and better have none.
         series: whether it is a network of series, whose codes are images of height 1.
     """
 
     def __init__(
-        self, traced: fx.GraphModule, modules: Mapping[str, nn.Module], values: Values, *, series: bool
+        self,
+        traced: fx.GraphModule,
+        modules: Mapping[str, nn.Module],
+        values: Values,
+        refused: Collection[str],
+        *,
+        series: bool,
     ) -> None:
-        self.traced, self.modules, self.values, self.series = traced, modules, values, series
+        self.traced, self.modules, self.values, self.refused, self.series = traced, modules, values, refused, series
         self.reasons: dict[fx.Node, str] = {}
 
     def part(self, node: fx.Node, known: Collection[fx.Node]) -> tuple[list[fx.Node], list[fx.Node]]:
@@ -65,7 +72,7 @@ class Floats:
         return function
 
     def module(self, read: Sequence[fx.Node], inside: Sequence[fx.Node], images: Collection[fx.Node]) -> fx.GraphModule:
-        """A module of some nodes, in float32, with modules and parameters of its own.
+        """A module of some nodes, in float32, with modules and parameters of its own and with their ``meta``.
 
         Args:
             read: what it takes, in this order.
@@ -75,6 +82,7 @@ class Floats:
         graph, made = fx.Graph(), dict[fx.Node, fx.Node]()
         for place, node in enumerate(read):
             made[node] = graph.placeholder(f"x_{place}")
+            made[node].meta = dict(node.meta)
         for node in read:
             if node in images:
                 made[node] = graph.call_method("squeeze", (made[node], 2))
@@ -86,6 +94,7 @@ class Floats:
         graph.output(made[inside[-1]])
         module = copy.deepcopy(fx.GraphModule(self.traced, graph)).eval()
         module.requires_grad_(requires_grad=False)
+        module.meta = dict(self.traced.meta)
         return module
 
     def told(self, inside: Sequence[fx.Node]) -> tuple[str, ...]:

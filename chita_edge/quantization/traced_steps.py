@@ -55,6 +55,18 @@ class TracedSteps:
                 del steps[step.name]
         return Graph(tuple(steps.values()), self.output)
 
+    def between_floats(self) -> frozenset[str]:
+        """Nodes without weights whose codes are read by float steps only, and are made of rounded real numbers."""
+        graph = self.finish()
+        lonely = {
+            step.name
+            for step in graph.steps
+            if step.op in ("add", "multiply", "concat", "average_pool", "max_pool", "flatten")
+            and any(graph[name].op in ("quantise", "input") for name in step.inputs)
+            and {reader.op for reader in graph.readers(step.name)} == {"float"}
+        }
+        return frozenset(node.name for node, name in self.stands.items() if name in lonely)
+
     def _step_of(self, source: object, user: fx.Node) -> str:
         """The step of a value that a node reads."""
         if isinstance(source, fx.Node) and source in self.stands:
@@ -155,5 +167,6 @@ class TracedSteps:
     def _called(self, node: fx.Node) -> str:
         """A node in words."""
         if node.op == "call_module":
-            return f"the {type(self.modules[str(node.target)]).__name__} {node.target}"
+            module = self.modules[str(node.target)]
+            return str(getattr(module, "called", f"the {type(module).__name__} {node.target}"))
         return str(getattr(node.target, "__name__", node.target))

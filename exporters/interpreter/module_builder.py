@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from onnx import helper, numpy_helper
 from torch import fx, nn
 
 from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.graph_node import GraphNode
 
 _STANDARD = ("", "ai.onnx")
 _SERIES = 3
@@ -22,7 +24,7 @@ class Builder:
     """Modules and calls so far."""
 
     def __init__(self, model: onnx.ModelProto, builders: Mapping[str, Build]) -> None:
-        self.builders = builders
+        self.model, self.builders = model, builders
         self.graph = model.graph
         self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self.fx = fx.Graph()
@@ -44,13 +46,40 @@ class Builder:
         self.sides = 1 if len(inputs[0].type.tensor_type.shape.dim) == _SERIES else 2
         self.values[inputs[0].name] = self.fx.placeholder("input")
         for node in self.graph.node:
-            made = self._node(node)
-            self.values[node.output[0]] = made
+            self._add(node)
         output = self.graph.output[0].name
         if output not in self.values:
             raise NotComputed("an output that is a constant")
         self.fx.output(self.values[output])
-        return fx.GraphModule(self.modules, self.fx).eval()
+        for name, made in self.values.items():
+            made.meta.setdefault("values", []).append(name)
+        module = fx.GraphModule(self.modules, self.fx).eval()
+        module.meta["onnx"] = self.model
+        return module
+
+    def _add(self, node: onnx.NodeProto) -> None:
+        """A node as layers know it, or as it is."""
+        before = list(self.fx.nodes)
+        try:
+            self.values[node.output[0]] = self._node(node)
+        except NotComputed:
+            for made in reversed([one for one in self.fx.nodes if one not in before]):
+                self.fx.erase_node(made)
+            self._as_it_is(node)
+
+    def _as_it_is(self, node: onnx.NodeProto) -> None:
+        unknown = [name for name in node.input if name and name not in self.values and name not in self.arrays]
+        if unknown or self.lifted.intersection(node.input) or node.domain not in _STANDARD:
+            raise self.refusal(node)
+        part = GraphNode(node, self.arrays, self.model)
+        if part.runtime_nodes or not part.values:
+            raise self.refusal(node)
+        first, *more = (self.values[name] for name in part.values)
+        made = self.call(node, part, first, more=tuple(more))
+        outputs = [name for name in node.output if name]
+        for place, name in enumerate(outputs):
+            several = len(outputs) > 1
+            self.values[name] = self.fx.call_function(operator.getitem, (made, place)) if several else made
 
     def _node(self, node: onnx.NodeProto) -> fx.Node:
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -84,14 +113,16 @@ class Builder:
             raise self.refusal(node, " with computed parameters")
         return self.arrays[node.input[place]]
 
-    def call(self, node: onnx.NodeProto, module: nn.Module, source: fx.Node, more: str = "") -> fx.Node:
-        """A module of the node's name, and ``more``, called with one value."""
-        name = re.sub(r"\W", "_", f"{node.name or node.output[0]}{more and '_'}{more}").lstrip("_") or "node"
+    def call(
+        self, node: onnx.NodeProto, module: nn.Module, source: fx.Node, ending: str = "", more: tuple[fx.Node, ...] = ()
+    ) -> fx.Node:
+        """A module of the node's name and an ending, called with one value, and ``more``."""
+        name = re.sub(r"\W", "_", f"{node.name or node.output[0]}{ending and '_'}{ending}").lstrip("_") or "node"
         name = f"n{name}" if name[0].isdigit() else name
         while hasattr(self.modules, name):
             name += "_"
         self.modules.add_module(name, module)
-        return self.fx.call_module(name, (source,))
+        return self.fx.call_module(name, (source, *more))
 
 
 Build = Callable[[Builder, onnx.NodeProto, dict[str, Any]], fx.Node]

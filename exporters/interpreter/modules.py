@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import fx, nn
+from torch.nn import functional
 
+from exporters.interpreter.batch import follow_batch
 from exporters.interpreter.module_builder import Build, Builder
 from exporters.interpreter.module_layers import batch_norm, convolution, linear, pad
 from exporters.interpreter.module_pools import (
@@ -33,12 +36,19 @@ _SIX = (0.0, 6.0)
 def to_modules(model: onnx.ModelProto) -> fx.GraphModule:
     """The network as convolutions, linear layers, batch norms, activations and pools, with its weights.
 
-    A layer's module is called after its node. Sums, products and concatenations are functions.
+    A layer's module is called after its node. Sums, products and concatenations are functions; any other operator is a
+    `GraphNode`. The module's ``meta`` has the graph ("onnx"), whose batch is open, and that of each of its nodes the
+    names of the values that it stands for ("values").
 
     model: of `exporters.prepare`, with one input and one output.
-    Raises NotComputed, with the node and its operator, for anything else.
+    Raises NotComputed, with the node and its operator, for what torch does not compute.
     """
-    return Builder(model, _BUILDERS).finish()
+    opened = onnx.ModelProto.FromString(model.SerializeToString())
+    shapes = follow_batch(model)
+    for tensor in opened.graph.initializer:
+        if tensor.name in shapes:
+            tensor.CopyFrom(numpy_helper.from_array(shapes[tensor.name].numpy(), tensor.name))
+    return Builder(opened, _BUILDERS).finish()
 
 
 def _clip(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
@@ -46,15 +56,30 @@ def _clip(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.No
     bounds = tuple(None if array is None else float(array) for array in (b.array(node, 1), b.array(node, 2)))
     if bounds == (0.0, None):
         return b.call(node, nn.ReLU(), b.value(node))
-    if bounds != _SIX:
-        raise b.refusal(node, " with other bounds than 0 and 6")
-    return b.call(node, nn.ReLU6(), b.value(node))
+    if bounds == _SIX:
+        return b.call(node, nn.ReLU6(), b.value(node))
+    return b.fx.call_function(torch.clamp, (b.value(node), *bounds))
 
 
 def _hard_sigmoid(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
     if abs(attributes.get("alpha", 0.2) - 1 / 6) > 1e-4 or attributes.get("beta", 0.5) != 0.5:
         raise b.refusal(node, " of another slope")
     return b.call(node, nn.Hardsigmoid(), b.value(node))
+
+
+def _single(function: Callable[..., torch.Tensor], **names: tuple[str, float]) -> Callable[..., fx.Node]:
+    """A function of single numbers; names: of its parameters, with ONNX's name of the attribute and what it is else."""
+
+    def build(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+        given = {key: attributes.get(name, default) for key, (name, default) in names.items()}
+        return b.fx.call_function(function, (b.value(node),), given)
+
+    return build
+
+
+def _gelu(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.Node:
+    how = attributes.get("approximate", b"none").decode()
+    return b.fx.call_function(functional.gelu, (b.value(node),), {"approximate": how})
 
 
 def _activation(make: Callable[[], nn.Module]) -> Callable[..., fx.Node]:
@@ -72,11 +97,22 @@ def _of_two(function: Callable[..., torch.Tensor]) -> Callable[..., fx.Node]:
         source = b.values.get(node.input[0]) or b.values.get(node.input[-1])
         if function is torch.add and constant and _is_bias(b, node, constant[0], source):
             return source  # type: ignore[return-value] # the linear layer has taken it
+        if len(node.input) == 2 and constant and b.arrays[node.input[constant[0]]].size == 1:
+            return _with_number(b, node, function, constant[0])
         if len(node.input) != 2 or constant:
             raise b.refusal(node, " of constants, or of other than two values")
         return b.fx.call_function(function, (b.value(node, 0), b.value(node, 1)))
 
     return build
+
+
+def _with_number(b: Builder, node: onnx.NodeProto, function: Callable[..., torch.Tensor], place: int) -> fx.Node:
+    """A function of a value and a constant of one number, whose shape adds no axis."""
+    array = b.arrays[node.input[place]]
+    if array.ndim > 1 or array.dtype != np.float32:
+        raise b.refusal(node, " of constants of another shape or type")
+    value, number = b.value(node, 1 - place), float(array.reshape(()))
+    return b.fx.call_function(function, (value, number) if place else (number, value))
 
 
 def _is_bias(b: Builder, node: onnx.NodeProto, place: int, source: fx.Node | None) -> bool:
@@ -146,29 +182,41 @@ def _same(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx.No
 
 
 _BUILDERS: dict[str, Build] = {
+    "Abs": _single(torch.abs),
     "Add": _of_two(torch.add),
     "AveragePool": pool(AVERAGES, averages=True),
     "BatchNormalization": batch_norm,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": convolution,
+    "Div": _of_two(torch.div),
+    "Elu": _single(functional.elu, alpha=("alpha", 1.0)),
+    "Erf": _single(torch.erf),
+    "Exp": _single(torch.exp),
     "Flatten": _flatten,
+    "Gelu": _gelu,
     "Gemm": linear,
     "GlobalAveragePool": whole_pool(WHOLE_AVERAGES),
     "GlobalMaxPool": whole_pool(WHOLE_MAXIMA),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _activation(nn.Hardswish),
     "Identity": _same,
+    "LeakyRelu": _single(functional.leaky_relu, negative_slope=("alpha", 0.01)),
     "MatMul": linear,
     "MaxPool": pool(MAXIMA, averages=False),
+    "Mish": _single(functional.mish),
     "Mul": _of_two(torch.mul),
+    "Neg": _single(torch.neg),
     "Pad": pad,
     "ReduceMax": reduction(WHOLE_MAXIMA),
     "ReduceMean": reduction(WHOLE_AVERAGES),
     "Relu": _activation(nn.ReLU),
     "Reshape": _reshape,
     "Sigmoid": _activation(nn.Sigmoid),
+    "Softplus": _single(functional.softplus),
+    "Softsign": _single(functional.softsign),
     "Squeeze": _squeeze,
+    "Sub": _of_two(torch.sub),
     "Sum": _of_two(torch.add),
     "Tanh": _activation(nn.Tanh),
     "Unsqueeze": _unsqueeze,

@@ -10,14 +10,18 @@ import onnxruntime
 import own_networks
 import pytest
 import torch
+from onnx import helper
+from small_networks import pictures
 from torch import nn
 
 import exporters
 from chita_edge.config import PruneFileConfig
-from chita_edge.deploy.int8_door import as_modules
+from chita_edge.deploy.agreement import check_int8_agreement
+from chita_edge.deploy.int8_door import as_modules, named_as
 from chita_edge.deploy.int8_file import compress_to_file
+from chita_edge.deploy.qdq import to_qdq
 from chita_edge.engine.config import PruneConfig
-from chita_edge.quantization import UnsupportedNetworkError
+from chita_edge.quantization import CompressionConfig, UnsupportedNetworkError, compress
 from exporters.interpreter import OnnxNetwork
 from exporters.prepare import prepare
 
@@ -47,3 +51,53 @@ def test_open_sizes_stay_open_unless_int8_is_asked_for() -> None:
     assert isinstance(as_modules(network), nn.Module)
     plain = own_networks.Net()
     assert as_modules(plain, is_asked=False) is plain
+
+
+def with_norm(opset: int) -> onnx.ModelProto:
+    """A norm over the channels between two convolutions, for one image."""
+    rng = np.random.default_rng(0)
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["image", "stem"], ["a"], "stem", pads=[1, 1, 1, 1], strides=[2, 2]),
+        make("Transpose", ["a"], ["t"], perm=[0, 2, 3, 1]),
+        make("LayerNormalization", ["t", "s", "z"], ["n"], "norm"),
+        make("Transpose", ["n"], ["b"], perm=[0, 3, 1, 2]),
+        make("Conv", ["b", "second"], ["c"], "second", pads=[1, 1, 1, 1]),
+        make("LeakyRelu", ["c"], ["d"]),
+        make("GlobalAveragePool", ["d"], ["p"]),
+        make("Flatten", ["p"], ["f"]),
+        make("Gemm", ["f", "head"], ["classes"], "head", transB=1),
+    ]
+    shapes = {"stem": (16, 3, 3, 3), "second": (16, 16, 3, 3), "head": (4, 16), "s": (16,), "z": (16,)}
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("classes", onnx.TensorProto.FLOAT, [1, 4])],
+        [
+            onnx.numpy_helper.from_array((rng.standard_normal(shape) / shape[-1]).astype(np.float32), name)
+            for name, shape in shapes.items()
+        ],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+def test_a_graph_keeps_its_own_nodes_where_they_have_no_integer_form(opset: int, tmp_path: Path) -> None:
+    network = OnnxNetwork(prepare(with_norm(opset)))
+    modules, images = as_modules(network), pictures(30, 5, 8)
+    config = CompressionConfig(sparsity=0.5, rows=300, curvature_images=8, activation_rounds=1)
+    found = compress(modules, images, config).network
+    assert found is not None
+    assert [step.op for step in found.graph.steps] == [
+        "input", "layer", "float", "quantise", "layer", "table", "average_pool", "flatten", "layer",
+    ]  # fmt: skip
+    written = to_qdq(found, images[:1])
+    named_as(written, network)
+    onnx.checker.check_model(written, full_check=True)
+    assert [node.op_type for node in written.graph.node if "float" in node.output[0]].count("LayerNormalization") == 1
+    exporters.save(exporters.to_sparse_int8(written).model, tmp_path / "model.onnx")
+    assert max(check_int8_agreement(found, tmp_path / "model.onnx", pictures(2, 9, 8)).values()) < 0.05
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "classes"]

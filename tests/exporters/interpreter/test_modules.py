@@ -10,10 +10,12 @@ import own_networks
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from exporters.interpreter import OnnxNetwork
 from exporters.interpreter.dtypes import NotComputed
+from exporters.interpreter.graph_node import GraphNode
 from exporters.interpreter.modules import to_modules
 from exporters.prepare import prepare
 
@@ -136,8 +138,82 @@ def test_layers_are_called_after_their_nodes() -> None:
     assert layers == ["stem_conv", "n1_dw", "q", "u", "y"]
 
 
-def test_what_quantisation_does_not_know_is_told() -> None:
+def mixed() -> onnx.ModelProto:
+    """What no layer is: a norm over the channels, halves of them, a tensor that is added, a shape for one sample."""
+    rng = np.random.default_rng(0)
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]),
+        make("Transpose", ["a"], ["t"], perm=[0, 2, 3, 1]),
+        make("LayerNormalization", ["t", "s", "z"], ["n"], "norm"),
+        make("Transpose", ["n"], ["b"], perm=[0, 3, 1, 2]),
+        make("Split", ["b"], ["first", "second"], "halves", axis=1, num_outputs=2),
+        make("Mul", ["first", "second"], ["c"]),
+        make("Add", ["c", "shift"], ["d"], "shifted"),
+        make("Clip", ["d", "low", "high"], ["e"]),
+        make("Div", ["e", "two"], ["f"]),
+        make("Sub", ["two", "f"], ["g"]),
+        make("LeakyRelu", ["g"], ["h"], alpha=0.2),
+        make("Reshape", ["h", "shape"], ["r"], "rows"),
+        make("Softmax", ["r"], ["y"], axis=2),
+    ]
+    constants = {
+        "w": rng.standard_normal((8, 3, 3, 3)).astype(np.float32),
+        "s": rng.uniform(0.5, 2, 8).astype(np.float32),
+        "z": rng.standard_normal(8).astype(np.float32),
+        "shift": rng.standard_normal((1, 4, 1, 1)).astype(np.float32),
+        "low": np.float32(-0.5),
+        "high": np.float32(0.7),
+        "two": np.array([2], np.float32),
+        "shape": np.array([1, 4, 64], np.int64),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 64])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_any_other_operator_is_itself() -> None:
+    made, x = to_modules(mixed()), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = torch.cat([OnnxNetwork(mixed())(one[None]) for one in x])
+        torch.testing.assert_close(made(x), wanted)
+    nodes = [module.called for module in made.modules() if isinstance(module, GraphNode)]
+    assert nodes == [
+        "the Transpose t", "the LayerNormalization norm", "the Transpose b", "the Split halves", "the Add shifted",
+        "the Reshape rows", "the Softmax y",
+    ]  # fmt: skip
+    values = {name: node for node in made.graph.nodes for name in node.meta.get("values", [])}
+    assert set(values) == {"x", *(name for node in mixed().graph.node for name in node.output)}
+    assert values["first"].target is values["second"].target
+    shape = next(tensor for tensor in made.meta["onnx"].graph.initializer if tensor.name == "shape")
+    assert numpy_helper.to_array(shape).tolist() == [-1, 4, 64]  # for any number of samples
+
+
+@pytest.mark.parametrize("op", ["Abs", "Elu", "Erf", "Exp", "Gelu", "LeakyRelu", "Mish", "Neg", "Softplus", "Softsign"])
+def test_functions_of_single_numbers_are_torchs(op: str) -> None:
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3, 4, 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    made, x = to_modules(model), torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert not list(made.children())
+    (wanted,) = ReferenceEvaluator(model).run(None, {"x": x.numpy()})
+    torch.testing.assert_close(made(x), torch.from_numpy(np.asarray(wanted, np.float32)), rtol=1e-5, atol=1e-6)
+
+
+def test_what_torch_does_not_compute_is_told() -> None:
     given = own_networks.as_onnx((8, 8), 13)
-    given.graph.node[1].CopyFrom(helper.make_node("Elu", ["c1"], ["r1"]))
-    with pytest.raises(NotComputed, match="the Elu r1"):
+    given.graph.node[1].CopyFrom(helper.make_node("Hardmax", ["c1"], ["r1"]))
+    with pytest.raises(NotComputed, match="the Hardmax r1"):
         to_modules(prepare(given))
+    given.graph.node[1].CopyFrom(helper.make_node("FusedGelu", ["c1"], ["r1"], domain="com.microsoft"))
+    with pytest.raises(NotComputed, match="the FusedGelu r1"):
+        to_modules(given)
