@@ -15,13 +15,11 @@ import exporters
 import runtimes
 from chita_edge import ExportConfig
 from chita_edge.deploy.int8_baseline import int8_baseline
-from chita_edge.deploy.int8_costs import Int8Costs, int8_format
+from chita_edge.deploy.int8_costs import int8_format
 from chita_edge.deploy.int8_products import products_are_exact
 from chita_edge.deploy.qdq import to_qdq
 from chita_edge.errors import UsageError
 from chita_edge.quantization import CompressionConfig, compress
-from chita_edge.quantization.graph import Layer, Step
-from runtimes.int8_costs import load_int8_rates
 
 CONFIG = ExportConfig(target="x86_64")
 
@@ -79,21 +77,6 @@ def test_a_grouped_layer_is_in_blocks_and_none_of_them_is_between_groups(tmp_pat
     images = pictures(4, 9)
     (found,) = runtimes.session(tmp_path / "grouped.onnx").run(None, {"input": images.numpy()})
     assert (found == network(images).numpy()).all()
-
-
-def test_costs_of_a_grouped_layer_are_those_of_its_own_blocks() -> None:
-    costs = Int8Costs(load_int8_rates("x86_64"))
-    x = torch.zeros(1, 32, 10, 10)
-
-    def cost(groups: int, outputs: int = 32) -> tuple[float, float]:
-        layer = Layer(torch.ones(outputs, 32 // groups, 3, 3), torch.zeros(outputs), (1, 1), (1, 1), groups=groups)
-        return costs.layer(Step("layer", "layer", ("x",), layer=layer), x, None, "1x4")
-
-    blocks, whole = cost(8)
-    assert blocks == float("inf")
-    assert whole < cost(1)[1]
-    assert cost(32)[1] == costs.rates.depthwise_layer(32 * 9 * 100, 32 * 100)
-    assert cost(32, 64)[1] > cost(8)[1]  # each block holds one weight
 
 
 @pytest.mark.parametrize("target", ["arm64", "x86_64"])
