@@ -4,6 +4,7 @@
         [--networks resnet20 mobilenet] [--methods together distilled magnitude ort float32]
         [--sparsities 0 0.5 0.65 0.75 0.85 0.9]
         [--structure 1x4] [--seeds 5] [--first-seed 0] [--epochs 20] [--stress] [--bits 8]
+        [--mean-bits 5]
 
 ``resnet20`` is ResNet-20 on CIFAR-10, ``--weights`` a state dict of `ResNet20Cifar` and ``--data`` an npz with
 ``x_calib`` and ``x_val``; ``mobilenet`` is the embedded MobileNet. A seed draws 1,000 calibration images; labels are
@@ -124,7 +125,7 @@ def distilled(
     """The integer network after training through the rounding."""
     assert made.network is not None
     known = infer_training_augmentation(subject.model, images, seed=seed)
-    how = DistillConfig(arguments.epochs, subject.learning_rate, bits=arguments.bits, seed=seed)
+    how = DistillConfig(arguments.epochs, subject.learning_rate, seed=seed)
 
     def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         seen = known.views(batch, rng, darkest(images))
@@ -157,7 +158,8 @@ class Record:
         Console(stderr=True).print(f"{self.network}, {method}, {sparsity:.0%}, seed {seed}: {score:.2f} % {more}")
 
     def _key(self, method: str, sparsity: float, seed: int) -> dict[str, Any]:
-        known = {"structure": self.arguments.structure, "bits": self.arguments.bits}
+        bits = self.arguments.mean_bits or self.arguments.bits
+        known = {"structure": self.arguments.structure, "bits": bits}
         return {"network": self.network, "method": method, **known, "sparsity": sparsity, "seed": seed}
 
 
@@ -182,7 +184,8 @@ def measure(arguments: argparse.Namespace) -> None:
 def measure_ours(subject: Subject, images: torch.Tensor, seed: int, record: Record) -> None:
     """Add the missing rows of our methods; one plan serves all of a seed."""
     arguments, plan = record.arguments, None
-    base = CompressionConfig(structure=arguments.structure, weight_bits=arguments.bits, seed=seed)
+    bits = {"weight_bits": arguments.bits, "mean_bits": arguments.mean_bits}
+    base = CompressionConfig(structure=arguments.structure, seed=seed, **bits)
     wanted: list[tuple[CompressionConfig, tuple[str, ...]]] = []
     for sparsity in arguments.sparsities:
         config = replace(base, sparsity=sparsity)
@@ -241,6 +244,7 @@ def main() -> None:
     parser.add_argument("--sparsities", type=float, nargs="+", default=[0.0, 0.5, 0.65, 0.75, 0.85, 0.9])
     parser.add_argument("--structure", default="1x4")
     parser.add_argument("--bits", type=int, default=8)
+    parser.add_argument("--mean-bits", type=float)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=1000)

@@ -25,7 +25,8 @@ __all__ = [
 class QuantizeConfig(BaseModel):
     """How a network becomes int8; the table ``[quantize]``.
 
-    `weight_bits` of the weights; below 8 they are rounded with the layer's Gram matrix in mind. `activation_range` is a
+    `weight_bits` of the weights; below 8 they are rounded with the layer's Gram matrix in mind. With `mean_bits` the
+    layers that need it most keep 8, so that prunable layers have so many on average. `activation_range` is a
     name of `chita_edge.quantization.RANGES`. `max_drop` is what the choice of a network may cost: points of accuracy,
     or per cent of a metric of another kind.
     """
@@ -33,6 +34,7 @@ class QuantizeConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
+    mean_bits: Annotated[float, Field(ge=2, le=8, allow_inf_nan=False)] | None = None
     activation_range: Literal["mse", "min_max", "percentile"] = "mse"
     max_drop: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.0
 

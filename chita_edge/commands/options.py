@@ -28,7 +28,7 @@ _TABLES: Final[dict[str, tuple[str, ...]]] = {
         "distill_seconds",
         "gradual_steps",
     ),
-    "quantize": ("weight_bits", "max_drop"),
+    "quantize": ("weight_bits", "mean_bits", "max_drop"),
     "export": ("target", "values", "arithmetic"),
     "bench": ("threads", "samples"),
 }
@@ -58,6 +58,7 @@ def prune_options(command: Command) -> Command:
             click.option("--distance", help="How outputs are compared: classes, binary or values."),
             click.option("--dtype", help="Of the network that is made: auto (default), int8, float32 or float16."),
             click.option("--weight-bits", type=int, help="Of int8's weights, 2 to 8. Default 8."),
+            click.option("--mean-bits", type=float, help="Of these on average: layers that need it keep 8 bits."),
             click.option(
                 "--model-arg", multiple=True, metavar="KEY=VALUE", help="Argument for MODEL's factory, as TOML."
             ),

@@ -132,6 +132,7 @@ def make_int8(
         sparsity=road.sparsity or 0.0,
         structure=road.structure,
         weight_bits=config.quantize.weight_bits,
+        mean_bits=config.quantize.mean_bits,
         activation_range=config.quantize.activation_range,
         rows=min(_ROWS, _ROWS_AN_IMAGE * len(images)),
         seed=config.prune.seed,
@@ -172,6 +173,8 @@ def make_int8(
         if choice.network is None:
             return Float32Chosen(choice.candidates, choice.remarks)
         found = Int8Network(choice.network, choice.structure, plan.prunable, choice.candidates, choice.remarks)
+    if base.mean_bits is not None:
+        found = replace(found, remarks=(_bits_told(found, base), *found.remarks))
     if plan.graph.floats:
         found = replace(found, remarks=(_floats_told(plan, images), *found.remarks))
     if config.prune.distill_epochs:
@@ -203,6 +206,18 @@ def _alternative(
     return Alternative(candidate, draft)
 
 
+def _bits_told(found: Int8Network, config: CompressionConfig) -> str:
+    """Which layers keep eight bits."""
+    layers = {name: found.network.layers[name] for name in found.prunable}
+    kept = {name: int(layer.mask.sum()) for name, layer in layers.items()}
+    mean = sum(kept[name] * layer.bits for name, layer in layers.items()) / max(1, sum(kept.values()))
+    whole = ", ".join(name for name, layer in layers.items() if layer.bits > config.weight_bits) or "none"
+    return (
+        f"The weights of prunable layers have {mean:.2g} bits on average, {config.weight_bits} or 8; 8 have: {whole}. "
+        "The other layers have 8."
+    )
+
+
 class _GraphModule(nn.Module):
     """A graph of floating point as a module."""
 
@@ -227,7 +242,6 @@ def _distilled(
     how = DistillConfig(
         prune.distill_epochs,
         prune.distill_rate or _RATE,
-        bits=config.quantize.weight_bits,
         seed=prune.seed,
         seconds=prune.distill_seconds,
     )

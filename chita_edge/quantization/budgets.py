@@ -13,6 +13,7 @@ from chita_edge.pruning import Constraint, InfeasibleBudgetError
 from chita_edge.pruning.reconstruction import LayerFit, solve_rows
 from chita_edge.quantization.moments import GramSums, position_count
 from chita_edge.quantization.refit import saliency
+from chita_edge.quantization.rounding import round_nearest, row_scales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ LEVELS = np.linspace(1 / _LEVELS, 1.0, _LEVELS)
 _UNITS = 4000
 _LEAST_ERROR = 1e-4
 _MOST_ROWS, _RUN = 96, 4
+ROUNDED_BITS = 4
 BY_WEIGHTS, BY_COST = (0.6, 0.5), (0.8, 0.0)
 """Exponents of `share_budget` for budgets in weights, and in multiplications or time."""
 
@@ -44,12 +46,14 @@ class Curve:
             layer.
         weights: number of weights.
         multiplications: of the dense layer, for one image.
+        rounding: squared error of the outputs where all weights are rounded to nearest at four bits, relative likewise.
     """
 
     errors: tuple[float, ...]
     sensitivity: float
     weights: int
     multiplications: int
+    rounding: float = 0.0
 
 
 def measure_curves(
@@ -114,6 +118,8 @@ def _curves(
     share = float(((rows @ gram) * rows).sum())
     fit = LayerFit(rows, gram, gram, ridge)
     scores = saliency(fit).flatten()
+    rest = _rounded(rows) - rows
+    rounding = float(((rest @ gram) * rest).sum()) / max(share, 1e-30)
     found = {}
     for name, pattern in patterns.items():
         errors = []
@@ -122,8 +128,14 @@ def _curves(
             mask = constraint.project(scores).view(rows.shape)
             rest = solve_rows(fit, mask) - rows
             errors.append(float(((rest @ gram) * rest).sum()) / max(share, 1e-30))
-        found[name] = Curve(tuple(errors), whole, weight.numel(), weight.numel() * positions)
+        found[name] = Curve(tuple(errors), whole, weight.numel(), weight.numel() * positions, rounding)
     return found
+
+
+def _rounded(rows: torch.Tensor) -> torch.Tensor:
+    """Weights at four bits, to nearest."""
+    scale = row_scales(rows, torch.zeros(len(rows)), 1.0, ROUNDED_BITS)
+    return round_nearest(rows, scale, ROUNDED_BITS) * scale[:, None]
 
 
 def _some_rows(count: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from chita_edge.progress import Progress, silent
 from chita_edge.pruning import Constraint, get_pattern
+from chita_edge.quantization.bits import share_bits
 from chita_edge.quantization.errors import QuantizationError
 from chita_edge.quantization.graph import REAL, Clip, Graph, Layer, Step
 from chita_edge.quantization.moments import draw_positions, position_outputs, position_rows, positions_of_image
@@ -117,6 +118,7 @@ class _Pass:
         self.graph, self.images, self.config = plan.graph, images, config
         self.constraints, self.starts, self.importance = constraints, starts, plan.importance
         self.integers = config.dtype == "int8"
+        self.bits = share_bits(plan, config, constraints)
         self.dense: dict[str, torch.Tensor] = {}
         self.values: dict[str, torch.Tensor] = {}  # of the compressed network: codes, or real numbers of float32
         self.grids: dict[str, Grid] = {}
@@ -213,12 +215,12 @@ class _Pass:
         """Integers of a layer, and the grid of its output."""
         layer, config, shape = step.weights, self.config, step.weights.weight.shape
         input_grid, weights = self.grids[step.inputs[0]], found.weights
-        scale = row_scales(weights, found.bias(samples, weights).float(), input_grid.scale, config.weight_bits)
-        if config.rounds_with_gram and layer.groups == 1:
-            gram = samples.gram[0]
-            codes = round_with_gram(weights, scale, found.mask, gram, bits=config.weight_bits, ridge=config.ridge)
+        bits = self.bits[step.name]
+        scale = row_scales(weights, found.bias(samples, weights).float(), input_grid.scale, bits)
+        if config.rounds_with_gram(bits) and layer.groups == 1:
+            codes = round_with_gram(weights, scale, found.mask, samples.gram[0], bits=bits, ridge=config.ridge)
         else:
-            codes = round_nearest(weights, scale, config.weight_bits)
+            codes = round_nearest(weights, scale, bits)
         unit = output_factor(scale, input_grid, None)
         bias = (found.bias(samples, codes * scale[:, None]) / unit.double()).round()
         if float((codes.abs().sum(1, dtype=torch.float64) * 255 + bias.abs()).max()) > _LARGEST_SUM:

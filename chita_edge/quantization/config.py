@@ -23,6 +23,8 @@ class CompressionConfig:
         structure: a name of `chita_edge.pruning.PATTERNS`.
         dtype: "int8" for weights and activations, "float32" to prune and refit only.
         weight_bits: of the weights, 2 to 8.
+        mean_bits: what the bits of the prunable layers' weights are on average at most, where those that need more than
+            ``weight_bits`` keep eight, see `share_bits`; all have ``weight_bits`` when None.
         weight_rounding: "nearest", "gram" (`round_with_gram`), or "auto": to nearest at 8 bits.
         activation_range: a name of `RANGES`.
         equalise: rescale channels first.
@@ -39,6 +41,7 @@ class CompressionConfig:
     structure: str = "1x4"
     dtype: Literal["int8", "float32"] = "int8"
     weight_bits: int = 8
+    mean_bits: float | None = None
     weight_rounding: Literal["auto", "nearest", "gram"] = "auto"
     activation_range: str = "mse"
     equalise: bool = True
@@ -57,6 +60,11 @@ class CompressionConfig:
             )
         if not _LEAST_BITS <= self.weight_bits <= _MOST_BITS:
             raise QuantizationOptionError(f"Weights of {self.weight_bits} bits are not possible; 2 to 8 are.")
+        if self.mean_bits is not None and not self.weight_bits <= self.mean_bits <= _MOST_BITS:
+            raise QuantizationOptionError(
+                f"Weights of {self.weight_bits} to {_MOST_BITS} bits cannot have {self.mean_bits:g} on average. Take a "
+                "number between these, or fewer weight_bits."
+            )
         if self.activation_range not in RANGES:
             raise QuantizationOptionError(
                 f"There is no activation range {self.activation_range!r}; there are: {', '.join(RANGES)}."
@@ -76,7 +84,6 @@ class CompressionConfig:
                 "rows and curvature_images are at least 1, the ridge and activation_rounds at least 0."
             )
 
-    @property
-    def rounds_with_gram(self) -> bool:
-        """Whether weights are rounded with the Gram matrix."""
-        return self.weight_rounding == "gram" or (self.weight_rounding == "auto" and self.weight_bits < _MOST_BITS)
+    def rounds_with_gram(self, bits: int) -> bool:
+        """Whether weights of so many bits are rounded with the Gram matrix."""
+        return self.weight_rounding == "gram" or (self.weight_rounding == "auto" and bits < _MOST_BITS)

@@ -33,7 +33,6 @@ class DistillConfig:
         learning_rate: of Adam at the start, as a share of a row's largest weight; falls to 0 along a cosine.
         temperature: both networks' logits are divided by it.
         batch_size: images a step.
-        bits: of the weights.
         seed: of the order and of the views.
         seconds: after which the training ends, whatever is left of its epochs; the rate has fallen to 0 by then.
     """
@@ -42,7 +41,6 @@ class DistillConfig:
     learning_rate: float = 3e-3
     temperature: float = 4.0
     batch_size: int = 50
-    bits: int = 8
     seed: int = 0
     seconds: float | None = None
 
@@ -77,7 +75,7 @@ def distill_through_rounding(
     Raises:
         QuantizationError: the loss is not finite.
     """
-    student = FakeQuantised(network, config.bits)
+    student = FakeQuantised(network)
     optimiser = torch.optim.Adam(student.parameters(), lr=config.learning_rate)
     steps = -(-len(images) // config.batch_size)
     total = config.epochs * steps

@@ -33,21 +33,20 @@ class FakeQuantised(nn.Module):
     same in every channel, however equalisation has scaled it: a weight counts in the largest of its row, a bias in 32
     codes of its output.
 
+    Weights keep the bits that they have: a layer's largest code stands in each of its rows.
+
     Args:
         network: integers to start from.
-        bits: of the weights.
     """
 
-    def __init__(self, network: QuantisedNetwork, bits: int = 8) -> None:
+    def __init__(self, network: QuantisedNetwork) -> None:
         super().__init__()
         self.network = network
-        # A little beyond the last code, so that the largest weight of a row is not stuck at the clamp.
-        self.top = largest_code(bits) + 0.49
-        self.row = float(largest_code(bits))
+        self.rows = {name: float(largest_code(layer.bits)) for name, layer in network.layers.items()}
         self.weights, self.biases = nn.ParameterDict(), nn.ParameterDict()
         for name, layer in network.layers.items():
             key = _key(name)
-            self.weights[key] = nn.Parameter(layer.weight.float() / self.row)
+            self.weights[key] = nn.Parameter(layer.weight.float() / self.rows[name])
             # The way from the start, since a float32 bias does not hold each int32 exactly.
             self.biases[key] = nn.Parameter(torch.zeros(len(layer.bias)))
 
@@ -64,7 +63,9 @@ class FakeQuantised(nn.Module):
     def integers(self, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """q_w in float32, b in float64 and s_w of a layer, with gradients."""
         layer, key = self.network.layers[name], _key(name)
-        codes = round_through((self.weights[key] * self.row).clamp(-self.top, self.top)) * layer.mask
+        row = self.rows[name]
+        top = row + 0.49  # a little beyond the last code, so that the largest weight of a row is not stuck at the clamp
+        codes = round_through((self.weights[key] * row).clamp(-top, top)) * layer.mask
         moved = layer.bias.double() + self.biases[key].double() * self._bias_unit(name)
         return codes, round_through(moved.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)), layer.scale
 

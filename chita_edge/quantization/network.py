@@ -47,6 +47,11 @@ class QuantisedLayer:
     mask: torch.Tensor
 
     @property
+    def bits(self) -> int:
+        """Of the weights: as many as the largest code needs, which rounding puts into every row."""
+        return max(2, int(self.weight.int().abs().max()).bit_length() + 1)
+
+    @property
     def real_weight(self) -> torch.Tensor:
         """s_w q_w, float32."""
         return self.weight.float() * self.scale.view(-1, *[1] * (self.weight.dim() - 1))

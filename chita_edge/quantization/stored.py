@@ -48,7 +48,8 @@ def curve_tensors(curves: Mapping[str, Mapping[str, Curve]], importance: Mapping
     """The curves by structure and layer, one tensor each, and the importance of the layers' outputs."""
     measured = {
         f"{structure}/{name}": torch.tensor(
-            [curve.sensitivity, curve.weights, curve.multiplications, *curve.errors], dtype=torch.float64
+            [curve.sensitivity, curve.weights, curve.multiplications, curve.rounding, *curve.errors],
+            dtype=torch.float64,
         )
         for structure, of_layers in curves.items()
         for name, curve in of_layers.items()
@@ -63,6 +64,6 @@ def curves_from(
     found: dict[str, dict[str, Curve]] = {structure: {} for structure in structures}
     for structure in structures:
         for name in names:
-            sensitivity, weights, multiplications, *errors = tensors[f"{structure}/{name}"].tolist()
-            found[structure][name] = Curve(tuple(errors), sensitivity, int(weights), int(multiplications))
+            sensitivity, weights, multiplications, rounding, *errors = tensors[f"{structure}/{name}"].tolist()
+            found[structure][name] = Curve(tuple(errors), sensitivity, int(weights), int(multiplications), rounding)
     return found, {name: tensors[f"importance/{name}"] for name in names}

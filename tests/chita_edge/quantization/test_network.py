@@ -29,7 +29,7 @@ def quantised(kind: type[nn.Module], **options: object) -> QuantisedNetwork:
 def test_codes_equal_the_integers_after_every_step(kind: type[nn.Module], bits: int) -> None:
     network, images = quantised(kind, weight_bits=bits), inputs_of(kind)(3, 9)
     wanted = integer_forward(network, images)
-    fake = FakeQuantised(network, bits)
+    fake = FakeQuantised(network)
     for walked in (network.walk(images), fake.walk(images)):
         for step, values in walked:
             found = values.detach().numpy()
