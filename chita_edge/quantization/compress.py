@@ -156,6 +156,11 @@ class _Pass:
         samples, clip = self._samples(step)
         if not bool(torch.isfinite(samples.gram).all() and torch.isfinite(samples.wanted).all()):
             raise QuantizationError(f"The values of {step.name} are not finite for the calibration images.")
+        importance = self.importance.get(step.name)
+        if importance is not None and samples.beside is not None:
+            # It overlooks what errors of several outputs do together, and a sum hands them on to every later block:
+            # halfway to outputs that count alike.
+            importance = importance.sqrt()
         found = refit(
             layer,
             samples,
@@ -163,7 +168,7 @@ class _Pass:
             clip,
             self.constraints.get(step.name),
             self.starts.get(step.name),
-            importance=self.importance.get(step.name),
+            importance=importance,
             search=config.search,
             rounds=config.activation_rounds,
         )

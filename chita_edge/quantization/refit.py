@@ -149,14 +149,10 @@ def _solve_sparse(
 
 
 def _row_scales(importance: torch.Tensor | None, fit: TargetFit) -> torch.Tensor:
-    """What each output is multiplied by, (out, 1), of mean 1; none is much less, or its weights would not be told.
-
-    The root of an importance is its error's unit in the loss. Its own root is taken once more, halfway to outputs that
-    count alike: the importance overlooks what outputs have in common, which matters where sums follow.
-    """
+    """Root of each output's importance, (out, 1), of mean 1; none is much less, or its weights would not be told."""
     if importance is None or not bool(importance.any()):
         return torch.ones(len(fit.dense), 1)
-    roots = importance[:, None] ** 0.25
+    roots = importance.sqrt()[:, None]
     return (roots / roots.mean()).clamp_min(_LEAST_SCALE)
 
 
