@@ -192,7 +192,7 @@ def compress_int8(
         StateError: the state folder is another run's.
     """
     held_out, given = None, prunable
-    inputs = replace(inputs, model=as_modules(inputs.model, is_asked=road.is_asked))
+    inputs = replace(inputs, model=as_modules(inputs.model, inputs.images[:2], is_asked=road.is_asked))
     if prunable is None:
         prunable = resolve(config.prune, inputs.model, sample=inputs.images[:1]).names
     if road.sparsity is None:

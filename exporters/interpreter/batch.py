@@ -28,10 +28,9 @@ def follow_batch(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
     for node in model.graph.node:
         if node.op_type != "Reshape" or node.domain or node.input[1] not in arrays:
             continue
-        if any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute):
-            continue
+        literal = any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
         shape = [int(size) for size in numpy_helper.to_array(arrays[node.input[1]]).reshape(-1)]
-        if not shape:
+        if not shape or (literal and (0 in shape or -1 in shape)):  # a 0 would be no size of the input
             continue
         if -1 not in shape:
             shape[0] = -1

@@ -17,6 +17,12 @@ from exporters.interpreter.graph_node import GraphNode
 
 _STANDARD = ("", "ai.onnx")
 _SERIES = 3
+_OVER_SIDES = frozenset(
+    (
+        "AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax", "ReduceMean",
+        "Squeeze", "Unsqueeze",
+    )
+)  # fmt: skip
 _LIFTED = ("GlobalAveragePool", "GlobalMaxPool", "Squeeze")
 
 
@@ -27,6 +33,7 @@ class Builder:
         self.model, self.builders = model, builders
         self.graph = model.graph
         self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self.sizes = _sizes(model)
         self.fx = fx.Graph()
         self.modules = nn.Module()
         self.values: dict[str, fx.Node] = {}
@@ -89,11 +96,17 @@ class Builder:
             build is None
             or len([name for name in node.output if name]) != 1
             or (lifted and node.op_type not in _LIFTED)
+            or (not lifted and not self._is_of_images(node))
         ):
             raise self.refusal(node)
         if lifted and node.op_type != "Squeeze":
             self.lifted.add(node.output[0])
         return build(self, node, attributes)
+
+    def _is_of_images(self, node: onnx.NodeProto) -> bool:
+        """Whether an operator over sides reads what has as many sides as the network's input, as far as is known."""
+        rank = len(self.sizes.get(node.input[0], ()))
+        return node.op_type not in _OVER_SIDES or rank in (0, 2 + self.sides)
 
     def refusal(self, node: onnx.NodeProto, what: str = "") -> NotComputed:
         """The exception for a node that has no such module."""
@@ -127,3 +140,18 @@ class Builder:
 
 Build = Callable[[Builder, onnx.NodeProto, dict[str, Any]], fx.Node]
 """What makes a node's module or call, from its attributes."""
+
+
+def _sizes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Sizes of the graph's values as far as they can be inferred, None where one is open."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception:  # contradictory shapes
+        return {}
+    return {
+        value.name: tuple(
+            dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
+        )
+        for value in (*graph.value_info, *graph.input, *graph.output)
+        if value.type.tensor_type.HasField("shape")
+    }

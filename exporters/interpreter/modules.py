@@ -5,6 +5,7 @@ Quantisation reads networks from their modules. What is here are the operators t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +152,10 @@ def _reshape(b: Builder, node: onnx.NodeProto, attributes: dict[str, Any]) -> fx
     # Of two sizes the first is the batch, whether it says so (0), leaves it open (−1), or was exported for one sample.
     if shape is None or shape.size != 2 or int(shape.reshape(-1)[0]) not in (-1, 0, 1):
         raise b.refusal(node, " to other than rows")
+    first, second = (int(size) for size in shape.reshape(-1))
+    _, *rest = b.sizes.get(node.input[0], (None, None))
+    if first < 0 and second > 0 and not (None not in rest and math.prod(rest) == second):  # type: ignore[arg-type]
+        raise b.refusal(node, " to rows of other samples")
     return b.fx.call_function(torch.flatten, (b.value(node), 1))
 
 

@@ -53,6 +53,17 @@ def test_open_sizes_stay_open_unless_int8_is_asked_for() -> None:
     assert as_modules(plain, is_asked=False) is plain
 
 
+def test_a_graph_whose_nodes_mix_samples_is_refused() -> None:
+    given = with_norm(17)
+    given.graph.node.insert(6, helper.make_node("ReduceMax", ["d"], ["top"]))
+    given.graph.node.insert(7, helper.make_node("Div", ["d", "top"], ["scaled"]))
+    given.graph.node[8].input[0] = "scaled"
+    network = OnnxNetwork(prepare(given))
+    network.settle(pictures(2, 0, 8))
+    with pytest.raises(UnsupportedNetworkError, match="fixes its batch to one sample"):
+        as_modules(network)
+
+
 def with_norm(opset: int) -> onnx.ModelProto:
     """A norm over the channels between two convolutions, for one image."""
     rng = np.random.default_rng(0)
@@ -101,3 +112,11 @@ def test_a_graph_keeps_its_own_nodes_where_they_have_no_integer_form(opset: int,
     assert max(check_int8_agreement(found, tmp_path / "model.onnx", pictures(2, 9, 8)).values()) < 0.05
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "classes"]
+
+
+def test_modules_that_compute_something_else_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = OnnxNetwork(prepare(with_norm(17)))
+    as_modules(network, pictures(2, 0, 8))
+    monkeypatch.setattr("chita_edge.deploy.int8_door.to_modules", lambda _: nn.Flatten())
+    with pytest.raises(UnsupportedNetworkError, match="something else than the graph"):
+        as_modules(network, pictures(2, 0, 8))

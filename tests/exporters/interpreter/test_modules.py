@@ -217,3 +217,26 @@ def test_what_torch_does_not_compute_is_told() -> None:
     given.graph.node[1].CopyFrom(helper.make_node("FusedGelu", ["c1"], ["r1"], domain="com.microsoft"))
     with pytest.raises(NotComputed, match="the FusedGelu r1"):
         to_modules(given)
+
+
+def test_rows_that_are_no_samples_are_no_flattening() -> None:
+    """And a mean over the last two of three axes is no pool."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "rows"], ["r"]),
+        helper.make_node("Softmax", ["r"], ["s"], axis=1),
+        helper.make_node("Reshape", ["s", "tokens"], ["t"]),
+        helper.make_node("ReduceMean", ["t", "axes"], ["m"], keepdims=1),
+        helper.make_node("Mul", ["t", "m"], ["y"]),
+    ]
+    constants = {"rows": [-1, 8], "tokens": [-1, 24, 8], "axes": [-2, -1]}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 24, 8])],
+        [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    made, x = to_modules(model), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(made(x), OnnxNetwork(model)(x))
+    assert next(module.called for module in made.modules() if isinstance(module, GraphNode)) == "the Reshape r"
