@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _BATCH = 100
 _SAME_GRID = ("max_pool", "flatten", "series")  # their outputs are among their inputs
 _LARGEST_SUM = 2**31 - 1
+_FEW = 0.1
+"""The ridge is larger by so much of the columns a position, since moments of few positions are less certain."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class _Pass:
         found = refit(
             layer,
             samples,
-            config.ridge,
+            config.ridge + _FEW * samples.inputs.shape[2] / samples.inputs.shape[1],
             clip,
             self.constraints.get(step.name),
             self.starts.get(step.name),

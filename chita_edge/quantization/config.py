@@ -29,7 +29,8 @@ class CompressionConfig:
         activation_range: a name of `RANGES`.
         equalise: rescale channels first.
         search: look for a better support in each layer; otherwise that of the largest weights stays.
-        ridge: pull of the refit towards the dense weights, in units of the mean squared input.
+        ridge: pull of the refit towards the dense weights, in units of the mean squared input; a tenth of the columns a
+            position is added.
         activation_rounds: refits of a layer with the activation behind it in mind.
         curvature_images: images that the shares of the layers are found on.
         rows: about so many positions of a layer's inputs are looked at.
