@@ -56,6 +56,10 @@ CE_INLINE vq ce_q_turn(vq q) {
   const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   return (vq)_mm256_shuffle_epi8((__m256i)q, _mm256_broadcastsi128_si256(order));
 }
+#define CE_Q_SORTS_ROWS
+CE_INLINE vq ce_q_turn_by(vq q, const uint8_t *order) {
+  return (vq)_mm256_shuffle_epi8((__m256i)q, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)order)));
+}
 
 CE_INLINE vq ce_q_load_mask(const uint8_t *from, ce_mask mask, vq other) {
   const __m256i loaded = _mm256_maskload_epi32((const int *)from, mask);

@@ -20,6 +20,11 @@ CE_INLINE vq ce_q_turn(vq q) {
   return (vq)_mm512_shuffle_epi8((__m512i)q, _mm512_broadcast_i32x4(order));
 }
 
+#define CE_Q_SORTS_ROWS
+CE_INLINE vq ce_q_turn_by(vq q, const uint8_t *order) {
+  return (vq)_mm512_shuffle_epi8((__m512i)q, _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)order)));
+}
+
 /* Pixels `mask` of a load; `other` where it is not, which memory is not touched for. */
 CE_INLINE vq ce_q_load_mask(const uint8_t *from, ce_mask mask, vq other) {
   return (vq)_mm512_mask_loadu_epi32((__m512i)other, mask, from);

@@ -103,6 +103,7 @@ CE_INLINE vh ce_q_pack2(vi a, vi b, vh zero) {
 }
 CE_INLINE vq ce_q_pack4(vh ab, vh cd) { return (vq)vcombine_s8(vqmovn_s16((int16x8_t)ab), vqmovn_s16((int16x8_t)cd)); }
 CE_INLINE vq ce_q_turn(vq q) { return __builtin_shufflevector(q, q, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15); }
+CE_INLINE vq ce_q_turn_by(vq q, const uint8_t *order) { return (void)order, ce_q_turn(q); } /* rows are not sorted */
 
 typedef uint16_t vw __attribute__((ext_vector_type(2 * CE_LANES)));
 CE_INLINE void ce_q_interleave(const vq *row, vq *to) {

@@ -5,6 +5,7 @@
  *   ce_q_pack2(a, b, zero)  saturate16(saturate16(a, b) + zero): of each 128 bits four of a, four of b
  *   ce_q_pack4(ab, cd)      saturated bytes: of each 128 bits four of a, b, c and d
  *   ce_q_turn(q)            the 4x4 bytes of each 128 bits transposed: rows of a channel become pixels of four
+ *   ce_q_turn_by(q, order)  likewise, of rows that q_conv/arrange.h has sorted where CE_Q_SORTS_ROWS is defined
  */
 #ifndef CE_COMMON_Q_SIMD_H
 #define CE_COMMON_Q_SIMD_H

@@ -8,7 +8,7 @@
 #ifndef CE_Q_CONV_PACK_H
 #define CE_Q_CONV_PACK_H
 
-#include "q_conv/plan.h"
+#include "q_conv/arrange.h"
 
 static int must_split(const ce_q_conv_desc *desc, const plan_t *plan, int64_t block_row, int64_t at) {
 #if defined(CE_Q_SPLITS_WORDS)
@@ -49,13 +49,15 @@ static size_t plan_bytes(const void *desc_) {
   const int64_t taps = (int64_t)desc->geometry.kernel_h * desc->geometry.kernel_w;
   if (!ce_usual_stride(&desc->geometry) || taps > CE_Q_MOST_TAPS) return 0;
   const plan_t plan = shape_plan(desc);
-  const size_t blocks = (size_t)count_blocks(desc, &plan), ends = (size_t)(plan.k_tiles * block_rows_of(&plan)) + 1;
+  const size_t blocks = (size_t)count_blocks(desc, &plan);
+  const size_t ends = (size_t)(plan.k_tiles * block_rows_of(&plan)) + 1;
 #if defined(CE_Q_PAIRS_SATURATE)
   const size_t arrays = 2;
 #else
   const size_t arrays = 1;
 #endif
-  return sizeof(plan_t) + blocks * (4 * (size_t)plan.rows + 1) + CE_Q_PAST_COLUMNS + 4 * (arrays * ends + 8 * (size_t)plan.groups);
+  const size_t of_rows = 4 * (arrays * ends + 8 * (size_t)plan.groups + (size_t)block_rows_of(&plan)) + 16 * (size_t)plan.groups;
+  return sizeof(plan_t) + of_rows + most_blocks(&plan, blocks, ends) * (4 * (size_t)plan.rows + 1) + CE_Q_PAST_COLUMNS;
 }
 
 /* Blocks of a row and K tile that a plan gets: [front, back) is still free. */
@@ -117,16 +119,17 @@ static void put(const target_t *to, uint32_t at, const packed_t *block) {
 }
 #endif
 
-/* The blocks of a row. */
-static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t block_row, target_t to, const uint32_t *begin,
+/* The blocks of the row that a plan has at a place. */
+static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t place, target_t to, const uint32_t *begin,
                      uint32_t *alone, int32_t *base) {
+  const int64_t block_row = plan->row_at[place];
   const row_t row = row_of(desc, plan, block_row);
   const int64_t stride = block_rows_of(plan);
   const int32_t zero = plan->x_zero - CE_Q_FLIP;
   int64_t at = row.at;
   for (int64_t tile = 0; tile < plan->k_tiles; ++tile) {
     const int64_t first = tile * plan->k_columns, tile_end = first + plan->k_columns;
-    to.front = begin[tile * stride + block_row], to.back = begin[tile * stride + block_row + 1];
+    to.front = begin[tile * stride + place], to.back = begin[tile * stride + place + 1];
 #if defined(CE_Q_PAIRS_SATURATE)
     waiting_t waiting = nobody();
 #endif
@@ -134,7 +137,7 @@ static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t blo
       packed_t block = {.column = (uint8_t)(column_at(desc, at) - first)};
       for (int32_t i = 0; i < plan->rows; ++i) {
         block.word[i] = word_at(desc, plan, block_row, at, i);
-        base[block_row * plan->rows + i] -= zero * ce_q_word_sum(block.word[i]);
+        base[place * plan->rows + i] -= zero * ce_q_word_sum(block.word[i]);
       }
       const int pieces = 1 + must_split(desc, plan, block_row, at);
       const packed_t whole = block;
@@ -149,7 +152,9 @@ static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t blo
     }
 #if defined(CE_Q_PAIRS_SATURATE)
     while (waiting.count) put_waiting(&to, --to.back, &waiting, 0);
-    alone[tile * stride + block_row] = to.front;
+    alone[tile * stride + place] = to.front;
+#else
+    for (const packed_t none = {.column = 0}; to.front < to.back;) put(&to, to.front++, &none);
 #endif
   }
   (void)alone;
@@ -172,14 +177,23 @@ static void plan_init(void *plan_, const void *desc_) {
   alone += ends;
   plan->alone = alone;
 #endif
-  int32_t *words = (int32_t *)(alone + ends);
-  for (int64_t m = 0; m < rows; ++m) {
-    const int real = m < plan->g.out_channels;
-    base[m] = real ? desc->bias[m] : 0;
-    factor[m] = real ? ce_q_factor(desc->x.scale, desc->w_scale[m], desc->y.scale) : 0;
-  }
+  uint32_t *row_at = alone + ends;
+  uint8_t *turn = (uint8_t *)(row_at + block_rows);
+  int32_t *words = (int32_t *)(turn + 16 * plan->groups);
+  plan->row_at = row_at, plan->turn = turn;
   for (int64_t i = 0; i < ends; ++i) begin[i] = 0;
   for (int64_t r = 0; r < block_rows; ++r) count_row(desc, plan, r, begin + r, block_rows);
+  uint64_t all = 0;
+  for (int64_t i = 0; i < ends; ++i) all += begin[i];
+  plan->two_chains = has_two_chains(plan, all);
+  arrange_rows(plan, begin, row_at, (uint32_t *)turn);
+  find_turns(plan, row_at, turn);
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t m = (int64_t)row_at[i / plan->rows] * plan->rows + i % plan->rows;
+    const int real = m < plan->g.out_channels;
+    base[i] = real ? desc->bias[m] : 0;
+    factor[i] = real ? ce_q_factor(desc->x.scale, desc->w_scale[m], desc->y.scale) : 0;
+  }
   uint32_t next = 0;
   for (int64_t i = 0; i < ends; ++i) {
     const uint32_t count = begin[i];
@@ -187,7 +201,7 @@ static void plan_init(void *plan_, const void *desc_) {
     next += count;
   }
   const target_t to = {.words = words, .column = (uint8_t *)(words + (int64_t)next * plan->rows), .rows = plan->rows};
-  for (int64_t r = 0; r < block_rows; ++r) pack_row(desc, plan, r, to, begin, alone, base);
+  for (int64_t place = 0; place < block_rows; ++place) pack_row(desc, plan, place, to, begin, alone, base);
   plan->words = words, plan->column = to.column, plan->begin = begin, plan->base = base, plan->factor = factor;
 }
 

@@ -120,7 +120,8 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
     const int32_t *base = plan->base + 4 * group;
     const float *factor = plan->factor + 4 * group;
     const uint8_t *x = tile->x;
-    int64_t at = group * tile->y_plane;
+    const uint8_t *turn = plan->turn + 16 * group;
+    int64_t at = plan->row_at[group * (4 / rows)] / (4 / rows) * tile->y_plane;
     for (int64_t i = 0; i < tile->count; ++i, x += vectors * CE_Q_VECTOR_BYTES, at += vectors * CE_Q_VECTOR_BYTES) {
       vi kept[8];
       vh low[8], high[8];
@@ -158,7 +159,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
       if (!last) continue;
       uint8_t *to = tile->y + at;
       CE_UNROLL for (int v = 0; v < vectors; ++v)
-        ce_q_store(to + v * CE_Q_VECTOR_BYTES, ce_q_turn(ce_q_pack4(low[v], high[v])));
+        ce_q_store(to + v * CE_Q_VECTOR_BYTES, ce_q_turn_by(ce_q_pack4(low[v], high[v]), turn));
       if (plain) continue;
       for (int64_t bytes = 0; bytes < vectors * CE_Q_VECTOR_BYTES; bytes += CE_Q_VECTOR_BYTES) {
         const vq q = ce_q_load(to + bytes), residual = plan->finish.add ? ce_q_load(tile->residual + at + bytes) : q;
@@ -207,13 +208,8 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 #endif
 EACH(TILES)
 
-/* From so many blocks a row on, two chains of sums gain more than another vector that shares a word: measured, 4 to 15 % on
- * Emerald Rapids, and as much lost below. */
-#define CE_Q_LONG_ROW 12
-
 static int64_t most_vectors(const plan_t *plan) {
-  const int64_t rows = (int64_t)plan->k_tiles * block_rows_of(plan);
-  if (plan->rows == 1) return CE_Q_TWO_CHAINS && plan->begin[rows] >= CE_Q_LONG_ROW * rows ? CE_Q_TWO_CHAINS : MOST_1;
+  if (plan->rows == 1) return plan->two_chains ? CE_Q_TWO_CHAINS : MOST_1;
   return plan->rows == 2 ? MOST_2 : MOST_4;
 }
 

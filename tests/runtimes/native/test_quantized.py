@@ -93,6 +93,25 @@ def test_convolutions(isa: str, quantized: Callable[[str], Any]) -> None:
             check(made.conv("q_conv", stored, w_scale, bias, geometry, x_grid, y_grid), x, want)
 
 
+@pytest.mark.parametrize("isa", isas_of("q_conv"))
+def test_rows_with_from_no_block_to_all_of_them(isa: str, quantized: Callable[[str], Any]) -> None:
+    """What plans sort rows by; sums in two chains, and in K tiles."""
+    made, check = quantized(isa)
+    rng = np.random.default_rng(21)
+    for outs, channels, kernel in ((37, 24, 1), (29, 200, 1), (11, 1300, 1), (18, 20, 3)):
+        weights = rng.integers(-127, 128, (outs, channels, kernel, kernel)).astype(np.int8)
+        kept = rng.random((outs, channels // 4, kernel, kernel)) < np.linspace(0, 1, outs).reshape(-1, 1, 1, 1)
+        weights = np.where(kept.repeat(4, 1), weights, 0)[rng.permutation(outs)].astype(np.int8)
+        w_scale, bias = layer(rng, weights)
+        x_grid, y_grid = grids(rng, 2)
+        x = rng.integers(0, 256, (1, channels, 5, 9)).astype(np.uint8)
+        pads = (kernel // 2,) * 4
+        geometry = Geometry(outs, channels, kernel, kernel, 1, 1, *pads, 1, 1)
+        want = oracle.conv(x, weights, w_scale, bias, (x_grid, y_grid), pads=pads)
+        for stored in (Blocks.of(weights), Blocks.of(weights, 2)):
+            check(made.conv("q_conv", stored, w_scale, bias, geometry, x_grid, y_grid), x, want)
+
+
 @pytest.mark.parametrize("op", ["q_conv", "q_depthwise_conv"])
 @pytest.mark.parametrize("isa", isas_of("q_conv"))
 def test_a_table_or_a_sum_after_a_convolution(isa: str, op: str, quantized: Callable[[str], Any]) -> None:
