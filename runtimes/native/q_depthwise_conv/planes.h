@@ -10,13 +10,33 @@ typedef struct job_t {
   const uint8_t *x, *residual; /* of a group's plane */
   const uint8_t *outside;      /* a row of padding */
   uint8_t *y;
-  int64_t h, w, out_h, out_w;
+  int64_t group, h, w, out_h, out_w;
   const int8_t *weight;
   vi base;
   vf factor;
   vq padding;
   vh zero;
 } job_t;
+
+/* Planes of a task, and bytes from one to the next. */
+typedef struct planes_t {
+  const ce_run *run;
+  int64_t x, y;
+  int64_t begin, end;
+} planes_t;
+
+/* Turns to a plane, and to the weights of its group of channels. */
+CE_INLINE void aim(job_t *job, const planes_t *planes, int64_t plane) {
+  const plan_t *plan = job->plan;
+  const int64_t group = plane % plan->groups;
+  job->x = (const uint8_t *)planes->run->x + plane * planes->x;
+  job->y = (uint8_t *)planes->run->y + plane * planes->y;
+  if (planes->run->residual) job->residual = (const uint8_t *)planes->run->residual + plane * planes->y;
+  job->group = group;
+  job->weight = plan->weight + group * group_bytes(&plan->g);
+  job->base = (vi)ce_q_load_four((const int8_t *)(plan->base + 4 * group));
+  job->factor = (vf)ce_q_load_four((const int8_t *)(plan->factor + 4 * group));
+}
 
 /* Input rows of a pair of output rows, or of one. */
 typedef struct lines_t {
@@ -25,6 +45,11 @@ typedef struct lines_t {
 
 CE_INLINE lines_t lines_of(const job_t *job, int64_t top, const int rows) {
   lines_t lines;
+  if (top >= 0 && top + rows <= job->h) { /* most of them: no choice for each row */
+    const uint8_t *from = job->x + top * job->w * 4;
+    CE_UNROLL for (int i = 0; i < rows; ++i, from += job->w * 4) lines.row[i] = from;
+    return lines;
+  }
   CE_UNROLL for (int i = 0; i < rows; ++i)
     lines.row[i] = top + i >= 0 && top + i < job->h ? job->x + (top + i) * job->w * 4 : job->outside;
   return lines;
@@ -88,10 +113,10 @@ CE_INLINE window_t window_of(const job_t *job, const int rows, const int k) {
   return window;
 }
 
-/* Requantised sums of one or two output rows whose windows' middles are registers 0 to 3, or 0 and 2: each input is read once, a
+/* Sums of one or two output rows whose windows' middles are registers 0 to 3, or 0 and 2: each input is read once, a
  * word's part after the other, so that sums and inputs are registers. */
-CE_INLINE void sums_of(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
-                       const int rows, const int stride, const int k, vi total[2][4]) {
+CE_INLINE void raw_sums_of(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
+                           const int rows, const int stride, const int k, vi total[2][4]) {
   const int words = k == 3 ? 1 : 2;
   va sum[2][4];
   CE_UNROLL for (int down = 0; down < rows; ++down)
@@ -109,7 +134,19 @@ CE_INLINE void sums_of(const job_t *job, const window_t *window, const rows_t *b
         }
       }
   CE_UNROLL for (int down = 0; down < rows; ++down)
-    CE_UNROLL for (int j = 0; j < 4; j += stride) total[down][j] = ce_q_scale(ce_q_end(sum[down][j]), job->factor);
+    CE_UNROLL for (int j = 0; j < 4; j += stride) total[down][j] = ce_q_end(sum[down][j]);
+}
+
+CE_INLINE void scale_sums(const job_t *job, vi total[2][4], const int rows, const int stride) {
+  CE_UNROLL for (int down = 0; down < rows; ++down)
+    CE_UNROLL for (int j = 0; j < 4; j += stride) total[down][j] = ce_q_scale(total[down][j], job->factor);
+}
+
+/* Requantised ones. */
+CE_INLINE void sums_of(const job_t *job, const window_t *window, const rows_t *before, const rows_t *now, const rows_t *after,
+                       const int rows, const int stride, const int k, vi total[2][4]) {
+  raw_sums_of(job, window, before, now, after, rows, stride, k, total);
+  scale_sums(job, total, rows, stride);
 }
 
 /* A vector of an output row, from its sums. */
@@ -117,19 +154,15 @@ CE_INLINE vq packed(const job_t *job, const vi *sum) {
   return ce_q_pack4(ce_q_pack2(sum[0], sum[1], job->zero), ce_q_pack2(sum[2], sum[3], job->zero));
 }
 
-CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q, const int plain) {
+CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q) {
   const ce_q_finish *finish = &job->plan->finish;
   const int64_t at = (row * job->out_w + left) * 4;
-  if (plain && left + CE_LANES <= job->out_w) {
-    *(vq_unaligned *)(job->y + at) = q;
-    return;
-  }
   const ce_mask mask = ce_lanes(0, job->out_w - left);
-  if (!plain) q = ce_q_finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
+  if (finish->table || finish->add) q = ce_q_finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
   ce_q_store_mask(job->y + at, mask, q);
 }
 
-CE_INLINE void run_plane_1(const job_t *plane, const int k, const int plain) {
+CE_INLINE void run_plane_1(const job_t *plane, const int k) {
   const job_t job = *plane;
   const window_t window = window_of(&job, 2, k);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
@@ -141,13 +174,13 @@ CE_INLINE void run_plane_1(const job_t *plane, const int k, const int plain) {
       vi sum[2][4];
       sums_of(&job, &window, &before, &now, &after, 2, 1, k, sum);
       CE_UNROLL for (int down = 0; down < 2; ++down)
-        if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, packed(&job, sum[down]), plain);
+        if (down == 0 || row + 1 < job.out_h) store_row(&job, row + down, at, packed(&job, sum[down]));
       before = now, now = after;
     }
   }
 }
 
-CE_INLINE void run_plane_2(const job_t *plane, const int k, const int plain) {
+CE_INLINE void run_plane_2(const job_t *plane, const int k) {
   const job_t job = *plane;
   const window_t window = window_of(&job, 1, k);
   const int64_t left = k / 2 - job.plan->g.pad_left, above = job.plan->g.pad_top;
@@ -163,111 +196,9 @@ CE_INLINE void run_plane_2(const job_t *plane, const int k, const int plain) {
         half[u] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
         before = now, now = after;
       }
-      store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])), plain);
+      store_row(&job, row, at, ce_q_join_halves(ce_q_pack4(half[0], half[1])));
     }
   }
 }
-
-/* A row is a vector, or two of stride 2: there is nothing to either side of it, and its masks are the same for all rows. Windows
- * of 3x3 with a column of padding, and nothing after them. */
-static int is_narrow(const job_t *job) {
-  const ce_conv_geometry *g = &job->plan->g;
-  return g->kernel_h == 3 && g->pad_left == 1 && job->w <= CE_LANES * g->stride_h && job->out_w <= CE_LANES &&
-         !job->plan->finish.table && !job->plan->finish.add;
-}
-
-/* Pixels of a mask of four rows, or of three, from `left` on. */
-CE_INLINE rows_t load_narrow(const job_t *job, const lines_t *lines, int64_t left, const ce_mask mask, const int rows) {
-  rows_t loaded;
-  vq row[4], mixed[4];
-  CE_UNROLL for (int i = 0; i < 4; ++i)
-    row[i] = i < rows ? ce_q_load_mask(lines->row[i] + left * 4, mask, job->padding) : job->padding;
-  ce_q_interleave(row, mixed);
-  CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
-    CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[part][j] = ce_q_part(mixed[j], part);
-  return loaded;
-}
-
-CE_INLINE rows_t padding_rows(const job_t *job) {
-  rows_t rows;
-  CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
-    CE_UNROLL for (int j = 0; j < 4; ++j) rows.word[part][j] = ce_q_part(job->padding, part);
-  return rows;
-}
-
-CE_NOINLINE void narrow_1(const job_t *plane) {
-  const job_t job = *plane;
-  const window_t window = window_of(&job, 2, 3);
-  const rows_t none = padding_rows(&job);
-  const ce_mask inside = ce_lanes(0, job.w), to = ce_lanes(0, job.out_w);
-  for (int64_t row = 0; row < job.out_h; row += 2) {
-    const lines_t lines = lines_of(&job, row - job.plan->g.pad_top, 4);
-    const rows_t now = load_narrow(&job, &lines, 0, inside, 4);
-    vi sum[2][4];
-    sums_of(&job, &window, &none, &now, &none, 2, 1, 3, sum);
-    CE_UNROLL for (int down = 0; down < 2; ++down)
-      if (row + down < job.out_h) ce_q_store_mask(job.y + (row + down) * job.out_w * 4, to, packed(&job, sum[down]));
-  }
-}
-
-CE_NOINLINE void narrow_2(const job_t *plane) {
-  const job_t job = *plane;
-  const window_t window = window_of(&job, 1, 3);
-  const rows_t none = padding_rows(&job);
-  const ce_mask inside = ce_lanes(0, job.w), more = ce_lanes(0, job.w - CE_LANES), to = ce_lanes(0, job.out_w);
-  for (int64_t row = 0; row < job.out_h; ++row) {
-    const lines_t lines = lines_of(&job, 2 * row - job.plan->g.pad_top, 3);
-    const rows_t now = load_narrow(&job, &lines, 0, inside, 3);
-    vh half[2];
-    vi sum[2][4];
-    sums_of(&job, &window, &none, &now, &none, 1, 2, 3, sum);
-    half[0] = half[1] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
-    if (job.out_w > CE_LANES / 2) {
-      const rows_t after = job.w > CE_LANES ? load_narrow(&job, &lines, CE_LANES, more, 3) : none;
-      sums_of(&job, &window, &now, &after, &none, 1, 2, 3, sum);
-      half[1] = ce_q_pack2(sum[0][0], sum[0][2], job.zero);
-    }
-    ce_q_store_mask(job.y + row * job.out_w * 4, to, ce_q_join_halves(ce_q_pack4(half[0], half[1])));
-  }
-}
-
-#if CE_LANES == 16
-/* Rows of up to seven pixels leave more than half of a vector empty: two groups of channels share it, a window of 3×3 and
- * stride 1. The pixel after a row's last is padding, which is what the other group's first one needs to its left. */
-static int is_short(const job_t *job) { return is_narrow(job) && job->plan->g.stride_h == 1 && job->w <= 7 && job->out_w <= 7; }
-
-CE_INLINE vq both_halves(vq low, vq high) { return (vq)_mm512_mask_blend_epi32(0xff00, (__m512i)low, (__m512i)high); }
-
-CE_NOINLINE void run_pair(const job_t *first, const job_t *second) {
-  job_t job = *first;
-  const job_t other = *second;
-  const window_t of_first = window_of(&job, 2, 3), of_second = window_of(&other, 2, 3);
-  window_t window;
-  CE_UNROLL for (int i = 0; i < 6; ++i) window.weight[i] = both_halves(of_first.weight[i], of_second.weight[i]);
-  job.base = (vi)both_halves((vq)job.base, (vq)other.base);
-  job.factor = (vf)both_halves((vq)job.factor, (vq)other.factor);
-  const ce_mask low = ce_lanes(0, job.w), high = ce_lanes(8, 8 + job.w);
-  const ce_mask to_low = ce_lanes(0, job.out_w), to_high = ce_lanes(8, 8 + job.out_w);
-  rows_t none, now;
-  CE_UNROLL for (int j = 0; j < 4; ++j) none.word[0][j] = job.padding;
-  for (int64_t row = 0; row < job.out_h; row += 2) {
-    const int64_t top = row - job.plan->g.pad_top;
-    const lines_t lines = lines_of(&job, top, 4), others = lines_of(&other, top, 4);
-    vq rows[4];
-    CE_UNROLL for (int i = 0; i < 4; ++i)
-      rows[i] = ce_q_load_mask(others.row[i] - 32, high, ce_q_load_mask(lines.row[i], low, job.padding));
-    ce_q_interleave(rows, now.word[0]);
-    vi sum[2][4];
-    sums_of(&job, &window, &none, &now, &none, 2, 1, 3, sum);
-    CE_UNROLL for (int down = 0; down < 2; ++down) {
-      if (row + down >= job.out_h) continue;
-      const vq q = packed(&job, sum[down]);
-      const int64_t at = (row + down) * job.out_w * 4;
-      ce_q_store_mask(job.y + at, to_low, q);
-      ce_q_store_mask(other.y + at - 32, to_high, q);
-    }
-  }
-}
-#endif
 
 #endif

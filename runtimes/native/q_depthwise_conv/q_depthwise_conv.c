@@ -5,7 +5,7 @@
  * row. Neighbours to the left and right are other registers of the same interleaved rows; packing the sums puts the bytes back
  * in order. Outside of the image a load gives the zero point, and no padded copy is made.
  */
-#include "q_depthwise_conv/planes.h"
+#include "q_depthwise_conv/narrow.h"
 
 static int tasks(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
@@ -19,60 +19,64 @@ static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
   return row_bytes(shape) * (size_t)tasks(plan, shape, threads);
 }
 
-#define PLANE(k, stride)                                     \
-  CE_NOINLINE void plane_##k##_##stride(const job_t *job) {  \
-    if (!job->plan->finish.table && !job->plan->finish.add) run_plane_##stride(job, k, 1); \
-    else run_plane_##stride(job, k, 0);                      \
+/* A function of many planes for one of a plane: what is the same for all of them is found once. */
+#define PLANES(name, run_one)                                                              \
+  CE_NOINLINE void name(const job_t *first, const planes_t *planes) {                      \
+    job_t job = *first;                                                                    \
+    for (int64_t plane = planes->begin; plane < planes->end; ++plane) {                    \
+      aim(&job, planes, plane);                                                            \
+      run_one;                                                                             \
+    }                                                                                      \
   }
-PLANE(3, 1)
-PLANE(3, 2)
-PLANE(5, 1)
-PLANE(5, 2)
+PLANES(narrow_1, run_narrow_1(&job))
+PLANES(narrow_2, run_narrow_2(&job))
+PLANES(usual_3_1, run_usual_1(&job, 3))
+PLANES(usual_3_2, run_usual_2(&job, 3))
+PLANES(usual_5_1, run_usual_1(&job, 5))
+PLANES(usual_5_2, run_usual_2(&job, 5))
+PLANES(any_3_1, run_plane_1(&job, 3))
+PLANES(any_3_2, run_plane_2(&job, 3))
+PLANES(any_5_1, run_plane_1(&job, 5))
+PLANES(any_5_2, run_plane_2(&job, 5))
 
-static void run_plane(const job_t *job) {
-  const ce_conv_geometry *g = &job->plan->g;
-  if (is_narrow(job)) (g->stride_h == 1 ? narrow_1 : narrow_2)(job);
-  else if (g->kernel_h == 3) (g->stride_h == 1 ? plane_3_1 : plane_3_2)(job);
-  else (g->stride_h == 1 ? plane_5_1 : plane_5_2)(job);
+#if CE_LANES == 16
+CE_NOINLINE void short_1(const job_t *first, const planes_t *planes) {
+  job_t job = *first;
+  for (int64_t plane = planes->begin; plane < planes->end; ++plane) {
+    aim(&job, planes, plane);
+    if (plane + 1 == planes->end || job.group + 1 == job.plan->groups) run_narrow_1(&job);
+    else run_pair(&job, planes->x, planes->y), ++plane;
+  }
 }
+#endif
 
-/* Weights of a group of channels. */
-static void aim(job_t *job, int64_t group) {
-  const plan_t *plan = job->plan;
-  job->weight = plan->weight + group * group_bytes(&plan->g);
-  job->base = (vi)ce_q_load_four((const int8_t *)(plan->base + 4 * group));
-  job->factor = (vf)ce_q_load_four((const int8_t *)(plan->factor + 4 * group));
+static void run_planes(const job_t *job, const planes_t *planes) {
+  const ce_conv_geometry *g = &job->plan->g;
+  const int by_one = g->stride_h == 1, three = g->kernel_h == 3;
+#if CE_LANES == 16
+  if (is_short(job)) {
+    short_1(job, planes);
+    return;
+  }
+#endif
+  if (is_narrow(job)) (by_one ? narrow_1 : narrow_2)(job, planes);
+  else if (is_usual(job)) (three ? (by_one ? usual_3_1 : usual_3_2) : by_one ? usual_5_1 : usual_5_2)(job, planes);
+  else (three ? (by_one ? any_3_1 : any_3_2) : by_one ? any_5_1 : any_5_2)(job, planes);
 }
 
 static void run_task(const void *plan_, const ce_run *run, int task) {
   const plan_t *plan = plan_;
   const ce_shape in = run->shape;
-  const int64_t planes = in.n * plan->groups, all = tasks(plan, in, run->threads);
+  const int64_t count = in.n * plan->groups, all = tasks(plan, in, run->threads);
   job_t job = {.plan = plan, .h = in.h, .w = in.w, .out_h = ce_out_h(&plan->g, in), .out_w = ce_out_w(&plan->g, in)};
   job.padding = ce_q_splat(ce_q_four(plan->x_zero ^ CE_Q_FLIP));
   job.zero = (vh)(int16_t)(plan->finish.zero - CE_Q_FLIP);
   uint8_t *outside = (uint8_t *)run->scratch + row_bytes(in) * (size_t)task;
   for (int64_t i = 0; i < in.w * 4; ++i) outside[i] = (uint8_t)(plan->x_zero ^ CE_Q_FLIP);
   job.outside = outside;
-  const int64_t x_plane = ce_q_plane(in.h, in.w), y_plane = ce_q_plane(job.out_h, job.out_w);
-  for (int64_t plane = planes * task / all; plane < planes * (task + 1) / all; ++plane) {
-    const int64_t group = plane % plan->groups;
-    job.x = (const uint8_t *)run->x + plane * x_plane;
-    job.y = (uint8_t *)run->y + plane * y_plane;
-    if (run->residual) job.residual = (const uint8_t *)run->residual + plane * y_plane;
-    aim(&job, group);
-#if CE_LANES == 16
-    if (is_short(&job) && group + 1 < plan->groups && plane + 1 < planes * (task + 1) / all) {
-      job_t next = job;
-      ++plane;
-      next.x += x_plane, next.y += y_plane;
-      aim(&next, group + 1);
-      run_pair(&job, &next);
-      continue;
-    }
-#endif
-    run_plane(&job);
-  }
+  const planes_t planes = {.run = run, .x = ce_q_plane(in.h, in.w), .y = ce_q_plane(job.out_h, job.out_w),
+                           .begin = count * task / all, .end = count * (task + 1) / all};
+  run_planes(&job, &planes);
 }
 
 CE_DEFINE_KERNEL(q_depthwise_conv, CE_ISA)
