@@ -68,9 +68,7 @@ CE_INLINE vq ce_q_load_mask(const uint8_t *from, ce_mask mask, vq other) {
 CE_INLINE void ce_q_store_mask(uint8_t *to, ce_mask mask, vq value) { _mm256_maskstore_epi32((int *)to, mask, (__m256i)value); }
 CE_INLINE int ce_q_is_whole(ce_mask mask) { return _mm256_movemask_epi8(mask) == -1; }
 CE_INLINE ce_mask ce_q_both(ce_mask a, ce_mask b) { return _mm256_and_si256(a, b); }
-CE_INLINE ce_mask ce_q_inside(vi y, vi x, int32_t dy, int32_t dx, int32_t h, int32_t w) {
-  return (__m256i)((vu)(y + (vi)dy) < (vu)(uint32_t)h & (vu)(x + (vi)dx) < (vu)(uint32_t)w);
-}
+CE_INLINE ce_mask ce_q_below(vi at, int32_t by, int32_t size) { return (__m256i)((vu)(at + (vi)by) < (vu)(uint32_t)size); }
 
 CE_INLINE void ce_q_interleave(const vq *row, vq *to) {
   const __m256i r0 = (__m256i)row[0], r1 = (__m256i)row[1], r2 = (__m256i)row[2], r3 = (__m256i)row[3];

@@ -30,10 +30,9 @@ CE_INLINE vq ce_q_load_mask(const uint8_t *from, ce_mask mask, vq other) {
   return (vq)_mm512_mask_loadu_epi32((__m512i)other, mask, from);
 }
 CE_INLINE void ce_q_store_mask(uint8_t *to, ce_mask mask, vq value) { _mm512_mask_storeu_epi32(to, mask, (__m512i)value); }
-/* Pixels whose coordinate y + dy and x + dx is one of h and w. */
-CE_INLINE ce_mask ce_q_inside(vi y, vi x, int32_t dy, int32_t dx, int32_t h, int32_t w) {
-  const __mmask16 rows = _mm512_cmplt_epu32_mask((__m512i)(y + (vi)dy), _mm512_set1_epi32(h));
-  return _mm512_mask_cmplt_epu32_mask(rows, (__m512i)(x + (vi)dx), _mm512_set1_epi32(w));
+/* Pixels whose coordinate, and `by` more, is one of `size`. */
+CE_INLINE ce_mask ce_q_below(vi at, int32_t by, int32_t size) {
+  return _mm512_cmplt_epu32_mask((__m512i)(at + (vi)by), _mm512_set1_epi32(size));
 }
 
 /* Sums while blocks are added to them; two chains of them hide vpdpbusd's latency where there are few. */

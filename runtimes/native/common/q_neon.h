@@ -10,8 +10,8 @@ CE_INLINE unsigned ce_below(int64_t n) { return n <= 0 ? 0 : n >= CE_LANES ? (1u
 CE_INLINE ce_mask ce_lanes(int64_t begin, int64_t end) { return ce_below(end) & ~ce_below(begin); }
 CE_INLINE int ce_q_is_whole(ce_mask mask) { return mask == 15; }
 CE_INLINE ce_mask ce_q_both(ce_mask a, ce_mask b) { return a & b; }
-CE_INLINE ce_mask ce_q_inside(vi y, vi x, int32_t dy, int32_t dx, int32_t h, int32_t w) {
-  const vu bit = {1, 2, 4, 8}, in = (vu)((vu)(y + (vi)dy) < (vu)(uint32_t)h & (vu)(x + (vi)dx) < (vu)(uint32_t)w) & bit;
+CE_INLINE ce_mask ce_q_below(vi at, int32_t by, int32_t size) {
+  const vu bit = {1, 2, 4, 8}, in = (vu)((vu)(at + (vi)by) < (vu)(uint32_t)size) & bit;
   return in.x | in.y | in.z | in.w;
 }
 CE_INLINE vq ce_q_load_mask(const uint8_t *from, ce_mask mask, vq other) {

@@ -60,11 +60,19 @@ CE_INLINE void split_row(uint32_t *to, const uint32_t *from, int64_t pixels, int
   int64_t i = 0;
   if (stride == 1)
     for (; i + CE_LANES <= pixels; i += CE_LANES) *(vu_unaligned *)(to + i) = *(const vu_unaligned *)(from + i);
-  if (stride == 2)
+  if (stride == 2) {
     for (; i + CE_LANES < pixels; i += CE_LANES) {
       const vu a = *(const vu_unaligned *)(from + 2 * i), b = *(const vu_unaligned *)(from + 2 * i + CE_LANES);
       *(vu_unaligned *)(to + i) = ce_q_even(a, b);
     }
+    const int64_t left = pixels - i, last = 2 * left - 1; /* the row may end at the last of them */
+    if (left > 1) {
+      const vq a = ce_q_load_mask((const uint8_t *)(from + 2 * i), ce_lanes(0, last), ce_q_splat(0));
+      const vq b = ce_q_load_mask((const uint8_t *)(from + 2 * i + CE_LANES), ce_lanes(0, last - CE_LANES), ce_q_splat(0));
+      ce_q_store_mask((uint8_t *)(to + i), ce_lanes(0, left), (vq)ce_q_even((vu)a, (vu)b));
+      return;
+    }
+  }
   for (; i < pixels; ++i) to[i] = from[i * stride];
 }
 
@@ -118,6 +126,7 @@ static pixels_t pixels_from(int64_t row, int64_t x, int64_t out_w) {
 }
 
 #define MOST_PANEL_VECTORS 48
+#define MOST_KEPT_COLUMNS 8 /* of a window, whose masks are kept from row to row */
 
 /* Columns of a tap, one a group of channels, of which pixels of `mask` are read, vector by vector, from `from` on. */
 CE_INLINE void fill_columns(const panel_t *p, const uint8_t *from, uint8_t *to, const ce_mask *mask, const int masked) {
@@ -154,7 +163,8 @@ static void fill_by_rows(const panel_t *p, const tap_t *t, const uint8_t *planes
 static void fill_panel(const panel_t *p) {
   const source_t *s = p->source;
   pixels_t at[MOST_PANEL_VECTORS];
-  ce_mask mask[MOST_PANEL_VECTORS];
+  ce_mask mask[MOST_PANEL_VECTORS], in_row[MOST_PANEL_VECTORS], in_column[MOST_KEPT_COLUMNS][MOST_PANEL_VECTORS];
+  const int64_t kernel_w = p->plan->g.kernel_w;
   const int64_t first = p->first * CE_LANES;
   int64_t row = first / s->out_w, x = first % s->out_w;
   for (int64_t v = 0; v < p->vectors; ++v) {
@@ -163,11 +173,18 @@ static void fill_panel(const panel_t *p) {
   }
   const uint8_t *planes = p->planes + p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
   uint8_t *to = p->to;
-  for (const tap_t *t = p->taps; t < p->taps + p->plan->taps; ++t, to += p->vectors * CE_Q_VECTOR_BYTES) {
+  for (int64_t tap = 0; tap < p->plan->taps; ++tap, to += p->vectors * CE_Q_VECTOR_BYTES) {
+    const tap_t *t = p->taps + tap;
+    const int64_t column = tap % kernel_w;
     const uint8_t *plane = planes + t->phase * s->phase;
+    ce_mask *in = in_column[column % MOST_KEPT_COLUMNS];
+    if (column == 0)
+      for (int64_t v = 0; v < p->vectors; ++v) in_row[v] = ce_q_below(at[v].y, t->down, t->h);
+    if (tap < kernel_w || kernel_w > MOST_KEPT_COLUMNS)
+      for (int64_t v = 0; v < p->vectors; ++v) in[v] = ce_q_below(at[v].x, t->right, t->w);
     int whole = 1;
     for (int64_t v = 0; v < p->vectors; ++v) {
-      mask[v] = ce_q_inside(at[v].y, at[v].x, t->down, t->right, t->h, t->w);
+      mask[v] = ce_q_both(in_row[v], in[v]);
       whole &= ce_q_is_whole(mask[v]);
     }
     if (s->row != s->out_w) {

@@ -160,11 +160,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
       uint8_t *to = tile->y + at;
       CE_UNROLL for (int v = 0; v < vectors; ++v)
         ce_q_store(to + v * CE_Q_VECTOR_BYTES, ce_q_turn_by(ce_q_pack4(low[v], high[v]), turn));
-      if (plain) continue;
-      for (int64_t bytes = 0; bytes < vectors * CE_Q_VECTOR_BYTES; bytes += CE_Q_VECTOR_BYTES) {
-        const vq q = ce_q_load(to + bytes), residual = plan->finish.add ? ce_q_load(tile->residual + at + bytes) : q;
-        ce_q_store(to + bytes, ce_q_finished(&plan->finish, q, residual));
-      }
+      if (!plain) ce_q_finish_all(&plan->finish, to, plan->finish.add ? tile->residual + at : 0, vectors * CE_Q_VECTOR_BYTES);
     }
   }
 }

@@ -2,7 +2,7 @@
 #ifndef CE_Q_DEPTHWISE_CONV_PLANES_H
 #define CE_Q_DEPTHWISE_CONV_PLANES_H
 
-#include "common/q_finish.h"
+#include "common/q_channels.h"
 #include "q_depthwise_conv/plan.h"
 
 typedef struct job_t {
@@ -154,11 +154,19 @@ CE_INLINE vq packed(const job_t *job, const vi *sum) {
   return ce_q_pack4(ce_q_pack2(sum[0], sum[1], job->zero), ce_q_pack2(sum[2], sum[3], job->zero));
 }
 
+/* A vector after requantisation; `residual` is its own where there is an add. */
+CE_NOINLINE vq finished(const ce_q_finish *finish, vq q, vq residual) {
+  if (finish->table) q = ce_q_lookup(finish->table, q);
+  if (finish->add == 1) q = ce_q_add(&finish->sum, q, residual);
+  if (finish->add == 2) q = ce_q_add(&finish->sum, residual, q);
+  return q;
+}
+
 CE_INLINE void store_row(const job_t *job, int64_t row, int64_t left, vq q) {
   const ce_q_finish *finish = &job->plan->finish;
   const int64_t at = (row * job->out_w + left) * 4;
   const ce_mask mask = ce_lanes(0, job->out_w - left);
-  if (finish->table || finish->add) q = ce_q_finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
+  if (finish->table || finish->add) q = finished(finish, q, finish->add ? ce_q_load_mask(job->residual + at, mask, q) : q);
   ce_q_store_mask(job->y + at, mask, q);
 }
 
