@@ -1,4 +1,4 @@
-/* Depthwise convolution of bytes, windows of 3×3 and 5×5, steps of 1 and 2.
+/* Depthwise convolution of bytes: windows of 3×3 and 5×5, steps of 1 and 2, and any others (q_depthwise_conv/taps.h).
  *
  * The bytes of four input rows are interleaved, so that a word has four rows of a channel: a dot product with a column of the
  * window sums up to four rows at once. Of stride 1, two output rows come from the same words, by weights that are shifted by a
@@ -6,6 +6,7 @@
  * in order. Outside of the image a load gives the zero point, and no padded copy is made.
  */
 #include "q_depthwise_conv/narrow.h"
+#include "q_depthwise_conv/taps.h"
 
 static int tasks(const void *plan_, ce_shape shape, int threads) {
   const plan_t *plan = plan_;
@@ -38,6 +39,9 @@ PLANES(any_3_1, run_plane_1(&job, 3))
 PLANES(any_3_2, run_plane_2(&job, 3))
 PLANES(any_5_1, run_plane_1(&job, 5))
 PLANES(any_5_2, run_plane_2(&job, 5))
+PLANES(taps_1, run_taps(&job, 1))
+PLANES(taps_2, run_taps(&job, 2))
+PLANES(taps_any, run_taps(&job, 0))
 
 #if CE_LANES == 16
 CE_NOINLINE void short_1(const job_t *first, const planes_t *planes) {
@@ -52,6 +56,10 @@ CE_NOINLINE void short_1(const job_t *first, const planes_t *planes) {
 
 static void run_planes(const job_t *job, const planes_t *planes) {
   const ce_conv_geometry *g = &job->plan->g;
+  if (job->plan->quads) {
+    (g->stride_w == 1 ? taps_1 : g->stride_w == 2 ? taps_2 : taps_any)(job, planes);
+    return;
+  }
   const int by_one = g->stride_h == 1, three = g->kernel_h == 3;
 #if CE_LANES == 16
   if (is_short(job)) {

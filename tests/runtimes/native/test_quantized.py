@@ -202,6 +202,36 @@ def test_depthwise_convolutions(isa: str, quantized: Callable[[str], Any]) -> No
         check(made.conv("q_depthwise_conv", weights, w_scale, bias, geometry, x_grid, y_grid), x, want)
 
 
+# channels, height, width, window, steps, pads, dilations
+ANY_DEPTHWISE = [
+    (5, 9, 20, (7, 7), (1, 1), (3, 3, 3, 3), (1, 1)), (4, 14, 14, (7, 7), (2, 2), (3, 3, 3, 3), (1, 1)),
+    (6, 1, 50, (1, 9), (1, 1), (0, 8, 0, 0), (1, 1)), (3, 40, 1, (3, 1), (1, 1), (1, 0, 1, 0), (1, 1)),
+    (4, 1, 40, (1, 3), (1, 1), (0, 8, 0, 0), (1, 4)), (4, 12, 35, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)),
+    (7, 11, 33, (3, 3), (2, 1), (1, 1, 1, 1), (1, 1)), (4, 11, 40, (3, 3), (1, 2), (1, 1, 1, 1), (1, 1)),
+    (4, 13, 60, (3, 5), (3, 3), (0, 2, 1, 2), (1, 1)), (5, 20, 33, (2, 2), (2, 2), (0, 0, 0, 0), (3, 1)),
+    (4, 5, 17, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)), (4, 3, 3, (9, 9), (1, 1), (8, 8, 8, 8), (1, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("isa", isas_of("q_depthwise_conv"))
+def test_any_depthwise_windows(isa: str, quantized: Callable[[str], Any]) -> None:
+    """Other windows than 3x3 and 5x5, other steps, dilations: by the kernel of the instruction set too."""
+    made, check = quantized(isa)
+    rng = np.random.default_rng(31)
+    for turn, (channels, height, width, kernel, strides, pads, dilations) in enumerate(ANY_DEPTHWISE):
+        weights = rng.integers(-128, 128, (channels, 1, *kernel)).astype(np.int8)
+        w_scale, bias = layer(rng, weights)
+        x_grid, y_grid = grids(rng, 2)
+        x = rng.integers(0, 256, (1 + turn % 2, channels, height, width)).astype(np.uint8)
+        geometry = Geometry(channels, channels, *kernel, *strides, *pads, *dilations)
+        window = {"strides": strides, "pads": pads, "dilations": dilations, "depthwise": True}
+        want = oracle.conv(x, weights, w_scale, bias, (x_grid, y_grid), **window)
+        table = rng.integers(0, 256, 256).astype(np.uint8) if turn % 3 == 2 else None
+        plan = made.conv("q_depthwise_conv", weights, w_scale, bias, geometry, x_grid, y_grid, table)
+        assert plan.isa == isa
+        check(plan, x, want if table is None else table[want])
+
+
 @pytest.mark.parametrize("isa", isas_of("q_gemm"))
 def test_linear_layers(isa: str, quantized: Callable[[str], Any]) -> None:
     made, check = quantized(isa)
