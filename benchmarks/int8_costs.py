@@ -4,10 +4,11 @@
     python benchmarks/int8_costs.py arm64 [--json runtimes/cost_tables/arm64.int8.json]
 
 Each kernel alone, on one thread, in turns; processor time, the least of the bursts, microseconds. A layer is taken to
-cost its stored multiply-adds, its outputs and, with windows larger than 1x1, the inputs that are brought together for
-them times a rate each, and what any call takes: rates from 0 up by least squares of relative errors. What they miss is
-printed. Weights and blocks are random. ONNX Runtime's own int8 has rates of its own, from the same dense layers by its
-profile (benchmarks/onnxruntime_int8.py). arm64: instructions on an emulated Cortex-A76 (benchmarks/int8_arm.py).
+cost its stored multiply-adds, its outputs and the inputs that are copied for windows larger than 1x1 and for steps of
+more than one times a rate each, and what any call takes: rates from 0 up by least squares of relative errors. What
+they miss is printed. Weights and blocks are random. ONNX Runtime's own int8 has rates of its own, from the same dense
+layers by its profile (benchmarks/onnxruntime_int8.py). arm64: instructions on an emulated Cortex-A76
+(benchmarks/int8_arm.py).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from scipy.optimize import nnls
 from device_bench.sampling.context import cpu_name
 from runtimes import host_isa, library
 from runtimes.bindings import Kernels
-from runtimes.int8_costs import gathered_inputs
+from runtimes.int8_costs import NOTHING, Gathered, depthwise_inputs, gathered_inputs
 from runtimes.quantized import Blocks, Grid, QKernels, QPlan, packed_bytes
 from runtimes.structures import Geometry
 
@@ -39,7 +40,8 @@ FORMS = ("dense", "1x4", "2x4", "depthwise")
 LAYERS = (  # outputs, channels, window, stride, side of the input
     (64, 32, 1, 1, 56), (128, 64, 1, 1, 28), (128, 128, 1, 1, 28), (256, 256, 1, 1, 14), (512, 512, 1, 1, 14),
     (64, 128, 1, 1, 24), (512, 256, 1, 1, 7), (96, 24, 1, 1, 56), (24, 144, 1, 1, 28), (16, 16, 3, 1, 32),
-    (32, 32, 3, 1, 16), (64, 64, 3, 1, 8), (64, 64, 3, 1, 28), (128, 64, 3, 2, 28),
+    (32, 32, 3, 1, 16), (64, 64, 3, 1, 8), (64, 64, 3, 1, 28), (128, 64, 3, 2, 28), (32, 16, 3, 2, 32),
+    (64, 32, 3, 2, 16), (128, 64, 1, 2, 28), (32, 3, 3, 2, 112), (64, 3, 7, 2, 112),
 )  # fmt: skip
 DEPTHWISE = ((32, 3, 1, 56), (64, 3, 2, 56), (128, 3, 1, 28), (512, 3, 1, 14), (96, 5, 1, 28), (64, 3, 1, 12))
 DENSITIES = (0.5, 0.35, 0.25, 0.1)
@@ -54,12 +56,12 @@ RNG = np.random.default_rng(0)
 
 @dataclass(frozen=True)
 class Timed:
-    """One layer: its form, stored multiply-adds, outputs, inputs gathered for windows, and a call of it."""
+    """One layer: its form, stored multiply-adds, outputs, inputs that are copied, and a call of it."""
 
     form: str
     macs: int
     outputs: int
-    gathered: int
+    gathered: Gathered
     call: Callable[[], None]
 
 
@@ -78,7 +80,7 @@ def weights(shape: tuple[int, ...], rows: int, density: float) -> Any:
     return Blocks.of(full * kept, rows)
 
 
-def bound(plan: QPlan, form: str, macs: int, x_shape: tuple[int, ...], gathered: int = 0) -> Timed:
+def bound(plan: QPlan, form: str, macs: int, x_shape: tuple[int, ...], gathered: Gathered = NOTHING) -> Timed:
     y_shape = plan.out_shape(x_shape)
     x, y = (np.zeros(packed_bytes(shape) + 64, np.uint8) for shape in (x_shape, y_shape))
     x, y = (part[-part.ctypes.data % 64 :] for part in (x, y))
@@ -98,14 +100,16 @@ def layers(kernels: Kernels) -> list[Timed]:
             plan = ops.conv("q_conv", made, scale, bias, geometry(outputs, channels, window, stride), X, Y)
             pixels = math.prod(plan.out_shape(x_shape)[2:])
             stored = made.values.size if rows else math.prod(shape)
-            found.append(bound(plan, form, stored * pixels, x_shape, gathered_inputs(channels, window, pixels)))
+            gathered = gathered_inputs(channels, (window,) * 2, (stride,) * 2, pixels)
+            found.append(bound(plan, form, stored * pixels, x_shape, gathered))
     for channels, window, stride, side in DEPTHWISE:
         x_shape = (1, channels, side, side)
         scale, bias = np.full(channels, 0.01, np.float32), np.zeros(channels, np.int32)
         made = weights((channels, window, window), 0, 1.0)
         plan = ops.conv("q_depthwise_conv", made, scale, bias, geometry(channels, 1, window, stride), X, Y)
-        macs = math.prod(plan.out_shape(x_shape)) * window**2
-        found.append(bound(plan, "depthwise", macs, x_shape))
+        made_outputs = math.prod(plan.out_shape(x_shape))
+        inputs = depthwise_inputs(made_outputs, (stride,) * 2)
+        found.append(bound(plan, "depthwise", made_outputs * window**2, x_shape, inputs))
     return found
 
 
@@ -146,12 +150,13 @@ def overhead(kernels: Kernels, bursts: int) -> float:
 
 
 def rates(found: list[Timed], times: np.ndarray) -> dict[str, Any]:
-    columns = [*FORMS, "output", "gathered", "stage"]
+    columns = [*FORMS, "output", "gathered", "split", "stage"]
     system = np.zeros((len(found), len(columns)))
     for row, one in enumerate(found):
         system[row, columns.index(one.form)] = one.macs
         system[row, columns.index("output")] = one.outputs
-        system[row, columns.index("gathered")] = one.gathered
+        system[row, columns.index("gathered")] = one.gathered.taps
+        system[row, columns.index("split")] = one.gathered.split
         system[row, columns.index("stage")] = 1
     scale = system.max(0)
     solved = nnls(system / scale / times[:, None], np.ones(len(found)))[0] / scale
@@ -187,7 +192,8 @@ def counted_table() -> dict[str, Any]:
     with layer_program() as program:
         for outputs, channels, window, stride, side in LAYERS:
             layer = Layer("csr_conv", channels, outputs, window, stride, side)
-            pixels, gathered = layer.out_side**2, gathered_inputs(channels, window, layer.out_side**2)
+            pixels = layer.out_side**2
+            gathered = gathered_inputs(channels, (window,) * 2, (stride,) * 2, pixels)
             for form, rows, zeros in COUNTED_FORMS:
                 counts.append(instructions(program, COUNTED_CPU, [as_argument(layer, 1, rows, zeros)]))
                 macs = layer.dense_macs * (100 - zeros) // 100
@@ -195,7 +201,8 @@ def counted_table() -> dict[str, Any]:
         for channels, window, stride, side in DEPTHWISE:
             layer = Layer("depthwise_conv", channels, channels, window, stride, side)
             counts.append(instructions(program, COUNTED_CPU, [as_argument(layer, 1, 0, 0)]))
-            found.append(Timed("depthwise", layer.dense_macs, channels * layer.out_side**2, 0, lambda: None))
+            made, inputs = channels * layer.out_side**2, depthwise_inputs(channels * layer.out_side**2, (stride,) * 2)
+            found.append(Timed("depthwise", layer.dense_macs, made, inputs, lambda: None))
         mean = pool(128, 28)
         element = instructions(program, COUNTED_CPU, [as_argument(mean, 1, 0, 0)]) / mean.dense_macs
     table = {"unit": "instructions", **rates(found, np.array(counts, float)), "element": element}

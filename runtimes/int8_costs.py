@@ -13,6 +13,17 @@ _TABLES = Path(__file__).parent / "cost_tables"
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """Inputs that a convolution copies before it multiplies: for its windows' taps, and to split planes by steps."""
+
+    taps: int = 0
+    split: int = 0
+
+
+NOTHING = Gathered()
+
+
+@dataclass(frozen=True)
 class Int8Rates:
     """Rates of one target.
 
@@ -31,16 +42,19 @@ class Int8Rates:
     """Of each step besides."""
     gathered: float = 0.0
     """Of an input that is brought together with others for a window larger than 1x1."""
+    split: float = 0.0
+    """Of an input that is picked out of its plane for a step of more than one."""
     onnxruntime: Mapping[str, float] = field(default_factory=dict)
     """The same of ONNX Runtime's own int8: ``dense``, ``depthwise``, ``output``, ``stage``; empty if not measured."""
 
-    def layer(self, form: str, macs: int, outputs: int, gathered: int = 0) -> float:
+    def layer(self, form: str, macs: int, outputs: int, gathered: Gathered = NOTHING) -> float:
         """Cost of a convolution without groups or a linear layer; gathered: of `gathered_inputs`."""
-        return self.products[form] * macs + self.output * outputs + self.gathered * gathered + self.stage
+        copied = self.gathered * gathered.taps + self.split * gathered.split
+        return self.products[form] * macs + self.output * outputs + copied + self.stage
 
-    def depthwise_layer(self, macs: int, outputs: int) -> float:
-        """Cost of a convolution with groups."""
-        return self.layer("depthwise", macs, outputs)
+    def depthwise_layer(self, macs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> float:
+        """Cost of a convolution with groups, whose inputs are read in place, those between the steps too."""
+        return self.layer("depthwise", macs, outputs, depthwise_inputs(outputs, stride))
 
     def onnxruntime_layer(self, form: str, macs: int, outputs: int) -> float:
         """Cost of a layer in ONNX Runtime's own int8; infinite where it was not measured."""
@@ -52,9 +66,17 @@ class Int8Rates:
         return self.element * count + self.stage
 
 
-def gathered_inputs(channels: int, window_width: int, out_pixels: int) -> int:
-    """Inputs that a convolution brings together for its windows: each as often as the window is wide."""
-    return channels * window_width * out_pixels if window_width > 1 else 0
+def depthwise_inputs(outputs: int, stride: tuple[int, int]) -> Gathered:
+    """Inputs that a convolution with groups brings together."""
+    return Gathered(outputs * stride[0] * stride[1])
+
+
+def gathered_inputs(channels: int, kernel: tuple[int, int], stride: tuple[int, int], out_pixels: int) -> Gathered:
+    """Inputs that a convolution copies: a window's as often as it has taps, those of a step once for each phase."""
+    taps, steps = kernel[0] * kernel[1], stride[0] * stride[1]
+    phases = min(kernel[0], stride[0]) * min(kernel[1], stride[1])
+    pixels = channels * out_pixels
+    return Gathered(pixels * taps if taps > 1 else 0, pixels * phases if steps > 1 else 0)
 
 
 @functools.cache
@@ -68,5 +90,6 @@ def load_int8_rates(target: str) -> Int8Rates:
         element=table["element"],
         stage=table["stage"],
         gathered=table.get("gathered", 0.0),
+        split=table.get("split", 0.0),
         onnxruntime=table.get("onnxruntime", {}),
     )

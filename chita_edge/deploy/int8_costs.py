@@ -85,9 +85,9 @@ class Int8Costs:
         layer, positions = step.weights, position_count(step.weights, inputs)
         outputs = len(layer.weight) * positions
         if 1 < layer.groups == len(layer.weight):
-            return self.rates.depthwise_layer(layer.weight.numel() * positions, outputs)
-        width = layer.weight.shape[3] if layer.is_convolution else 1
-        gathered = gathered_inputs(layer.weight.shape[1] * layer.groups, width, positions)
+            return self.rates.depthwise_layer(layer.weight.numel() * positions, outputs, layer.stride)
+        kernel = (layer.weight.shape[2], layer.weight.shape[3]) if layer.is_convolution else (1, 1)
+        gathered = gathered_inputs(layer.weight.shape[1] * layer.groups, kernel, layer.stride, positions)
         macs = layer.weight.numel() * layer.groups * positions
         if layer.groups == 1:
             return self.rates.layer(form, round(density * macs), outputs, gathered)
@@ -140,13 +140,13 @@ def int8_format(target: Target) -> QuantisedDecide:
         taps = layer.kernel[0] * layer.kernel[1]
         outputs = layer.out_channels * layer.out_pixels
         if layer.op == "QDepthwiseConv":
-            cost = rates.depthwise_layer(outputs * taps, outputs)
+            cost = rates.depthwise_layer(outputs * taps, outputs, layer.stride)
             theirs = rates.onnxruntime_layer("depthwise", outputs * taps, outputs)
             return QuantisedDecision(
                 "dense", f"a depthwise layer keeps all weights; {_told(cost, rates)}", cost, theirs
             )
         macs = layer.in_channels * taps * outputs
-        gathered = gathered_inputs(layer.in_channels, layer.kernel[1], layer.out_pixels)
+        gathered = gathered_inputs(layer.in_channels, layer.kernel, layer.stride, layer.out_pixels)
         costs: dict[Literal["dense", "1x4", "2x4"], float] = {"dense": rates.layer("dense", macs, outputs, gathered)}
         padded = -(-layer.in_channels // _GROUP) * _GROUP * taps * outputs
         for form, share in layer.blocks.items():
