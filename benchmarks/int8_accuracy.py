@@ -43,8 +43,7 @@ from chita_edge.models import get_model, load_weights
 from chita_edge.models.resnet20_cifar import BasicBlock, ResNet20Cifar
 from chita_edge.quantization import Compressed, CompressionConfig, QuantisedNetwork, compress_plan, prepare
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
-from chita_edge.tuning import infer_training_augmentation
-from chita_edge.tuning.views import darkest
+from chita_edge.tuning.distillation_views import distillation_views
 
 METHODS = ("together", "distilled", "float32", "magnitude", "ort", "multiplications", "multiplications, distilled")
 KEPT_MULTIPLICATIONS = 0.3
@@ -124,14 +123,9 @@ def distilled(
 ) -> Any:
     """The integer network after training through the rounding."""
     assert made.network is not None
-    known = infer_training_augmentation(subject.model, images, seed=seed)
     how = DistillConfig(arguments.epochs, subject.learning_rate, seed=seed)
 
-    def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        seen = known.views(batch, rng, darkest(images))
-        assert isinstance(seen, torch.Tensor)
-        return seen
-
+    views = distillation_views(subject.model, images, seed=seed)
     return distill_through_rounding(made.network, subject.model, images, how, views=views)
 
 

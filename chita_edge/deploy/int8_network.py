@@ -24,8 +24,7 @@ from chita_edge.quantization.distill import DistillConfig, distill_through_round
 from chita_edge.quantization.float_parts import integer_share, listed
 from chita_edge.quantization.plan import layer_constraints
 from chita_edge.quantization.stored import network_from, network_tensors
-from chita_edge.tuning import infer_training_augmentation
-from chita_edge.tuning.views import darkest
+from chita_edge.tuning.distillation_views import distillation_views
 from runtimes.int8_costs import load_int8_rates
 
 if TYPE_CHECKING:
@@ -245,13 +244,7 @@ def _distilled(
         seed=prune.seed,
         seconds=prune.distill_seconds,
     )
-    known = infer_training_augmentation(model, images, seed=prune.seed)
-    dark = darkest(images)
-
-    def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        seen = known.views(batch, rng, dark)
-        assert isinstance(seen, torch.Tensor)  # noqa: S101 (of a tensor)
-        return seen
+    views = distillation_views(model, images, seed=prune.seed)
 
     def compute() -> dict[str, torch.Tensor]:
         made = distill_through_rounding(found.network, model, images, how, views=views, progress=progress)
