@@ -20,7 +20,7 @@ from chita_edge.deploy.feeds import answers, feeds, for_check
 from chita_edge.deploy.int8_products import products_are_exact
 from chita_edge.deploy.qdq_parts import step_output
 from chita_edge.errors import ChitaEdgeError
-from chita_edge.network.inputs import Batch, single
+from chita_edge.network.inputs import Batch
 from chita_edge.quantization import QuantisedNetwork
 from exporters.layers import FloatDtype
 
@@ -41,7 +41,7 @@ class DisagreementError(ChitaEdgeError):
     """A runtime computes something else from the exported file than torch from the network."""
 
 
-def check_int8_agreement(network: QuantisedNetwork, path: Path, images: torch.Tensor) -> dict[str, float]:
+def check_int8_agreement(network: QuantisedNetwork, path: Path, images: Batch) -> dict[str, float]:
     """Largest difference from the integers of `network` on `images`, relative to the largest logit, by runtime.
 
     With the kernel library it has to be 0, and in stock ONNX Runtime where that multiplies int8 exactly on this
@@ -55,7 +55,7 @@ def check_int8_agreement(network: QuantisedNetwork, path: Path, images: torch.Te
         VerificationError, DisagreementError: a difference is larger.
     """
     session = runtimes.session(path, trusted=True)  # our own file
-    images = single(for_check(session, images))
+    images = for_check(session, images)
     inputs, expected = feeds(session, images), [network(images).numpy()]
     found = exporters.verify(path, inputs, expected, STEPS_TOLERANCE, trusted=True)
     with_kernels = exporters.relative_difference([np.asarray(one) for one in session.run(None, inputs)], expected)
@@ -84,7 +84,7 @@ def check_int8_agreement(network: QuantisedNetwork, path: Path, images: torch.Te
 
 
 def _differences_of_integers(
-    network: QuantisedNetwork, path: Path, images: torch.Tensor, inputs: Mapping[str, NDArray[Any]]
+    network: QuantisedNetwork, path: Path, images: Batch, inputs: Mapping[str, NDArray[Any]]
 ) -> dict[str, float]:
     """Difference of a file's output from the integers of `network`, by runtime, both from the file's own float steps.
 
@@ -107,7 +107,7 @@ def _differences_of_integers(
 
 
 def _difference_of_integers(
-    network: QuantisedNetwork, images: torch.Tensor, given: Mapping[str, torch.Tensor], answer: NDArray[Any], where: str
+    network: QuantisedNetwork, images: Batch, given: Mapping[str, torch.Tensor], answer: NDArray[Any], where: str
 ) -> float:
     values = dict[str, torch.Tensor]()
     with torch.inference_mode():

@@ -19,10 +19,10 @@ from chita_edge.export_config import ExportConfig
 from chita_edge.storage.atomic_file import check_free, write_file
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from chita_edge.deploy.int8_network import Int8Network
+    from chita_edge.network.inputs import Batch
     from exporters.from_torch import Example
     from exporters.layers import FloatDtype
 
@@ -100,7 +100,7 @@ def _check_dtype(dtype: Dtype, quantised: bool, config: ExportConfig) -> None:
         raise UsageError("The network is quantised, and its integers stay as they are; leave out --dtype and --values.")
 
 
-def export_int8(found: Int8Network, example: torch.Tensor, target: runtimes.Target) -> exporters.SparseModel:
+def export_int8(found: Int8Network, example: Batch, target: runtimes.Target) -> exporters.SparseModel:
     """Give an int8 network as one node of ours, or a few, and what became of each of its layers and why.
 
     Args:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from chita_edge.deploy.int8_costs import Int8Costs
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Graph, Step
     from runtimes.costs import Op
 
@@ -22,7 +23,7 @@ _STEM_CHANNELS = 4
 
 
 def float32_cost(
-    target: Target, costs: Int8Costs, graph: Graph, image: torch.Tensor, names: Collection[str], sparsity: float
+    target: Target, costs: Int8Costs, graph: Graph, image: Batch, names: Collection[str], sparsity: float
 ) -> float:
     """Cost of one image, each layer sparse or dense, whichever costs less.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.pruning import Constraint
     from chita_edge.quantization.cost_budget import LayerCosts
     from chita_edge.quantization.graph import Graph, Step
@@ -45,9 +46,7 @@ class Int8Costs:
         """Of all costs."""
         return self.rates.unit
 
-    def network(
-        self, graph: Graph, image: torch.Tensor, names: Collection[str], structures: Collection[str]
-    ) -> NetworkCosts:
+    def network(self, graph: Graph, image: Batch, names: Collection[str], structures: Collection[str]) -> NetworkCosts:
         """Costs of a network's layers in every form.
 
         Args:

@@ -70,11 +70,11 @@ def named_as(made: onnx.ModelProto, model: nn.Module) -> None:
     if not isinstance(model, OnnxNetwork):
         return
     source = model.to_onnx().graph
-    inputs = exporters.inputs_of(made)
-    pairs = zip(
-        (*inputs, *made.graph.output), (*model.input_names, *(value.name for value in source.output)), strict=True
-    )
-    names = {value.name: name for value, name in pairs}
+    inputs = [value.name for value in exporters.inputs_of(made)]
+    given = inputs if set(inputs) == set(model.input_names) else model.input_names
+    outputs = (value.name for value in made.graph.output)
+    named = (*given, *(value.name for value in source.output))
+    names = dict(zip((*inputs, *outputs), named, strict=True))
     taken = {name for node in made.graph.node for name in (*node.input, *node.output)} - set(names)
     names |= {name: f"{name}/inner" for name in names.values() if name in taken}
     for node in made.graph.node:

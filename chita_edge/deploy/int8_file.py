@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 import exporters
 from chita_edge.deploy.doors import open_network, prunable_weights
 from chita_edge.deploy.int8_door import named_as
@@ -91,7 +89,6 @@ def compress_to_file(
             found = compress_int8(config, road, inputs, prunable, None, state_dir=state_dir, progress=progress)
         assert isinstance(found, Int8Network)  # noqa: S101 (there are no candidates at a given sparsity)
         after = None if judge is None else judge.network(found.network, f"{judge.metric.name} after", progress)
-    assert isinstance(inputs.images, torch.Tensor)  # noqa: S101 (others were refused)
     made = to_qdq(found.network, inputs.images[:1])
     named_as(made, inputs.model)
     write_file(out, exporters.to_bytes(made), force)

@@ -16,6 +16,7 @@ from chita_edge.deploy.int8_costs import Int8Costs
 from chita_edge.deploy.int8_told import Told
 from chita_edge.deploy.judge import Judge
 from chita_edge.engine.result import found_sentences
+from chita_edge.network.inputs import Batch, batch_of, call, input_tensors
 from chita_edge.pruning.journal import FORGETFUL, Journal, Prefixed
 from chita_edge.quantization import CompressionConfig, Plan, QuantisedNetwork, UnsupportedNetworkError, compress_plan
 from chita_edge.quantization import prepare as prepare_plan
@@ -99,7 +100,7 @@ class Float32Chosen:
 
 def make_int8(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     held_out: LabelledImages | None,
     config: PruneFileConfig,
     road: Road,
@@ -125,8 +126,8 @@ def make_int8(
     Raises:
         QuantizationError: the network, or its values, have no integer form.
     """
-    if not isinstance(images, torch.Tensor) or not images.is_floating_point():
-        raise UnsupportedNetworkError("An int8 network has one input of real numbers. Use --dtype float32.")
+    if not any(one.is_floating_point() for one in input_tensors(images)):
+        raise UnsupportedNetworkError("An int8 network has an input of real numbers. Use --dtype float32.")
     base = CompressionConfig(
         sparsity=road.sparsity or 0.0,
         structure=road.structure,
@@ -184,7 +185,7 @@ def make_int8(
 def _alternative(
     plan: Plan,
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     base: CompressionConfig,
     target: Target,
     costs: Int8Costs,
@@ -224,14 +225,14 @@ class _GraphModule(nn.Module):
         super().__init__()
         self.graph = graph
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.graph(images)
+    def forward(self, *given: Batch, **named: torch.Tensor) -> torch.Tensor:
+        return self.graph(batch_of(given, named))
 
 
 def _distilled(
     found: Int8Network,
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     config: PruneFileConfig,
     journal: Journal,
     progress: Progress,
@@ -252,7 +253,7 @@ def _distilled(
 
     tuned = network_from(found.network.graph, journal.remember("distilled", compute))
     with torch.inference_mode():
-        dense = torch.cat([model(batch) for batch in torch.split(images, 100)])
+        dense = torch.cat([call(model, batch) for batch in images.split(100)])
     before, after = (tempered_divergence(network(images), dense) for network in (found.network, tuned))
     kept = after < before
     verdict = "was kept" if kept else "was not kept"
@@ -263,7 +264,7 @@ def _distilled(
     return replace(found, network=tuned if kept else found.network, remarks=(*found.remarks, remark))
 
 
-def _floats_told(plan: Plan, images: torch.Tensor) -> str:
+def _floats_told(plan: Plan, images: Batch) -> str:
     share, count = integer_share(plan.graph, images[:1]), len(plan.graph.floats)
     parts = "1 part of the network stays" if count == 1 else f"{count} parts of the network stay"
     return f"{parts} float32, {1 - share:.0%} of its multiplications: {listed(plan.graph.floats)}."

@@ -11,7 +11,7 @@ from chita_edge.datasets import LabelledImages
 from chita_edge.deploy.feeds import outputs_of
 from chita_edge.deploy.metric import Better, Metric, Outputs, Score, find_metric
 from chita_edge.network.batch import output_tensors, run_batch
-from chita_edge.network.inputs import beside, single
+from chita_edge.network.inputs import beside
 from chita_edge.network.objective import Objective, find_objective
 from chita_edge.progress import Progress, silent
 from chita_edge.quantization import QuantisedNetwork
@@ -88,7 +88,7 @@ class Judge:
         with torch.no_grad():
             if isinstance(model, QuantisedNetwork):
                 integers = model
-                return self._figure(lambda batch: integers(single(batch)), phase, progress)
+                return self._figure(lambda batch: integers(batch), phase, progress)
             return self._figure(lambda batch: run_batch(model, beside(model, batch)), phase, progress)
 
     def file(self, session: onnxruntime.InferenceSession, phase: str = "judge", progress: Progress = silent) -> float:

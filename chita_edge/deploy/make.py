@@ -156,7 +156,7 @@ def _int8(
     structure: dict[str, Any] = {"structure": found.structure}
     structure["sparsity"] = found.sparsity if road.sparsity is None else road.sparsity
     with torch_threads(config.prune.threads):
-        exported = export_int8(found, single(inputs.images[:1]), target)
+        exported = export_int8(found, inputs.images[:1], target)
     for written in (exported.model, exported.apart):
         if written is not None:
             named_as(written, inputs.model)
@@ -165,7 +165,7 @@ def _int8(
         model=exported.model,
         apart=exported.apart or exported.model,
         layers=exported.layers,
-        check=lambda path, images: check_int8_agreement(found.network, path, single(images)),
+        check=lambda path, images: check_int8_agreement(found.network, path, images),
         method="together",
         sparsity=found.sparsity,
         reason=road.reason,
@@ -200,7 +200,7 @@ def compress_int8(
     with torch_threads(config.prune.threads), _journal(state_dir, config, road, inputs) as journal:
         found = make_int8(
             inputs.model,
-            inputs.images,  # type: ignore[arg-type] # others are refused there
+            inputs.images,
             held_out,
             config,
             road,

@@ -10,12 +10,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from chita_edge.deploy.qdq_parts import opset_of_part, part_nodes, step_output
+from chita_edge.network.inputs import SeveralInputs, input_tensors
 from chita_edge.quantization.arithmetic import function_table
 from exporters.weights import nibbles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization import Grid, QuantisedNetwork
     from chita_edge.quantization.graph import Clip, Pool, Step
 
@@ -23,7 +25,7 @@ INPUT, OUTPUT = "input", "logits"
 _OPSET, _IR_VERSION = 19, 10  # onnx.reference dequantises from 19 on
 
 
-def to_qdq(network: QuantisedNetwork, example_input: torch.Tensor) -> onnx.ModelProto:
+def to_qdq(network: QuantisedNetwork, example_input: Batch) -> onnx.ModelProto:
     """The network as a model of standard ONNX, float32 outside.
 
     Activations are uint8, weights int8 with a scale a channel, biases int32. ONNX Runtime fuses all to integer ops, and
@@ -31,7 +33,8 @@ def to_qdq(network: QuantisedNetwork, example_input: torch.Tensor) -> onnx.Model
 
     Args:
         network: of `chita_edge.quantization.compress`.
-        example_input: float32 (n, …), for the shapes; the size of the batch stays open.
+        example_input: float32 (n, …), for the shapes; the size of the batch stays open. Several inputs are called by
+            the names of forward's parameters where the batch has these, else ``input_0``, ``input_1``, and so on.
 
     Raises:
         UnsupportedModelError: torch cannot export a float step.
@@ -42,13 +45,14 @@ def to_qdq(network: QuantisedNetwork, example_input: torch.Tensor) -> onnx.Model
 class _Writer:
     """Nodes and constants so far; each step's codes are the value that is called as the step."""
 
-    def __init__(self, network: QuantisedNetwork, example: torch.Tensor) -> None:
+    def __init__(self, network: QuantisedNetwork, example: Batch) -> None:
         self.network, self.example = network, example
         self.opset = max(_OPSET, *map(opset_of_part, network.graph.floats), 0)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.real: dict[str, str] = {}  # dequantised values by step
         self.shapes: dict[str, torch.Size] = {}
+        self.inputs = _input_names(example)
         self.read: dict[str, tuple[torch.Tensor, ...]] = {}  # examples, by float step
 
     def model(self) -> onnx.ModelProto:
@@ -66,11 +70,16 @@ class _Writer:
             self._node("DequantizeLinear", [self._codes(last), *self._grid(last)], OUTPUT, f"{last}/dequantise")
         else:
             self._node("Identity", [self.real[last]], OUTPUT, f"{last}/output")
-        shape, out = (["batch", *sizes[1:]] for sizes in (self.example.shape, self.shapes[last]))
+        out = ["batch", *self.shapes[last][1:]]
         graph = helper.make_graph(
             self.nodes,
             "network",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
+            [
+                helper.make_tensor_value_info(
+                    name, helper.np_dtype_to_tensor_dtype(one.numpy().dtype), ["batch", *one.shape[1:]]
+                )
+                for name, one in zip(self.inputs, input_tensors(self.example), strict=True)
+            ],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, out)],
             initializer=list(self.constants.values()),
         )
@@ -82,13 +91,13 @@ class _Writer:
     def _step(self, step: Step) -> None:
         grids, name = self.network.grids, step.name
         if step.op == "input":
-            real = INPUT
+            real = self._input(step)
             if step.series:
+                self._node("Unsqueeze", [real, self._height()], f"{name}/image", f"{name}/image")
                 real = f"{name}/image"
-                self._node("Unsqueeze", [INPUT, self._height()], real, real)
             self._node("QuantizeLinear", [real, *self._grid(name)], self._codes(name), f"{name}/quantise")
         elif step.op == "given":
-            self.real[name] = INPUT
+            self.real[name] = self._input(step)
         elif step.op == "float":
             self._part(step)
         elif step.op == "quantise":
@@ -112,6 +121,12 @@ class _Writer:
                 inputs = inputs[::-1]
             self._node(op, [self._dequantised(source) for source in inputs], f"{name}/y", name, **more)
             self._finish(step, f"{name}/y")
+
+    def _input(self, step: Step) -> str:
+        """Name of the network's input that a step takes."""
+        names = self.example.names if isinstance(self.example, SeveralInputs) else None
+        known = names is not None and step.argument in names
+        return step.argument if known else self.inputs[step.place]
 
     def _part(self, step: Step) -> None:
         """A float step, of dequantised values and real ones."""
@@ -222,6 +237,13 @@ class _Writer:
 
     def _node(self, op: str, inputs: Sequence[str], output: str, name: str, **more: Any) -> None:
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **more))
+
+
+def _input_names(example: Batch) -> tuple[str, ...]:
+    """Names of the inputs, as `exporters.to_onnx` has them."""
+    if isinstance(example, SeveralInputs):
+        return example.names or tuple(f"{INPUT}_{place}" for place in range(len(example.tensors)))
+    return (INPUT,)
 
 
 def _saturates(clip: Clip, grid: Grid) -> bool:

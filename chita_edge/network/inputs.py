@@ -76,6 +76,14 @@ def input_tensors(batch: Batch) -> tuple[torch.Tensor, ...]:
     return (batch,) if isinstance(batch, torch.Tensor) else batch.tensors
 
 
+def batch_of(given: tuple[Any, ...], named: Mapping[str, torch.Tensor]) -> Batch:
+    """The batch that a function was called with: one, or tensors by position or by name."""
+    if len(given) == 1 and not named:
+        batch: Batch = given[0]
+        return batch
+    return SeveralInputs((*given, *named.values()), tuple(named) or None)
+
+
 def call(model: Callable[..., Any], batch: Batch) -> Any:
     """Outputs of a network for a batch; sample by sample where the network fixes its batch to one."""
     if len(batch) > 1 and takes_one_sample(model):

@@ -18,6 +18,7 @@ from chita_edge.quantization.rounding import round_nearest, row_scales
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.pruning import Pattern
     from chita_edge.quantization.curvature import Curvature
     from chita_edge.quantization.graph import Graph
@@ -58,7 +59,7 @@ class Curve:
 
 def measure_curves(
     graph: Graph,
-    images: torch.Tensor,
+    images: Batch,
     names: Sequence[str],
     patterns: Mapping[str, Pattern],
     curvatures: Mapping[str, Curvature],
@@ -84,7 +85,7 @@ def measure_curves(
     sums = {name: GramSums(graph.layers[name], len(images), rows=rows) for name in names}
     positions: dict[str, int] = {}
     with torch.no_grad():
-        for batch in torch.split(images, _BATCH):
+        for batch in images.split(_BATCH):
             for step, inputs, _ in graph.walk(batch):
                 if step.name in sums:
                     sums[step.name].add(inputs[0])

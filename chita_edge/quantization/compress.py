@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.config import CompressionConfig
     from chita_edge.quantization.grid import Grid
 
@@ -49,17 +50,17 @@ class Compressed:
     masks: Mapping[str, torch.Tensor]
     network: QuantisedNetwork | None
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    def __call__(self, images: Batch) -> torch.Tensor:
         """The network's output, computed in integers where there are some."""
         if self.network is not None:
             return self.network(images)
         with torch.inference_mode():
-            return torch.cat([self.graph(batch) for batch in torch.split(images, _BATCH)])
+            return torch.cat([self.graph(batch) for batch in images.split(_BATCH)])
 
 
 def compress(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     config: CompressionConfig,
     *,
     prunable: Sequence[str] | None = None,
@@ -71,7 +72,7 @@ def compress(
 
 def compress_plan(
     plan: Plan,
-    images: torch.Tensor,
+    images: Batch,
     config: CompressionConfig,
     *,
     masks: Mapping[str, torch.Tensor] | None = None,
@@ -112,7 +113,7 @@ class _Pass:
     def __init__(
         self,
         plan: Plan,
-        images: torch.Tensor,
+        images: Batch,
         config: CompressionConfig,
         constraints: Mapping[str, Constraint],
         starts: Mapping[str, torch.Tensor],
@@ -134,7 +135,7 @@ class _Pass:
         progress("compress", 0, len(self.graph.steps))
         for number, step in enumerate(self.graph.steps):
             if step.op == "input":
-                self._finish(step, lambda batch, step=step: step(self.images[batch]))  # type: ignore[misc]
+                self._finish(step, lambda batch, step=step: step(step.taken(self.images[batch])))  # type: ignore[misc]
             elif step.layer is not None:
                 self._layer(step)
             elif step.op in REAL:
@@ -263,17 +264,19 @@ class _Pass:
         weights = None if integers is None else (integers.weight.float(), integers.bias.double(), integers.scale)
         for batch in self._batches():
             if not self.integers:
-                inputs = tuple(self.values[name][batch] for name in step.inputs) or (self.images[batch],)
+                inputs = tuple(self.values[name][batch] for name in step.inputs) or (step.taken(self.images[batch]),)
                 parts.append(step(*inputs))
                 continue
-            inputs = tuple(self.values[name][batch].float() for name in step.inputs) or (self.images[batch],)
+            read = ((self.values[name][batch], name in self.grids) for name in step.inputs)
+            inputs = tuple(values.float() if coded else values for values, coded in read)
+            inputs = inputs or (step.taken(self.images[batch]),)
             codes = step_codes(step, inputs, self.grids, weights)
             parts.append(codes.to(torch.uint8) if step.name in self.grids else codes)
         self.values[step.name] = torch.cat(parts)
 
     def _advance_dense(self, step: Step) -> None:
         if not step.inputs:
-            self.dense[step.name] = step(self.images)
+            self.dense[step.name] = step(step.taken(self.images))
         if step.name in self.dense:
             return
         self.dense[step.name] = torch.cat(
@@ -292,14 +295,14 @@ class _Pass:
         return [self._real(name, batch) for name in step.inputs]
 
 
-def _concat_grids(graph: Graph, images: torch.Tensor, config: CompressionConfig) -> dict[str, Grid]:
+def _concat_grids(graph: Graph, images: Batch, config: CompressionConfig) -> dict[str, Grid]:
     """One grid for each concatenation and the steps that only it reads, from the dense values: none is requantised."""
     joins = [step for step in graph.steps if step.op == "concat"]
     if not joins:
         return {}
     wanted = {step.name for step in joins}
     values: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
-    for batch in torch.split(images, _BATCH):
+    for batch in images.split(_BATCH):
         for step, _, value in graph.walk(batch):
             if step.name in wanted:
                 values[step.name].append(value.flatten())

@@ -13,6 +13,7 @@ from chita_edge.quantization.moments import position_count, position_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Graph
 
 _BATCH = 25
@@ -37,7 +38,7 @@ class Curvature:
         return float(self.weights.mean())
 
 
-def fisher(graph: Graph, images: torch.Tensor, names: Sequence[str], *, seed: int = 0) -> dict[str, Curvature]:
+def fisher(graph: Graph, images: Batch, names: Sequence[str], *, seed: int = 0) -> dict[str, Curvature]:
     """The Fisher information's diagonal by the weights of some layers without groups.
 
     Of logits (n, classes): ℓ = −log p(label) with labels drawn from the network's own answers, which makes the Hessian
@@ -52,7 +53,7 @@ def fisher(graph: Graph, images: torch.Tensor, names: Sequence[str], *, seed: in
     rng = torch.Generator().manual_seed(seed)
     squares = {name: torch.zeros_like(graph.layers[name].weight.flatten(1)) for name in names}
     outputs = {name: torch.zeros(len(square)) for name, square in squares.items()}
-    for batch in torch.split(images, _BATCH):
+    for batch in images.split(_BATCH):
         inputs, sums, answers = _forward(graph, batch, names)
         gradients = torch.autograd.grad(_loss(answers, rng), [sums[name] for name in names])
         for name, gradient in zip(names, gradients, strict=True):
@@ -68,15 +69,14 @@ def fisher(graph: Graph, images: torch.Tensor, names: Sequence[str], *, seed: in
 
 
 def _forward(
-    graph: Graph, images: torch.Tensor, names: Sequence[str]
+    graph: Graph, images: Batch, names: Sequence[str]
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
     """Inputs of some layers, their outputs before the activation, and the network's output."""
     inputs: dict[str, torch.Tensor] = {}
     sums: dict[str, torch.Tensor] = {}
     values: dict[str, torch.Tensor] = {}
-    images = images.detach().requires_grad_()
     for step in graph.steps:
-        read = tuple(values[name] for name in step.inputs) or (images,)
+        read = tuple(values[name] for name in step.inputs) or (_watched(step.taken(images)),)
         if step.name in names:
             inputs[step.name] = read[0]
             sums[step.name] = step.weights(read[0])
@@ -84,6 +84,10 @@ def _forward(
         else:
             values[step.name] = step(*read)
     return inputs, sums, values[graph.output]
+
+
+def _watched(values: torch.Tensor) -> torch.Tensor:
+    return values.detach().requires_grad_() if values.is_floating_point() else values
 
 
 def _loss(answers: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from chita_edge.network.inputs import call
 from chita_edge.progress import Progress, silent
 from chita_edge.quantization.errors import QuantizationError
 from chita_edge.quantization.fake import FakeQuantised
@@ -17,11 +18,10 @@ from chita_edge.quantization.fake import FakeQuantised
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from torch import nn
-
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.network import QuantisedNetwork
 
-    Views = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+    Views = Callable[[Batch, torch.Generator], Batch]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class DistillConfig:
 
 def distill_through_rounding(
     network: QuantisedNetwork,
-    teacher: nn.Module | Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
+    teacher: Callable[..., torch.Tensor],
+    images: Batch,
     config: DistillConfig,
     *,
     views: Views | None = None,
@@ -85,9 +85,10 @@ def distill_through_rounding(
         rng = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         for step, batch in enumerate(_batches(images, config.batch_size, rng)):
             varied = batch if views is None else views(batch, rng)
-            varied = varied.contiguous(memory_format=torch.channels_last) if varied.dim() == 4 else varied
+            if isinstance(varied, torch.Tensor) and varied.dim() == 4:
+                varied = varied.contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                wanted = teacher(varied)
+                wanted = call(teacher, varied)
             share = (epoch * steps + step) / total
             if config.seconds is not None:
                 share = max(share, (time.monotonic() - started) / config.seconds)
@@ -108,7 +109,7 @@ def distill_through_rounding(
     return student.to_network()
 
 
-def _batches(images: torch.Tensor, size: int, rng: torch.Generator) -> Iterable[torch.Tensor]:
+def _batches(images: Batch, size: int, rng: torch.Generator) -> Iterable[Batch]:
     for chosen in torch.split(torch.randperm(len(images), generator=rng), size):
         yield images[chosen]
 

@@ -11,6 +11,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Graph, Layer, Step
 
 _BATCH = 100
@@ -19,7 +20,7 @@ _LARGEST_FACTOR = 2.0**20
 _PASSING = ("average_pool", "max_pool", "flatten")
 
 
-def equalise(graph: Graph, images: torch.Tensor) -> Graph:
+def equalise(graph: Graph, images: Batch) -> Graph:
     """The same function with each inner channel x scaled by f = √(max|W₂ column| / max|x|), and W₂ by 1 / f.
 
     Then x reaches as far as the weights that read it (Nagel et al. 2019, arXiv 1906.04721, section 4.1, with the range
@@ -58,7 +59,7 @@ class ScaledChannels:
 
 def equalising_factors(
     graph: Graph,
-    images: torch.Tensor,
+    images: Batch,
     *,
     fixed_outputs: Collection[str] = (),
     fixed_inputs: Collection[str] = (),
@@ -104,11 +105,11 @@ def _factors(columns: torch.Tensor, reach: torch.Tensor, bound: float) -> torch.
     return torch.where(usable, factor.clamp(1 / _LARGEST_FACTOR, _LARGEST_FACTOR), 1.0)
 
 
-def _largest_values(graph: Graph, images: torch.Tensor) -> dict[str, torch.Tensor]:
+def _largest_values(graph: Graph, images: Batch) -> dict[str, torch.Tensor]:
     """max|x| of each channel that a layer writes, activation included, (channels,)."""
     largest: dict[str, torch.Tensor] = {}
     with torch.no_grad():
-        for batch in torch.split(images, _BATCH):
+        for batch in images.split(_BATCH):
             for step, _, value in graph.walk(batch):
                 if step.layer is None:
                     continue

@@ -15,6 +15,7 @@ from chita_edge.quantization.rounding import largest_code
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Step
 
 _LARGEST_BIAS = 2.0**30
@@ -69,19 +70,19 @@ class FakeQuantised(nn.Module):
         moved = layer.bias.double() + self.biases[key].double() * self._bias_unit(name)
         return codes, round_through(moved.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)), layer.scale
 
-    def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, torch.Tensor]]:
+    def walk(self, images: Batch) -> Iterator[tuple[Step, torch.Tensor]]:
         """Each step and its output: codes as float32, real numbers of steps without a grid."""
         values: dict[str, torch.Tensor] = {}
         last = self.network.graph.last_uses()
         for step in self.network.graph.steps:
-            inputs = tuple(values[name] for name in step.inputs) or (images,)
+            inputs = tuple(values[name] for name in step.inputs) or (step.taken(images),)
             weights = self.integers(step.name) if step.layer is not None else None
             values[step.name] = step_codes(step, inputs, self.network.grids, weights)
             yield step, values[step.name]
             for name in last[step.name]:
                 del values[name]
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Batch) -> torch.Tensor:
         """The network's output as real numbers."""
         output = self.network.graph.output
         value = next(value for step, value in self.walk(images) if step.name == output)

@@ -14,12 +14,13 @@ from chita_edge.quantization.moments import position_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Graph, Step
 
 _TOLD = 6
 
 
-def integer_share(graph: Graph, images: torch.Tensor) -> float:
+def integer_share(graph: Graph, images: Batch) -> float:
     """Share of the multiplications of layers and matrix products that steps of integers do."""
     integer = floating = 0
     with torch.no_grad():

@@ -13,6 +13,8 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from chita_edge.network.inputs import Batch
+
 Op = Literal[
     "input", "layer", "add", "multiply", "concat", "average_pool", "max_pool", "flatten", "table", "series",
     "given", "float", "quantise",
@@ -119,6 +121,8 @@ class Step:
         op: what it does.
         inputs: names of the steps that it reads.
         clip: what follows within the step, for layers and sums.
+        place: of ops "input" and "given", which of the network's inputs it is.
+        argument: of these, the name of forward's parameter.
         layer: of op "layer".
         pool: of the poolings.
         function: of op "table", a name of `FUNCTIONS`; where it is of none of these, ``curve`` is the function.
@@ -134,6 +138,8 @@ class Step:
     op: Op
     inputs: tuple[str, ...] = ()
     clip: Clip = field(default_factory=Clip)
+    place: int = 0
+    argument: str = ""
     layer: Layer | None = None
     pool: Pool | None = None
     function: str | None = None
@@ -186,6 +192,13 @@ class Step:
             return self.part(*(value.clone() for value in inputs))  # which it may change in place
         return self.reshaped(first)
 
+    def taken(self, images: Batch) -> torch.Tensor:
+        """What a step without inputs takes of the network's."""
+        if isinstance(images, torch.Tensor):
+            return images
+        names = images.names or ()
+        return images.tensors[names.index(self.argument) if self.argument in names else self.place]
+
     def reshaped(self, values: torch.Tensor) -> torch.Tensor:
         """What the step reads, or its codes, in the shape of what it makes: of input, quantise, flatten and series."""
         if self.op in ("input", "quantise") and self.series:
@@ -203,10 +216,10 @@ def pool_window(pool: Pool, inputs: torch.Tensor) -> tuple[Pair, Pair, Pair]:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network with one input and one output.
+    """A network with one output.
 
     Attributes:
-        steps: in an order in which they can run; the first is the input.
+        steps: in an order in which they can run; the inputs first.
         output: name of the step whose output is the network's.
     """
 
@@ -245,18 +258,18 @@ class Graph:
         steps = tuple(replace(s, layer=layers[s.name]) if s.name in layers else s for s in self.steps)
         return Graph(steps, self.output)
 
-    def walk(self, images: torch.Tensor) -> Iterator[tuple[Step, tuple[torch.Tensor, ...], torch.Tensor]]:
+    def walk(self, images: Batch) -> Iterator[tuple[Step, tuple[torch.Tensor, ...], torch.Tensor]]:
         """Each step with its inputs and its output, in floating point; values are dropped after their last reader."""
         values: dict[str, torch.Tensor] = {}
         last = self.last_uses()
         for step in self.steps:
-            inputs = tuple(values[name] for name in step.inputs) or (images,)
+            inputs = tuple(values[name] for name in step.inputs) or (step.taken(images),)
             values[step.name] = step(*inputs)
             yield step, inputs, values[step.name]
             for name in last[step.name]:
                 del values[name]
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    def __call__(self, images: Batch) -> torch.Tensor:
         """The network's output in floating point."""
         for step, _, value in self.walk(images):
             if step.name == self.output:

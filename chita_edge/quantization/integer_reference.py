@@ -18,6 +18,7 @@ from chita_edge.quantization.graph import REAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Clip, Layer, Pair, Step
     from chita_edge.quantization.grid import Grid
     from chita_edge.quantization.network import QuantisedLayer, QuantisedNetwork
@@ -28,12 +29,12 @@ Integers = NDArray[np.int64]
 _F = np.float32
 
 
-def integer_forward(network: QuantisedNetwork, images: torch.Tensor) -> dict[str, NDArray[Any]]:
+def integer_forward(network: QuantisedNetwork, images: Batch) -> dict[str, NDArray[Any]]:
     """The output of every step: uint8 codes, float32 of steps without a grid."""
     values: dict[str, NDArray[Any]] = {}
     for step in network.graph.steps:
         if step.op == "input":
-            real = images.numpy().astype(_F)
+            real = step.taken(images).numpy().astype(_F)
             values[step.name] = _quantise(real[:, :, None] if step.series else real, network.grids[step.name])
         elif step.op in REAL:
             values[step.name] = _real(step, values, network.grids, images)
@@ -47,14 +48,14 @@ def integer_forward(network: QuantisedNetwork, images: torch.Tensor) -> dict[str
     return values
 
 
-def _real(step: Step, values: Mapping[str, NDArray[Any]], grids: Mapping[str, Grid], images: torch.Tensor) -> Floats:
-    """What torch makes of real numbers, in float32."""
+def _real(step: Step, values: Mapping[str, NDArray[Any]], grids: Mapping[str, Grid], images: Batch) -> NDArray[Any]:
+    """What torch makes of real numbers, in float32, or an input as it comes."""
     read = [
         (values[name].astype(_F) - _F(grids[name].zero)) * _F(grids[name].scale) if name in grids else values[name]
         for name in step.inputs
     ]
     with torch.inference_mode():
-        return np.asarray(step(*map(torch.from_numpy, read or [images.numpy()])).numpy(), _F)
+        return np.asarray(step(*map(torch.from_numpy, read or [step.taken(images).numpy()])).numpy())
 
 
 def _quantise(values: Floats, grid: Grid) -> Codes:

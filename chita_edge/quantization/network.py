@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.network.inputs import batch_of
 from chita_edge.quantization.arithmetic import (
     accumulate,
     add_codes,
@@ -24,6 +25,7 @@ from chita_edge.quantization.graph import REAL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.graph import Graph, Step
     from chita_edge.quantization.grid import Grid
 
@@ -81,7 +83,7 @@ class QuantisedNetwork:
         return output_factor(self.layers[name].scale, self.input_grid(name), self.grids.get(name))
 
     def walk(
-        self, images: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None
+        self, images: Batch, given: Mapping[str, torch.Tensor] | None = None
     ) -> Iterator[tuple[Step, torch.Tensor]]:
         """Each step and its output: codes as float32, real numbers of steps without a grid.
 
@@ -92,7 +94,7 @@ class QuantisedNetwork:
         values: dict[str, torch.Tensor] = {}
         last = self.graph.last_uses()
         for step in self.graph.steps:
-            inputs = tuple(values[name] for name in step.inputs) or (images,)
+            inputs = tuple(values[name] for name in step.inputs) or (step.taken(images),)
             layer = self.layers.get(step.name)
             weights = None if layer is None else (layer.weight.float(), layer.bias.double(), layer.scale)
             known = None if given is None else given.get(step.name)
@@ -101,11 +103,12 @@ class QuantisedNetwork:
             for name in last[step.name]:
                 del values[name]
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """The network's output as real numbers, float32."""
+    def __call__(self, *given: Batch, **named: torch.Tensor) -> torch.Tensor:
+        """The network's output as real numbers, float32, for a batch, or for several inputs by position or name."""
+        images = batch_of(given, named)
         parts = []
         with torch.inference_mode():
-            for batch in torch.split(images, _BATCH):
+            for batch in images.split(_BATCH):
                 value = next(value for step, value in self.walk(batch) if step.name == self.graph.output)
                 grid = self.grids.get(self.graph.output)
                 parts.append(value if grid is None else grid.dequantise(value))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.network.inputs import input_tensors
 from chita_edge.pruning import Constraint, get_pattern
 from chita_edge.pruning.journal import FORGETFUL, Journal
 from chita_edge.quantization.budgets import BY_COST, BY_WEIGHTS, Curve, measure_curves, share_budget
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from chita_edge.network.inputs import Batch
     from chita_edge.quantization.config import CompressionConfig
     from chita_edge.quantization.graph import Graph
 
@@ -51,7 +53,7 @@ class Plan:
 
 def prepare(
     model: nn.Module,
-    images: torch.Tensor,
+    images: Batch,
     config: CompressionConfig,
     prunable: Sequence[str] | None = None,
     *,
@@ -78,7 +80,7 @@ def prepare(
     """
     if not len(images):
         raise QuantizationError("There are no calibration images; ranges and moments need some.")
-    if not bool(torch.isfinite(images).all()):
+    if not all(bool(torch.isfinite(one).all()) for one in input_tensors(images) if one.is_floating_point()):
         raise QuantizationError("A calibration image holds NaN or infinity.")
     graph = trace(model, images[:_EXAMPLES])
     for name, layer in graph.layers.items():
@@ -115,7 +117,7 @@ def prepare(
     return Plan(graph, names, curves, importance, _fixed_multiplications(graph, images[:1], names))
 
 
-def _fixed_multiplications(graph: Graph, image: torch.Tensor, names: tuple[str, ...]) -> int:
+def _fixed_multiplications(graph: Graph, image: Batch, names: tuple[str, ...]) -> int:
     """Of the other layers, for one image."""
     with torch.no_grad():
         return sum(

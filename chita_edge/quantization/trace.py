@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import fx, nn
 
 from chita_edge.quantization.errors import UnsupportedNetworkError
@@ -17,8 +16,10 @@ from chita_edge.quantization.traced_values import Values
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chita_edge.network.inputs import Batch
 
-def trace(model: nn.Module, example: torch.Tensor | None = None) -> Graph:
+
+def trace(model: nn.Module, example: Batch | None = None) -> Graph:
     """The steps of a network in evaluation mode.
 
     Batch norm is folded into the layer before it; elsewhere it becomes a depthwise 1×1 convolution. Series are images

@@ -88,9 +88,7 @@ class Builder(TracedSteps):
 
     def _convert(self, node: fx.Node) -> None:
         if node.op == "placeholder":
-            if self.steps:
-                raise UnsupportedNetworkError("The network has more than one input; quantisation takes one.")
-            self._put(node, Step(node.name, "input", series=self.series))
+            self._input(node)
         elif node.op == "output":
             result = node.args[0]
             if not isinstance(result, fx.Node):
@@ -107,6 +105,21 @@ class Builder(TracedSteps):
             self._functional_convolution(node)
         else:
             self._function(node, node.target)
+
+    def _input(self, node: fx.Node) -> None:
+        """An input: codes, or what only float steps read, such as token ids."""
+        place, shape = len(self.arguments), None if self.floats is None else self.floats.values.shape(node)
+        if place and self.floats is None:
+            raise UnsupportedNetworkError("The network has more than one input; quantisation takes one.")
+        self.arguments[node] = place
+        if self.floats is not None and not self.floats.values.is_coded(node):
+            self._float(node)
+            return
+        is_rows = shape is not None and len(shape) == ROWS
+        if is_rows:
+            self.flat.add(node.name)
+        series = self.series and not is_rows
+        self._put(node, Step(node.name, "input", place=place, argument=str(node.target), series=series))
 
     def _module(self, node: fx.Node, name: str, module: nn.Module) -> None:
         source = self._source(node)

@@ -34,6 +34,7 @@ class TracedSteps:
         self.reals: dict[fx.Node, str] = {}  # float steps, and the input as it comes
         self.pads: dict[fx.Node, tuple[int, int, int, int]] = {}  # zeros around a value that convolutions read
         self.tensors: dict[fx.Node, str] = {}
+        self.arguments: dict[fx.Node, int] = {}  # the network's inputs, and which they are
         self.users: dict[str, int] = {}
         self.flat: set[str] = set()  # rounded float steps that give rows
         self.output = ""
@@ -74,7 +75,7 @@ class TracedSteps:
         if isinstance(source, fx.Node) and source.op == "get_attr":
             raise self._refusal(user, f"{self._called(user)} with a tensor of the network's own")
         if self.floats is None or not isinstance(source, fx.Node) or not self.floats.values.is_coded(source):
-            raise self._refusal(user, f"the arguments of {user.name}")
+            raise self._refusal(user, f"the arguments of {user.name}" if self.floats is None else self._called(user))
         return self._coded(source)
 
     def _source(self, node: fx.Node) -> str:
@@ -132,7 +133,7 @@ class TracedSteps:
             return self.reals[node]
         if node.op == "placeholder":
             name = f"{node.name}_given"
-            self.steps[name] = Step(name, "given")
+            self.steps[name] = Step(name, "given", place=self.arguments[node], argument=str(node.target))
         else:
             read, inside = self._part(node)
             name = f"{node.name}_float"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import fx, nn
 
+from chita_edge.network.inputs import Batch, input_tensors
 from chita_edge.quantization.errors import UnsupportedNetworkError
 from chita_edge.quantization.traced_ops import ADDS, MULTIPLIES
 
@@ -31,16 +32,17 @@ class Values:
         UnsupportedNetworkError: it cannot be run on the example.
     """
 
-    def __init__(self, traced: fx.GraphModule, example: torch.Tensor, *, series: bool) -> None:
+    def __init__(self, traced: fx.GraphModule, example: Batch, *, series: bool) -> None:
         self.ranks = (ROWS, _SERIES if series else _IMAGES)
         self.count = len(example)
         recorder = _Recorder(copy.deepcopy(traced).eval())
         try:
             with torch.no_grad():
-                recorder.run(example)
+                recorder.run(*_in_order(traced, example))
         except Exception as error:
+            shapes = " and ".join(str(tuple(one.shape)) for one in input_tensors(example))
             raise UnsupportedNetworkError(
-                f"The network does not run on an input of shape {tuple(example.shape)} "
+                f"The network does not run on an input of shape {shapes} "
                 f"({(str(error).strip() or type(error).__name__).splitlines()[0]})."
             ) from error
         self.shapes = recorder.shapes
@@ -66,6 +68,15 @@ class Values:
             gate = node.target in MULTIPLIES and len(first) > ROWS and second == (*first[:2], *[1] * (len(first) - 2))
             return None if first == second or gate else "values of different sizes"
         return None
+
+
+def _in_order(traced: fx.GraphModule, example: Batch) -> tuple[torch.Tensor, ...]:
+    """Tensors in the order of the network's inputs."""
+    if isinstance(example, torch.Tensor) or example.names is None:
+        return input_tensors(example)
+    known = example.named()
+    names = [str(node.target) for node in traced.graph.nodes if node.op == "placeholder"]
+    return tuple(known[name] for name in names if name in known) if set(known) <= set(names) else example.tensors
 
 
 class _Recorder(fx.Interpreter):

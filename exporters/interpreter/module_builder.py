@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from exporters.interpreter.dtypes import NotComputed
 from exporters.interpreter.graph_node import GraphNode
 
 _STANDARD = ("", "ai.onnx")
-_SERIES = 3
+_SERIES, _IMAGES = 3, 4
 _OVER_SIDES = frozenset(
     (
         "AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax", "ReduceMean",
@@ -48,10 +49,14 @@ class Builder:
     def finish(self) -> fx.GraphModule:
         """The network of all nodes."""
         inputs = [value for value in self.graph.input if value.name not in self.arrays]
-        if len(inputs) != 1 or len(self.graph.output) != 1:
-            raise NotComputed(f"{len(inputs)} inputs and {len(self.graph.output)} outputs; it takes one of each")
-        self.sides = 1 if len(inputs[0].type.tensor_type.shape.dim) == _SERIES else 2
-        self.values[inputs[0].name] = self.fx.placeholder("input")
+        if len(self.graph.output) != 1:
+            raise NotComputed(f"{len(self.graph.output)} outputs; it takes one")
+        ranks = [len(value.type.tensor_type.shape.dim) for value in inputs]
+        self.sides = 1 if _SERIES in ranks and _IMAGES not in ranks else 2
+        for place, value in enumerate(inputs):
+            known = value.name.isidentifier() and not keyword.iskeyword(value.name)
+            name = value.name if known else f"input_{place}"
+            self.values[value.name] = self.fx.placeholder(name if len(inputs) > 1 else "input")
         for node in self.graph.node:
             self._add(node)
         output = self.graph.output[0].name

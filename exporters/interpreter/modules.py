@@ -41,7 +41,7 @@ def to_modules(model: onnx.ModelProto) -> fx.GraphModule:
     `GraphNode`. The module's ``meta`` has the graph ("onnx"), whose batch is open, and that of each of its nodes the
     names of the values that it stands for ("values").
 
-    model: of `exporters.prepare`, with one input and one output.
+    model: of `exporters.prepare`, with one output. Several inputs keep their names where Python can have them.
     Raises NotComputed, with the node and its operator, for what torch does not compute.
     """
     opened = onnx.ModelProto.FromString(model.SerializeToString())

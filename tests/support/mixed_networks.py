@@ -43,3 +43,23 @@ class SmallMixedSeries(nn.Module):
         x = self.first(x / (x.std(2, keepdim=True) + 0.1))
         x = self.second(functional.relu_(self.norm(x)))
         return self.head(torch.cat((x.mean(2), (x.softmax(2) * x).sum(2)), 1))
+
+
+class SmallTwo(nn.Module):
+    """An image, a few features and a token of each sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 1, 1)
+        self.features, self.token, self.head = nn.Linear(5, 16), nn.Embedding(7, 16), nn.Linear(48, 4)
+
+    def forward(self, image: torch.Tensor, row: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.second(torch.relu(self.first(image)))).mean((2, 3))
+        return self.head(torch.cat((x, torch.relu(self.features(row)), self.token(token)), 1))
+
+
+def two(count: int, seed: int = 0, side: int = 12) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Random inputs of `SmallTwo`."""
+    rng = torch.Generator().manual_seed(seed)
+    image, row = torch.randn(count, 3, side, side, generator=rng), torch.randn(count, 5, generator=rng)
+    return image, row, torch.randint(0, 7, (count,), generator=rng)

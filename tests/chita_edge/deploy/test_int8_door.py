@@ -10,6 +10,7 @@ import onnxruntime
 import own_networks
 import pytest
 import torch
+from mixed_networks import SmallTwo, two
 from onnx import helper
 from small_networks import pictures
 from torch import nn
@@ -21,6 +22,7 @@ from chita_edge.deploy.int8_door import as_modules, named_as
 from chita_edge.deploy.int8_file import compress_to_file
 from chita_edge.deploy.qdq import to_qdq
 from chita_edge.engine.config import PruneConfig
+from chita_edge.network.inputs import SeveralInputs
 from chita_edge.quantization import CompressionConfig, UnsupportedNetworkError, compress
 from exporters.interpreter import OnnxNetwork
 from exporters.prepare import prepare
@@ -120,3 +122,25 @@ def test_modules_that_compute_something_else_are_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr("chita_edge.deploy.int8_door.to_modules", lambda _: nn.Flatten())
     with pytest.raises(UnsupportedNetworkError, match="something else than the graph"):
         as_modules(network, pictures(2, 0, 8))
+
+
+def test_a_graph_of_several_inputs_keeps_their_names() -> None:
+    torch.manual_seed(0)
+    model, samples = SmallTwo().eval(), two(20, 5)
+    graph = exporters.to_onnx(model, samples)
+    for value, name in zip(graph.graph.input, ("an image", "row", "token"), strict=True):
+        for node in graph.graph.node:
+            node.input[:] = [name if one == value.name else one for one in node.input]
+        value.name = name
+    network = OnnxNetwork(prepare(graph))
+    batch = SeveralInputs(samples)
+    found = compress(as_modules(network, batch[:2]), batch, CompressionConfig(rows=200, curvature_images=4)).network
+    assert found is not None
+    made = to_qdq(found, batch[:1])
+    named_as(made, network)
+    onnx.checker.check_model(made, full_check=True)
+    assert [value.name for value in made.graph.input] == ["an image", "row", "token"]
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    feeds = dict(zip(network.input_names, (one.numpy() for one in samples), strict=True))
+    difference = np.abs(session.run(None, feeds)[0] - model(*samples).detach().numpy()).max()
+    assert difference < 0.1

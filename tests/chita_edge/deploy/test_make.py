@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from mixed_networks import SmallMixed
+from mixed_networks import SmallMixed, SmallTwo, two
 from small_networks import SmallMobile, SmallSeries, inputs_of, pictures, series, settled
 from torch import nn
 
@@ -21,6 +21,7 @@ from chita_edge.deploy.load import Inputs
 from chita_edge.deploy.make import Made, make
 from chita_edge.deploy.result import built_layers
 from chita_edge.deploy.road import Road
+from chita_edge.network.inputs import SeveralInputs
 from chita_edge.progress import silent
 from chita_edge.quantization import UnsupportedNetworkError
 
@@ -163,3 +164,23 @@ def test_what_has_no_integer_form_is_resumed_in_the_same_folder(tmp_path: Path) 
     first, second = (make(config, inputs, ("rows.weight",), state_dir=tmp_path, progress=silent) for _ in range(2))
     assert first.config.dtype == "float32"
     assert first.model.SerializeToString() == second.model.SerializeToString()
+
+
+@pytest.mark.parametrize("names", [None, ("image", "row", "token")])
+def test_networks_of_several_inputs(names: tuple[str, ...] | None, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, samples = SmallTwo().eval(), SeveralInputs(two(40, 5), names)
+    with torch.no_grad():
+        labels = model(*samples.tensors).argmax(1)
+    config = validated(BuildConfig, {"model": "m", "export": {"target": "x86_64"}, "prune": {"distill_epochs": 1}})
+    found = make(config, Inputs(model, samples, labels, None), None, state_dir=None, progress=silent)
+    assert found.config.dtype == "int8"
+    inputs = {value.name: value.type.tensor_type.elem_type for value in found.model.graph.input}
+    expected = names or ("input_0", "input_1", "input_2")
+    assert inputs == dict(
+        zip(expected, (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64), strict=False)
+    )
+    (told,) = (remark for remark in found.remarks if "stays float32" in remark)
+    assert told == "1 part of the network stays float32, 0% of its multiplications: the Embedding token."
+    (tmp_path / "model.onnx").write_bytes(exporters.to_bytes(found.model))
+    found.check(tmp_path / "model.onnx", SeveralInputs(two(2, 9), names))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mixed_networks import SmallMixed, SmallMixedSeries
+from mixed_networks import SmallMixed, SmallMixedSeries, SmallTwo, two
 from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, settled
 from torch import nn
 
+from chita_edge.network.inputs import SeveralInputs
 from chita_edge.quantization import CompressionConfig, Grid, QuantisedLayer, QuantisedNetwork, compress, trace
 from chita_edge.quantization.arithmetic import accumulate, function_table
 from chita_edge.quantization.fake import FakeQuantised
@@ -95,3 +96,30 @@ def test_goes_on_from_what_another_runtime_made_of_a_float_step() -> None:
     walked = {one.name: value for one, value in network.walk(images, {step.name: zeros})}
     (reader,) = network.graph.readers(step.name)
     assert set(walked[reader.name].flatten().tolist()) == {float(network.grids[reader.name].zero)}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_several_inputs_each_have_a_grid_of_their_own(named: bool) -> None:
+    torch.manual_seed(0)
+    model, config = SmallTwo().eval(), CompressionConfig(sparsity=0.5, rows=300, curvature_images=8)
+    order = (1, 0, 2) if named else (0, 1, 2)
+    names = ("row", "image", "token") if named else None
+
+    def batch(count: int, seed: int) -> SeveralInputs:
+        tensors = two(count, seed)
+        return SeveralInputs(tuple(tensors[place] for place in order), names)
+
+    network = compress(model, batch(30, 5), config).network
+    assert network is not None
+    assert {"image", "row"} < set(network.grids) and network.grids["image"] != network.grids["row"]
+    assert [step.op for step in network.graph.steps[:3]] == ["input", "input", "given"]
+    images = batch(3, 9)
+    wanted = integer_forward(network, images)
+    for walked in (network.walk(images), FakeQuantised(network).walk(images)):
+        for step, values in walked:
+            assert (values.detach().numpy() == wanted[step.name]).all(), step.name
+    output = network(images)
+    given = images.named() if named else {}
+    assert torch.equal(output, network(**given) if named else network(*images.tensors))
+    with torch.no_grad():
+        torch.testing.assert_close(output, model(*two(3, 9)), rtol=0, atol=0.4)
