@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from chita_edge.network.inputs import Batch, SeveralInputs
 from chita_edge.tuning.training_augmentation import PLAIN, infer_training_augmentation
 from chita_edge.tuning.views import darkest
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def distillation_views(
-    teacher: nn.Module, images: torch.Tensor, *, seed: int = 0
-) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+    teacher: nn.Module, images: Batch, *, seed: int = 0
+) -> Callable[[Batch, torch.Generator], Batch]:
     """Random variations of a batch, which the teacher can answer as well.
 
     Those that its batch norm remembers from training (`infer_training_augmentation`); where it knows none, `mixed`
@@ -30,23 +31,25 @@ def distillation_views(
     """
     known, dark = infer_training_augmentation(teacher, images, seed=seed), darkest(images)
 
-    def views(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        if known == PLAIN:
-            return mixed(batch, rng)
-        seen = known.views(batch, rng, dark)
-        assert isinstance(seen, torch.Tensor)  # noqa: S101 (of a tensor)
-        return seen
+    def views(batch: Batch, rng: torch.Generator) -> Batch:
+        return mixed(batch, rng) if known == PLAIN else known.views(batch, rng, dark)
 
     return views
 
 
-def mixed(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def mixed(images: Batch, rng: torch.Generator) -> Batch:
     """Each image with a random share of another one (mixup: Zhang et al. 2018, arXiv 1710.09412, section 2).
 
     Args:
-        images: float (n, …).
+        images: float (n, …); of several inputs those that are no numbers, such as token ids, stay as they are.
         rng: decides.
     """
-    others = torch.randperm(len(images), generator=rng)
-    share = torch.rand(len(images), *[1] * (images.dim() - 1), generator=rng)
-    return share * images + (1 - share) * images[others]
+    others, share = torch.randperm(len(images), generator=rng), torch.rand(len(images), generator=rng)
+
+    def mix(values: torch.Tensor) -> torch.Tensor:
+        part = share.view(-1, *[1] * (values.dim() - 1))
+        return part * values + (1 - part) * values[others] if values.is_floating_point() else values
+
+    if isinstance(images, torch.Tensor):
+        return mix(images)
+    return SeveralInputs(tuple(map(mix, images.tensors)), images.names)
