@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chita_edge.pruning import Constraint, LayerFacts
 from chita_edge.pruning.allocation.curvature_weighted_budget import curvature_weighted_budget
+from chita_edge.pruning.patterns.grouped import Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
     from chita_edge.engine.plan import PruningPlan
+
+_LEAST_IN_BLOCKS = 0.3
+"""Density of each layer at least, as a share of the density of all. Magnitudes alone take all blocks of large late
+layers: at 90 % zeros in blocks 1x4 the embedded MobileNet classified 30 % of the test images correctly, and 91 so."""
 
 
 def fixed_budgets(plan: PruningPlan, sizes: Sequence[int], sparsity: float) -> dict[int, int]:
@@ -69,10 +74,14 @@ def whole_constraint(
     """
     fixed = fixed_budgets(plan, [weight.numel() for weight in weights], sparsity)
     numbers = [number for number in range(len(weights)) if number not in fixed]
-    exponent = plan.method.curvature_exponent
-    if exponent or fixed:
+    exponent, least = plan.method.curvature_exponent, _LEAST_IN_BLOCKS if _is_refitted_in_blocks(plan) else 0.0
+    if exponent or fixed or least:
         free = curvature_weighted_budget(
-            free, [weights[number] for number in numbers], [curvatures[number] for number in numbers], exponent
+            free,
+            [weights[number] for number in numbers],
+            [curvatures[number] for number in numbers],
+            exponent,
+            least=least,
         )
     if not fixed:
         return free
@@ -80,6 +89,11 @@ def whole_constraint(
     keep = fixed | dict(zip(numbers, free.keep, strict=True))
     shapes = tuple(weight.shape for weight in weights)
     return Constraint(free.pattern, shapes, tuple(keep[number] for number in range(len(weights))))
+
+
+def _is_refitted_in_blocks(plan: PruningPlan) -> bool:
+    """Whether layers lose blocks of several weights, and are refitted then."""
+    return plan.method.reconstruct and isinstance(plan.pattern, Grouped) and plan.pattern.inputs is not None
 
 
 def _of(facts: LayerFacts, numbers: Sequence[int]) -> LayerFacts:

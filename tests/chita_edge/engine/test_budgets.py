@@ -52,3 +52,15 @@ def test_budgets_follow_the_names_that_are_left() -> None:
 def test_patterns_with_fixed_density_have_no_denser_head() -> None:
     result = prune(network(), IMAGES, PruneConfig(sparsity=0.5, method="magnitude", structure="2:4"))
     assert set(sparsities(result).values()) == {0.5}
+
+
+def test_no_layer_loses_all_its_blocks_where_layers_are_refitted() -> None:
+    model = network()
+    with torch.no_grad():
+        model[4].weight *= 1e-3  # type: ignore[operator]
+        model[2].weight *= 1e2  # type: ignore[operator]
+    options = {"sparsity": 0.8, "structure": "1x4", "equalise": False, "ignore": ("8",)}
+    lost = sparsities(prune(model, IMAGES, PruneConfig(method="magnitude", **options)))  # type: ignore[arg-type]
+    assert lost["4.weight"] == 1.0
+    kept = sparsities(prune(model, IMAGES, PruneConfig(method="reconstruct", **options)))  # type: ignore[arg-type]
+    assert kept["4.weight"] == pytest.approx(1 - 0.3 * 0.2, abs=0.02)

@@ -38,3 +38,20 @@ def test_patterns_keep_their_budget(structure: str) -> None:
 def test_layer_budgets_stay() -> None:
     constraint = Constraint(get_pattern("unstructured"), SHAPES, (10, 20))
     assert curvature_weighted_budget(constraint, WEIGHTS, (1.0, 2.0), -0.4) is constraint
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "1x4"])
+def test_each_layer_keeps_the_least_density_and_the_others_share_the_rest(structure: str) -> None:
+    rng = torch.Generator().manual_seed(1)
+    weights = tuple(scale * torch.randn(16, 16, generator=rng) for scale in (1.0, 0.01, 1.2, 0.001))
+    shapes = tuple(weight.shape for weight in weights)
+    constraint = Constraint(get_pattern(structure), shapes, 200)
+    alone = curvature_weighted_budget(constraint, weights, (1.0,) * 4, 0.0).keep
+    assert isinstance(alone, tuple) and alone[1] == alone[3] == 0
+    found = curvature_weighted_budget(constraint, weights, (1.0,) * 4, 0.0, least=0.4)
+    assert isinstance(found.keep, tuple)
+    assert found.keep[1] == found.keep[3] == int(0.4 * 200 / 1024 * 256) == 20
+    rest = Constraint(get_pattern(structure), (shapes[0], shapes[2]), 160)
+    assert (found.keep[0], found.keep[2]) == curvature_weighted_budget(rest, weights[::2], (1.0,) * 2, 0.0).keep
+    even = curvature_weighted_budget(constraint, weights, (1.0,) * 4, 0.0, least=1.0).keep
+    assert all(abs(count - 50) <= 50 for count in even) and sum(even) <= 200  # type: ignore[union-attr,arg-type]
