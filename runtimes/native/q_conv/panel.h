@@ -39,12 +39,14 @@ typedef struct tap_t {
   int32_t down, right, h, w;
 } tap_t;
 
-static inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+/* Layers of small images take not much longer than a few dozen divisions. */
+static inline int64_t floor_div(int64_t a, int64_t b) { return b == 1 ? a : a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 static void find_taps(const plan_t *plan, const source_t *s, tap_t *to) {
   const ce_conv_geometry *g = &plan->g;
-  for (int64_t tap = 0; tap < plan->taps; ++tap) {
-    const int64_t i = tap / g->kernel_w * g->dilation_h - g->pad_top, j = tap % g->kernel_w * g->dilation_w - g->pad_left;
+  for (int64_t tap = 0, row = 0, column = 0; tap < plan->taps; ++tap) {
+    const int64_t i = row * g->dilation_h - g->pad_top, j = column * g->dilation_w - g->pad_left;
+    if (++column == g->kernel_w) column = 0, ++row;
     const int64_t down = floor_div(i, g->stride_h), right = floor_div(j, g->stride_w);
     const int64_t phase_h = i - down * g->stride_h, phase_w = j - right * g->stride_w;
     to[tap] = (tap_t){(int32_t)(phase_h * g->stride_w + phase_w), (int32_t)phase_h, (int32_t)phase_w, (int32_t)down, (int32_t)right,
@@ -173,9 +175,9 @@ static void fill_panel(const panel_t *p) {
   }
   const uint8_t *planes = p->planes + p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
   uint8_t *to = p->to;
-  for (int64_t tap = 0; tap < p->plan->taps; ++tap, to += p->vectors * CE_Q_VECTOR_BYTES) {
+  for (int64_t tap = 0, column = -1; tap < p->plan->taps; ++tap, to += p->vectors * CE_Q_VECTOR_BYTES) {
     const tap_t *t = p->taps + tap;
-    const int64_t column = tap % kernel_w;
+    if (++column == kernel_w) column = 0;
     const uint8_t *plane = planes + t->phase * s->phase;
     ce_mask *in = in_column[column % MOST_KEPT_COLUMNS];
     if (column == 0)
