@@ -134,7 +134,8 @@ static void pack_row(const ce_q_conv_desc *desc, const plan_t *plan, int64_t pla
     waiting_t waiting = nobody();
 #endif
     for (; at < row.end && column_at(desc, at) < tile_end; ++at) {
-      packed_t block = {.column = (uint8_t)(column_at(desc, at) - first)};
+      const int64_t column = column_at(desc, at) - first;
+      packed_t block = {.column = (uint8_t)(plan->apart ? apart_column(plan, column) : column)};
       for (int32_t i = 0; i < plan->rows; ++i) {
         block.word[i] = word_at(desc, plan, block_row, at, i);
         base[place * plan->rows + i] -= zero * ce_q_word_sum(block.word[i]);

@@ -128,14 +128,18 @@ static pixels_t pixels_from(int64_t row, int64_t x, int64_t out_w) {
 }
 
 #define MOST_PANEL_VECTORS 48
+/* From a column to that of the next group and the same tap. */
+static inline int64_t group_columns(const plan_t *plan) { return plan->apart ? 3 : plan->taps; }
+
 #define MOST_KEPT_COLUMNS 8 /* of a window, whose masks are kept from row to row */
 
 /* Columns of a tap, one a group of channels, of which pixels of `mask` are read, vector by vector, from `from` on. */
 CE_INLINE void fill_columns(const panel_t *p, const uint8_t *from, uint8_t *to, const ce_mask *mask, const int masked) {
-  const int64_t taps = p->plan->taps, vectors = p->vectors, bytes = vectors * CE_Q_VECTOR_BYTES, plane = p->source->group;
+  const int64_t taps = p->plan->taps, vectors = p->vectors, plane = p->source->group;
+  const int64_t bytes = group_columns(p->plan) * vectors * CE_Q_VECTOR_BYTES;
   const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
   const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
-  for (int64_t column = begin; column < end; column += taps, from += plane, to += taps * bytes)
+  for (int64_t column = begin; column < end; column += taps, from += plane, to += bytes)
     for (int64_t v = 0; v < vectors; ++v) {
       const uint8_t *at = from + v * CE_Q_VECTOR_BYTES;
       ce_q_store(to + v * CE_Q_VECTOR_BYTES, masked ? ce_q_load_mask(at, mask[v], padding) : ce_q_load_unaligned(at));
@@ -145,10 +149,10 @@ CE_INLINE void fill_columns(const panel_t *p, const uint8_t *from, uint8_t *to, 
 /* The same where rows of the planes are longer or shorter than those of the output: a vector is put together row by row. */
 static void fill_by_rows(const panel_t *p, const tap_t *t, const uint8_t *planes, uint8_t *to, const ce_mask *mask) {
   const source_t *s = p->source;
-  const int64_t taps = p->plan->taps, bytes = p->vectors * CE_Q_VECTOR_BYTES;
+  const int64_t taps = p->plan->taps, bytes = group_columns(p->plan) * p->vectors * CE_Q_VECTOR_BYTES;
   const int64_t begin = p->k_tile * p->plan->k_columns, end = ce_min(p->plan->columns, begin + p->plan->k_columns);
   const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
-  for (int64_t column = begin; column < end; column += taps, planes += s->group, to += taps * bytes)
+  for (int64_t column = begin; column < end; column += taps, planes += s->group, to += bytes)
     for (int64_t v = 0; v < p->vectors; ++v) {
       const int64_t pixel = (p->first + v) * CE_LANES, row = pixel / s->out_w;
       const int64_t last = ce_min((pixel + CE_LANES - 1) / s->out_w, s->out_h - 1);
@@ -174,10 +178,10 @@ static void fill_panel(const panel_t *p) {
     for (x += CE_LANES; x >= s->out_w; x -= s->out_w) ++row;
   }
   const uint8_t *planes = p->planes + p->k_tile * p->plan->k_columns / p->plan->taps * s->group;
-  uint8_t *to = p->to;
-  for (int64_t tap = 0, column = -1; tap < p->plan->taps; ++tap, to += p->vectors * CE_Q_VECTOR_BYTES) {
+  for (int64_t tap = 0, column = -1; tap < p->plan->taps; ++tap) {
     const tap_t *t = p->taps + tap;
     if (++column == kernel_w) column = 0;
+    uint8_t *to = p->to + (p->plan->apart ? apart_column(p->plan, tap) : tap) * p->vectors * CE_Q_VECTOR_BYTES;
     const uint8_t *plane = planes + t->phase * s->phase;
     ce_mask *in = in_column[column % MOST_KEPT_COLUMNS];
     if (column == 0)
@@ -197,6 +201,40 @@ static void fill_panel(const panel_t *p) {
     if (whole) fill_columns(p, from, to, mask, 0);
     else fill_columns(p, from, to, mask, 1);
   }
+}
+
+/* Rows of a panel whose taps below each other read the same copy; 0: they do not. Rows of outputs are vectors, and there are so many
+ * of them in the panel that copies are saved. */
+static int64_t shared_rows(const plan_t *plan, const source_t *s, int64_t first, int64_t vectors) {
+  const int64_t a_row = s->out_w / CE_LANES;
+  if (!plan->apart || s->out_w % CE_LANES) return 0;
+  const int64_t rows = (first + vectors - 1) / a_row - first / a_row + 1 + plan->g.kernel_h - 1;
+  return 3 * rows * a_row <= plan->taps * vectors ? rows : 0;
+}
+
+/* A panel of so many rows for each group and column of taps: pixels shifted by the column, padding around the image. */
+static void fill_shared(const panel_t *p, int64_t rows) {
+  const source_t *s = p->source;
+  const ce_conv_geometry *g = &p->plan->g;
+  const int64_t a_row = s->out_w / CE_LANES, top = p->first / a_row - g->pad_top, plane_bytes = rows * a_row * CE_Q_VECTOR_BYTES;
+  const int64_t begin = p->k_tile * p->plan->k_columns / p->plan->taps;
+  const int64_t end = ce_min(p->plan->columns, (p->k_tile + 1) * p->plan->k_columns) / p->plan->taps;
+  const int64_t first = ce_max(0, -top), last = ce_min(rows, s->in.h - top);
+  const vq padding = ce_q_splat(ce_q_four(p->plan->x_zero ^ CE_Q_FLIP));
+  for (int64_t column = 0; column < 3; ++column)
+    for (int64_t piece = 0; piece < a_row; ++piece) {
+      const int64_t x = piece * CE_LANES + column - g->pad_left;
+      const ce_mask inside = ce_lanes(-x, s->in.w - x);
+      for (int64_t group = begin; group < end; ++group) {
+        const uint8_t *from = p->planes + group * s->group + ((top + first) * s->in.w + x) * 4;
+        uint8_t *to = p->to + ((group - begin) * 3 + column) * plane_bytes + piece * CE_Q_VECTOR_BYTES;
+        for (int64_t row = 0; row < rows; ++row, to += a_row * CE_Q_VECTOR_BYTES) {
+          const int there = row >= first && row < last;
+          ce_q_store(to, there ? ce_q_load_mask(from, inside, padding) : padding);
+          if (there) from += s->in.w * 4;
+        }
+      }
+    }
 }
 
 #endif

@@ -33,9 +33,10 @@ typedef struct plan_t {
   int32_t groups;   /* of four output channels */
   int32_t x_zero;
   int32_t two_chains; /* whether sums have them */
+  int32_t apart;      /* whether the columns of a K tile are numbered by rows of taps (apart_column) */
   ce_q_finish finish;
   const int32_t *words;   /* [blocks, rows] */
-  const uint8_t *column;  /* [blocks] from the first of the K tile */
+  const uint8_t *column;  /* [blocks] from the first of the K tile; or apart_column of that */
   const uint32_t *begin;  /* [k_tiles, groups * 4 / rows], and the end of the last: its first block */
   const uint32_t *alone;  /* likewise its first block without a partner (q_conv/pack.h); NULL where blocks have none */
   const uint32_t *row_at; /* [groups * 4 / rows] the block row that each place has; those of a group stay together */
@@ -50,6 +51,17 @@ static inline int32_t block_rows_of(const plan_t *plan) { return plan->groups * 
 /* Whether sums have two chains (q_conv/tiles.h), by the number of all blocks. */
 static int has_two_chains(const plan_t *plan, uint64_t blocks) {
   return CE_Q_TWO_CHAINS > 0 && plan->rows == 1 && blocks >= CE_Q_LONG_ROW * (uint64_t)plan->k_tiles * (uint64_t)block_rows_of(plan);
+}
+
+/* Windows of 3x3 and stride 1, whose three rows of taps may read one copy of the inputs (q_conv/panel.h): a column's byte is
+ * kh Q + 3 g + kw then, of group g of its K tile, which has Q = k_columns / 3 columns of each row of taps. */
+static int is_apart(const ce_conv_geometry *g) {
+  const int usual = g->kernel_h == 3 && g->kernel_w == 3 && g->stride_h == 1 && g->stride_w == 1;
+  return CE_LANES == 16 && usual && g->dilation_h == 1 && g->dilation_w == 1;
+}
+
+static inline int64_t apart_column(const plan_t *plan, int64_t column) {
+  return column % 9 / 3 * (plan->k_columns / 3) + column / 9 * 3 + column % 3;
 }
 
 /* All of the plan but its arrays. */
@@ -69,6 +81,7 @@ static plan_t shape_plan(const ce_q_conv_desc *desc) {
   const int32_t tiles = (in_groups + most - 1) / most;
   plan.k_columns = (in_groups + tiles - 1) / tiles * plan.taps;
   plan.k_tiles = (plan.columns + plan.k_columns - 1) / plan.k_columns;
+  plan.apart = is_apart(g);
   return plan;
 }
 

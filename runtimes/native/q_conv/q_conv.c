@@ -68,15 +68,19 @@ static void run_side_by_side(const job_t *job, int64_t first, int64_t vectors, i
   if (tile.residual) tile.residual += first * CE_Q_VECTOR_BYTES;
   const int plain = is_plain(&plan->g);
   const uint8_t *planes = has_phases(&plan->g) ? job->phases : job->x;
-  tile.step = plain ? job->cut->source.group : vectors * count * CE_Q_VECTOR_BYTES;
+  const int64_t rows = plain ? 0 : shared_rows(plan, &job->cut->source, first, vectors * count);
+  const int64_t a_row = job->cut->source.out_w / CE_LANES, bytes = vectors * count * CE_Q_VECTOR_BYTES;
+  tile.step = plain ? job->cut->source.group : rows ? rows * a_row * CE_Q_VECTOR_BYTES : bytes;
+  tile.row_step = rows ? a_row * CE_Q_VECTOR_BYTES - plan->k_columns / 3 * tile.step : 0;
   for (tile.k_tile = 0; tile.k_tile < plan->k_tiles; ++tile.k_tile) {
     if (plain) {
       tile.x = planes + first * CE_Q_VECTOR_BYTES + tile.k_tile * plan->k_columns * tile.step;
     } else {
       const panel_t panel = {.plan = plan, .source = &job->cut->source, .taps = job->taps, .to = job->panel, .first = first,
                              .k_tile = tile.k_tile, .planes = planes, .vectors = vectors * count};
-      fill_panel(&panel);
-      tile.x = job->panel;
+      if (rows) fill_shared(&panel, rows);
+      else fill_panel(&panel);
+      tile.x = job->panel + (rows ? first % a_row * CE_Q_VECTOR_BYTES : 0);
     }
     run_tiles_of(&tile, vectors);
   }

@@ -30,6 +30,7 @@ typedef struct tile_t {
   const plan_t *plan;
   const uint8_t *x; /* the first pixels of the K tile's first column, of a plane or of a panel */
   int64_t step;     /* bytes from a column to the next */
+  int64_t row_step; /* where rows of taps share a copy: what a row adds to that; 0: they do not */
   uint8_t *y;       /* the first pixels of the first group of the image; likewise the residual */
   const uint8_t *residual;
   int64_t y_plane;
@@ -38,27 +39,33 @@ typedef struct tile_t {
   int64_t group_begin, group_end, k_tile;
 } tile_t;
 
-CE_INLINE const uint8_t *input_of(const uint8_t *x, uint8_t column, int64_t step) {
-  const uint8_t *at = x + (int64_t)column * step;
+typedef struct steps_t {
+  int64_t one, row;
+  uint32_t inverse; /* 2^16 / Q, rounded up, which divides bytes by Q (q_conv/plan.h) */
+} steps_t;
+
+CE_INLINE const uint8_t *input_of(const uint8_t *x, uint8_t column, const steps_t step, const int apart) {
+  const uint8_t *at = x + (int64_t)column * step.one;
+  if (apart) at += (column * step.inverse >> 16) * step.row;
   CE_ONE_REGISTER(at);
   return at;
 }
 
 /* Adds blocks [begin, end) to the sums of rows × vectors; those before `paired` two at a time, where that is to be. */
-CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int64_t step, uint32_t begin, uint32_t end,
-                          uint32_t paired, const int rows, const int vectors) {
+CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, const steps_t step, uint32_t begin, uint32_t end,
+                          uint32_t paired, const int rows, const int vectors, const int apart) {
   const int32_t *words = plan->words + (size_t)begin * (size_t)rows;
   const uint8_t *column = plan->column + begin, *last = plan->column + end;
 #if defined(CE_Q_WORDS_BY_LANE) /* four words in a register */
   const uint8_t *at[4]; /* of the next blocks: a plan has bytes past its last column */
-  CE_UNROLL for (int b = 0; b < 4 / rows; ++b) at[b] = input_of(x, column[b], step);
+  CE_UNROLL for (int b = 0; b < 4 / rows; ++b) at[b] = input_of(x, column[b], step, apart);
   CE_ONE_BY_ONE for (; column + 4 / rows <= last; column += 4 / rows, words += 4) {
     const vq word = ce_q_load_unaligned((const uint8_t *)words);
     uint32_t next = 0;
     __builtin_memcpy(&next, column + 4 / rows, 4 / rows);
     CE_UNROLL for (int b = 0; b < 4 / rows; ++b) {
       const uint8_t *from = at[b];
-      at[b] = input_of(x, (uint8_t)(next >> (8 * b)), step);
+      at[b] = input_of(x, (uint8_t)(next >> (8 * b)), step, apart);
       CE_UNROLL for (int v = 0; v < vectors; ++v) {
         const vq input = ce_q_load(from + v * CE_Q_VECTOR_BYTES);
         CE_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] = ce_q_dot_lane(sum[r][v], input, word, b * rows + r);
@@ -67,7 +74,7 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
   }
 #elif defined(CE_Q_WORDS_BY_TWO)
   CE_ONE_BY_ONE for (; column + 2 <= plan->column + paired; column += 2, words += 2 * rows) {
-    const uint8_t *a = input_of(x, column[0], step), *b = input_of(x, column[1], step);
+    const uint8_t *a = input_of(x, column[0], step, apart), *b = input_of(x, column[1], step, apart);
     vq of_a[4], of_b[4];
     CE_UNROLL for (int r = 0; r < rows; ++r) of_a[r] = ce_q_splat(words[r]), of_b[r] = ce_q_splat(words[rows + r]);
     CE_UNROLL for (int v = 0; v < vectors; ++v) {
@@ -82,7 +89,7 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
     CE_ONE_BY_ONE for (; column + 1 < last; column += 2, words += 2) {
       uint16_t both; /* loads are what this waits for */
       __builtin_memcpy(&both, column, 2);
-      const uint8_t *a = input_of(x, (uint8_t)both, step), *b = input_of(x, (uint8_t)(both >> 8), step);
+      const uint8_t *a = input_of(x, (uint8_t)both, step, apart), *b = input_of(x, (uint8_t)(both >> 8), step, apart);
       const vq wa = ce_q_splat(words[0]), wb = ce_q_splat(words[1]);
       CE_UNROLL for (int v = 0; v < vectors; ++v) {
         sum[0][v] = ce_q_dot(sum[0][v], ce_q_load(a + v * CE_Q_VECTOR_BYTES), wa);
@@ -94,7 +101,7 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
 #endif
   (void)paired;
   CE_ONE_BY_ONE for (; column < last; ++column, words += rows) {
-    const uint8_t *at = input_of(x, *column, step);
+    const uint8_t *at = input_of(x, *column, step, apart);
     vq word[4];
     CE_UNROLL for (int r = 0; r < rows; ++r) word[r] = ce_q_splat(words[r]);
     CE_UNROLL for (int v = 0; v < vectors; ++v) {
@@ -104,7 +111,8 @@ CE_INLINE void add_blocks(va sum[][8], const plan_t *plan, const uint8_t *x, int
   }
 }
 
-CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) {
+CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors, const int apart) {
+  const steps_t step = {tile->step, tile->row_step, apart ? 65536 / ((uint32_t)tile->plan->k_columns / 3) + 1 : 0};
   const plan_t *plan = tile->plan;
   const int first = tile->k_tile == 0, last = tile->k_tile + 1 == plan->k_tiles;
   const int plain = !plan->finish.table && !plan->finish.add;
@@ -133,7 +141,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
             sum[r][v] = ce_q_begin(first ? (vi)base[b * rows + r]
                                          : *(const vi *)(sums + ((b * rows + r) * vectors + v) * CE_LANES));
         }
-        add_blocks(sum, plan, x, tile->step, begin[b], begin[b + 1], paired[b], rows, vectors);
+        add_blocks(sum, plan, x, step, begin[b], begin[b + 1], paired[b], rows, vectors, apart);
         CE_UNROLL for (int r = 0; r < rows; ++r)
           CE_UNROLL for (int v = 0; v < vectors; ++v) total[r][v] = ce_q_end(sum[r][v]);
         if (!last) {
@@ -166,7 +174,9 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 }
 
 #define TILES(rows, vectors) \
-  CE_NOINLINE void tiles_##rows##x##vectors(const tile_t *tile) { run_tiles(tile, rows, vectors); }
+  CE_NOINLINE void tiles_##rows##x##vectors(const tile_t *tile) { run_tiles(tile, rows, vectors, 0); }
+#define APART_TILES(rows, vectors) \
+  CE_NOINLINE void apart_##rows##x##vectors(const tile_t *tile) { run_tiles(tile, rows, vectors, 1); }
 #define EACH_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4)
 #define EACH_2(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4)
 #define EACH_4(X) X(4, 1) X(4, 2)
@@ -203,6 +213,12 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors) 
 #define EACH(X) EACH_1(X) EACH_2(X) EACH_4(X) MORE_1(X) MORE_2(X) MOST_OF_2(X) MORE_4(X) MOST_OF_4(X)
 #endif
 EACH(TILES)
+#if CE_LANES == 16
+EACH(APART_TILES)
+#define RUN_TILES(rows, vectors) (tile->row_step ? apart_##rows##x##vectors : tiles_##rows##x##vectors)(tile)
+#else
+#define RUN_TILES(rows, vectors) tiles_##rows##x##vectors(tile)
+#endif
 
 static int64_t most_vectors(const plan_t *plan) {
   if (plan->rows == 1) return plan->two_chains ? CE_Q_TWO_CHAINS : MOST_1;
@@ -213,7 +229,7 @@ static void run_tiles_of(const tile_t *tile, int64_t vectors) {
   switch (tile->plan->rows * 16 + vectors) {
 #define CASE(rows, vectors) \
   case rows * 16 + vectors: \
-    tiles_##rows##x##vectors(tile); \
+    RUN_TILES(rows, vectors);     \
     break;
     EACH(CASE)
   }
