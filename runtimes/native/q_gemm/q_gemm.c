@@ -1,28 +1,17 @@
 /* A vector, or a few, by a matrix of int8: of four inputs at a time, the words of as many rows as lie in a few vectors.
  *
- * A row has one output only, so that time is that of reading the weights: blocks are unfolded to dense rows.
+ * A row has one output only, so that time is that of reading the weights: blocks are unfolded to dense rows, unless they are few
+ * (q_gemm/blocks.h).
  */
-#include "common/q_simd.h"
-#include "common/q_words.h"
+#include "q_gemm/blocks.h"
 
 #define MOST_VECTORS 8
 
-typedef struct plan_t {
-  ce_plan_head head;
-  int32_t rows, blocks, groups; /* vectors of rows; words of a row */
-  int32_t y_zero, to_float;
-  const int32_t *base; /* [blocks * CE_LANES], likewise the factors */
-  const float *factor;
-  const int32_t *words; /* of up to MOST_VECTORS vectors of rows that are run at once: [groups][vectors][CE_LANES] */
-} plan_t;
-
 static size_t blocks_of(const ce_q_gemm_desc *desc) { return (size_t)ce_ceil_div(desc->out_features, CE_LANES); }
-
-/* Vectors that begin on 64 bytes. */
-static size_t header_bytes(void) { return ce_round_up(sizeof(plan_t), 64); }
 
 static size_t plan_bytes(const void *desc_) {
   const ce_q_gemm_desc *desc = desc_;
+  if (keeps_blocks(desc)) return header_bytes() + blocks_bytes(desc);
   return header_bytes() + blocks_of(desc) * CE_Q_VECTOR_BYTES * (2 + (size_t)ce_q_groups(desc->in_features));
 }
 
@@ -46,13 +35,18 @@ static void plan_init(void *plan_, const void *desc_) {
   plan->rows = m;
   plan->blocks = (int32_t)blocks_of(desc), plan->groups = (int32_t)ce_q_groups(k);
   plan->y_zero = desc->y.zero, plan->to_float = desc->to_float;
+  plan->from_zero = desc->x.zero - CE_Q_FLIP, plan->pairs = 0;
+  if (keeps_blocks(desc)) {
+    init_blocks(plan, desc);
+    return;
+  }
   const size_t padded = (size_t)plan->blocks * CE_LANES;
   int32_t *base = (int32_t *)((char *)plan + header_bytes()), *words = base + 2 * padded;
   float *factor = (float *)(base + padded);
   plan->base = base, plan->factor = factor, plan->words = words;
   for (size_t i = 0; i < padded; ++i) base[i] = 0, factor[i] = 0;
   for (size_t i = 0; i < padded * (size_t)plan->groups; ++i) words[i] = 0;
-  const int32_t from_zero = desc->x.zero - CE_Q_FLIP;
+  const int32_t from_zero = plan->from_zero;
   for (int32_t i = 0; i < m; ++i) {
     base[i] = desc->bias[i];
     factor[i] = ce_q_factor(desc->x.scale, desc->w_scale[i], desc->to_float ? 1 : desc->y.scale);
@@ -77,7 +71,7 @@ static size_t scratch_bytes(const void *plan, ce_shape shape, int threads) {
   return (void)plan, (void)shape, (void)threads, 0;
 }
 
-static int64_t parts_of(const plan_t *plan) { return ce_ceil_div(plan->blocks, MOST_VECTORS); }
+static int64_t parts_of(const plan_t *plan) { return ce_ceil_div(plan->pairs ? plan->pairs : plan->blocks, plan->pairs ? 64 : MOST_VECTORS); }
 
 static int tasks(const void *plan, ce_shape shape, int threads) {
   return (void)shape, (int)ce_max(1, ce_min(threads, parts_of(plan)));
@@ -120,6 +114,10 @@ static void run_task(const void *plan_, const ce_run *run, int task) {
     const uint8_t *x = (const uint8_t *)run->x + n * plan->groups * pixel;
     uint8_t *y = (uint8_t *)run->y + n * ce_q_groups(plan->rows) * pixel;
     float *to_float = run->y + n * plan->rows;
+    if (plan->pairs) {
+      run_pairs(plan, x, y, to_float, plan->pairs * (int64_t)task / all, plan->pairs * (int64_t)(task + 1) / all);
+      continue;
+    }
     for (int64_t part = parts * task / all; part < parts * (task + 1) / all; ++part) {
       const int64_t first = part * MOST_VECTORS, vectors = ce_min(MOST_VECTORS, plan->blocks - first);
       switch (vectors) {

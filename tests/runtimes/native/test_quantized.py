@@ -239,7 +239,7 @@ def test_any_depthwise_windows(isa: str, quantized: Callable[[str], Any]) -> Non
 def test_linear_layers(isa: str, quantized: Callable[[str], Any]) -> None:
     made, check = quantized(isa)
     rng = np.random.default_rng(4)
-    sizes = [(1, 1), (3, 5), (4, 4), (10, 64), (17, 33), (16, 130), (33, 16), (100, 7), (65, 260)]
+    sizes = [(1, 1), (3, 5), (4, 4), (10, 64), (17, 33), (16, 130), (33, 16), (100, 7), (65, 260), (9, 33), (51, 515)]
     for turn, (outs, ins) in enumerate(sizes):
         weights = weights_of(rng, (outs, ins), SPARSITIES[turn % 4])
         w_scale, bias = layer(rng, weights)
