@@ -37,12 +37,43 @@ CE_INLINE rows_t padding_rows(const job_t *job) {
   return rows;
 }
 
+/* The last vector of a row that is not whole: where the plane goes on for long enough, all of it is loaded, and what is behind the row
+ * is made padding. Without loads by mask that takes far less. */
+typedef struct edge_t {
+  int roomy;
+  vq inside, padding;
+} edge_t;
+
+CE_INLINE edge_t edge_of(const job_t *job) {
+  edge_t edge = {0, job->padding, job->padding};
+#if !defined(CE_MASKED_LOADS)
+  const int64_t rest = job->w % CE_LANES;
+  edge.roomy = job->h * job->w + CE_LANES - rest <= ce_q_pitch(job->h, job->w);
+  CE_UNROLL for (int lane = 0; lane < CE_LANES; ++lane) ((vu *)&edge.inside)[0][lane] = lane < rest ? UINT32_MAX : 0;
+  edge.padding = job->padding & ~edge.inside;
+#endif
+  return edge;
+}
+
 /* Vector i of a row of inputs, of which `whole` are. */
-CE_INLINE rows_t load_vector(const job_t *job, const lines_t *lines, int64_t i, int64_t whole, const int rows) {
+CE_INLINE rows_t load_vector(const job_t *job, const lines_t *lines, const edge_t *edge, int64_t i, int64_t whole, const int rows) {
   const int64_t left = i * CE_LANES;
   if (i < whole) return load_inside(job, lines, left, 1, ce_lanes(0, CE_LANES), rows);
   if (left >= job->w) return padding_rows(job);
-  return load_inside(job, lines, left, 0, ce_lanes(0, job->w - left), rows);
+  if (!edge->roomy) return load_inside(job, lines, left, 0, ce_lanes(0, job->w - left), rows);
+  rows_t loaded;
+  CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
+    vq row[4], mixed[4];
+    CE_UNROLL for (int r = 0; r < 4; ++r) {
+      row[r] = job->padding;
+      if (4 * word + r >= rows) continue;
+      row[r] = (ce_q_load_unaligned(lines->row[4 * word + r] + left * 4) & edge->inside) | edge->padding;
+    }
+    ce_q_interleave(row, mixed);
+    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word * CE_Q_PARTS + part][j] = ce_q_part(mixed[j], part);
+  }
+  return loaded;
 }
 
 /* Bytes from an output row to the one below it; where there is none, 0: what is stored there first is then overwritten, and both
@@ -52,12 +83,13 @@ CE_INLINE int64_t below(const job_t *job, int64_t row) { return row + 1 < job->o
 CE_INLINE void run_usual_1(const job_t *plane, const int k) {
   const job_t job = *plane;
   const window_t window = window_of(&job, 2, k);
+  const edge_t edge = edge_of(&job);
   const int64_t last = ce_ceil_div(job.out_w, CE_LANES) - 1, whole = job.w / CE_LANES, plain = ce_min(last, whole - 1);
   for (int64_t row = 0; row < job.out_h; row += 2) {
     const lines_t lines = lines_of(&job, row - job.plan->g.pad_top, k + 1);
     uint8_t *to = job.y + row * job.out_w * 4;
     const int64_t down = below(&job, row);
-    rows_t before = padding_rows(&job), now = load_vector(&job, &lines, 0, whole, k + 1);
+    rows_t before = padding_rows(&job), now = load_vector(&job, &lines, &edge, 0, whole, k + 1);
     vi sum[2][4];
     int64_t v = 0;
     for (; v < plain; ++v, to += CE_Q_VECTOR_BYTES) {
@@ -68,7 +100,7 @@ CE_INLINE void run_usual_1(const job_t *plane, const int k) {
       before = now, now = after;
     }
     for (; v <= last; ++v, to += CE_Q_VECTOR_BYTES) {
-      const rows_t after = load_vector(&job, &lines, v + 1, whole, k + 1);
+      const rows_t after = load_vector(&job, &lines, &edge, v + 1, whole, k + 1);
       const ce_mask mask = ce_lanes(0, job.out_w - v * CE_LANES);
       sums_of(&job, &window, &before, &now, &after, 2, 1, k, sum);
       ce_q_store_mask(to + down, mask, packed(&job, sum[1]));
@@ -88,11 +120,12 @@ CE_INLINE vh half_of(const job_t *job, const window_t *window, const rows_t *bef
 CE_INLINE void run_usual_2(const job_t *plane, const int k) {
   const job_t job = *plane;
   const window_t window = window_of(&job, 1, k);
+  const edge_t edge = edge_of(&job);
   const int64_t last = ce_ceil_div(job.out_w, CE_LANES) - 1, whole = job.w / CE_LANES, plain = ce_min(last, (whole - 1) / 2);
   for (int64_t row = 0; row < job.out_h; ++row) {
     const lines_t lines = lines_of(&job, 2 * row - job.plan->g.pad_top, k);
     uint8_t *to = job.y + row * job.out_w * 4;
-    rows_t before = padding_rows(&job), now = load_vector(&job, &lines, 0, whole, k);
+    rows_t before = padding_rows(&job), now = load_vector(&job, &lines, &edge, 0, whole, k);
     int64_t v = 0;
     for (; v < plain; ++v, to += CE_Q_VECTOR_BYTES) {
       const rows_t middle = load_inside(&job, &lines, (2 * v + 1) * CE_LANES, 1, ce_lanes(0, CE_LANES), k);
@@ -102,7 +135,7 @@ CE_INLINE void run_usual_2(const job_t *plane, const int k) {
       before = middle, now = after;
     }
     for (; v <= last; ++v, to += CE_Q_VECTOR_BYTES) {
-      const rows_t middle = load_vector(&job, &lines, 2 * v + 1, whole, k), after = load_vector(&job, &lines, 2 * v + 2, whole, k);
+      const rows_t middle = load_vector(&job, &lines, &edge, 2 * v + 1, whole, k), after = load_vector(&job, &lines, &edge, 2 * v + 2, whole, k);
       const vh low = half_of(&job, &window, &before, &now, &middle, k), high = half_of(&job, &window, &now, &middle, &after, k);
       ce_q_store_mask(to, ce_lanes(0, job.out_w - v * CE_LANES), ce_q_join_halves(ce_q_pack4(low, high)));
       before = middle, now = after;
