@@ -11,10 +11,8 @@ if TYPE_CHECKING:
 
     from chita_edge.deploy.metric import Metric
 
-MOST = 6
-"""Candidates that a choice is among."""
-DRAFTS = 4
-"""Of these, drafts of int8 networks; the others are int8 with all weights, and float32."""
+DRAFTS = 3
+"""Of int8 networks that a choice is among; with the one of all weights and one of float32."""
 _ALIKE = 1.03
 """Predicted costs that are not told apart."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chita_edge.pruning import Constraint
     from chita_edge.quantization import Plan, QuantisedNetwork
 
-_LEAST_DENSITY = 0.04
+_LEAST_DENSITY = 0.06
 """No network is tried that costs less than one with so many weights in every layer."""
 _DRAFT_LOSS = 0.3
 """Points that a draft may be below what is asked for."""
