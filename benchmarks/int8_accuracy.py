@@ -10,9 +10,11 @@
 ``x_calib`` and ``x_val``; ``mobilenet`` is the embedded MobileNet. A seed draws 1,000 calibration images; labels are
 not used.
 
-Methods: ``together`` prunes and rounds layer by layer; ``distilled`` then trains through the rounding on the same
-images; ``float32`` refits on the support of ``together`` without rounding; ``magnitude`` takes the largest weights and
-then ONNX Runtime's ``quantize_static``; ``ort`` is that on the dense network, at the best of its calibration methods.
+Methods: ``together`` prunes and rounds layer by layer; ``alike`` does so with a layer's outputs counted alike when they
+compete for weights, whatever an error of them does to the network's answers; ``distilled`` then trains ``together``
+through the rounding on the same images; ``float32`` refits on the support of ``together`` without rounding;
+``magnitude`` takes the largest weights and then ONNX Runtime's ``quantize_static``; ``ort`` is that on the dense
+network, at the best of its calibration methods.
 ``multiplications`` and ``multiplications, distilled`` leave 30 % of the network's multiplications, whatever the
 sparsities say.
 ``--stress`` rescales the inner channels of ResNet-20 by 2^U(−3, 3) first, which leaves its function the same.
@@ -45,7 +47,9 @@ from chita_edge.quantization import Compressed, CompressionConfig, QuantisedNetw
 from chita_edge.quantization.distill import DistillConfig, distill_through_rounding
 from chita_edge.tuning.distillation_views import distillation_views
 
-METHODS = ("together", "distilled", "float32", "magnitude", "ort", "multiplications", "multiplications, distilled")
+METHODS = (
+    "together", "alike", "distilled", "float32", "magnitude", "ort", "multiplications", "multiplications, distilled",
+)  # fmt: skip
 KEPT_MULTIPLICATIONS = 0.3
 
 
@@ -183,7 +187,7 @@ def measure_ours(subject: Subject, images: torch.Tensor, seed: int, record: Reco
     wanted: list[tuple[CompressionConfig, tuple[str, ...]]] = []
     for sparsity in arguments.sparsities:
         config = replace(base, sparsity=sparsity)
-        wanted.append((config, ("together", "float32", "distilled") if sparsity else ("together", "float32")))
+        wanted.append((config, ("together", "alike", "float32", "distilled") if sparsity else ("together", "float32")))
     fewer = replace(base, sparsity=1 - KEPT_MULTIPLICATIONS, budget="multiplications")
     wanted.append((fewer, ("multiplications", "multiplications, distilled")))
     for config, methods in wanted:
@@ -197,6 +201,8 @@ def measure_ours(subject: Subject, images: torch.Tensor, seed: int, record: Reco
         seconds = time.process_time() - started
         for name in names:
             network: Any = made
+            if name == "alike":
+                network = compress_plan(replace(plan, importance={}), images, config)
             if name == "float32":
                 masks = made.masks if config.sparsity else None
                 network = compress_plan(plan, images, replace(config, dtype="float32", search=False), masks=masks)
