@@ -19,6 +19,7 @@ from chita_edge.quantization.ranges import find_grid
 from chita_edge.quantization.refit import Refitted, refit
 from chita_edge.quantization.rounding import round_nearest, round_with_gram, row_scales
 from chita_edge.quantization.samples import Samples
+from chita_edge.quantization.shared_grids import concat_grids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +129,7 @@ class _Pass:
         self.layers: dict[str, QuantisedLayer] = {}
         self.real: dict[str, Layer] = {}
         self.masks: dict[str, torch.Tensor] = {}
-        self.shared = _concat_grids(plan.graph, images, config) if self.integers else {}
+        self.shared = concat_grids(plan.graph, images, config) if self.integers else {}
 
     def run(self, progress: Progress) -> Compressed:
         last = self.graph.last_uses()
@@ -293,27 +294,3 @@ class _Pass:
 
     def _real_inputs(self, step: Step, batch: slice) -> list[torch.Tensor]:
         return [self._real(name, batch) for name in step.inputs]
-
-
-def _concat_grids(graph: Graph, images: Batch, config: CompressionConfig) -> dict[str, Grid]:
-    """One grid for each concatenation and the steps that only it reads, from the dense values: none is requantised."""
-    joins = [step for step in graph.steps if step.op == "concat"]
-    if not joins:
-        return {}
-    wanted = {step.name for step in joins}
-    values: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
-    for batch in images.split(_BATCH):
-        for step, _, value in graph.walk(batch):
-            if step.name in wanted:
-                values[step.name].append(value.flatten())
-    found: dict[str, Grid] = {}
-    for join in joins:
-        grid = find_grid(torch.cat(values[join.name]), config.activation_range, join.name)
-        found[join.name] = grid
-        for name in join.inputs:
-            if (
-                graph[name].op in ("layer", "add", "average_pool", "table", "quantise")
-                and len(graph.readers(name)) == 1
-            ):
-                found[name] = grid
-    return found

@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from exporters.errors import UnsupportedModelError
 from exporters.interpreter.batch import follow_batch
+from exporters.interpreter.computed import is_computed
+from exporters.interpreter.constants import constant, plain, tensor_of, type_name
 from exporters.interpreter.dtypes import NotComputed, torch_dtype
 from exporters.interpreter.fallback import RuntimeNode, outer_names
 from exporters.interpreter.ops import OPS
@@ -103,14 +105,14 @@ class OnnxNetwork(nn.Module):
         self._norms: dict[str, tuple[str, ...]] = {}
         self._constants: dict[str, torch.Tensor] = {}
         for name, weight in self._weights.items():
-            tensor = _tensor(arrays[name])
+            tensor = tensor_of(arrays[name])
             self._place(weight.path, nn.Parameter(tensor.T.contiguous() if weight.transposed else tensor))
         self._steps = [self._step(node, model, arrays, number) for number, node in enumerate(graph.node)]
         self._free_early([value.name for value in graph.output])
         used = {name for step in self._steps for name in step.inputs} | {value.name for value in graph.output}
         for name, tensor in arrays.items():
             if name in used and name not in self._weights:
-                self._constants[name] = self._fixed[name] if name in self._fixed else _constant(tensor)
+                self._constants[name] = self._fixed[name] if name in self._fixed else constant(tensor)
         self.inputs = tuple(_input(value) for value in graph.input if value.name not in arrays)
         self._outputs = tuple(value.name for value in graph.output)
         self.eval()
@@ -245,10 +247,10 @@ class OnnxNetwork(nn.Module):
         while inputs and not inputs[-1]:
             inputs = inputs[:-1]
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        attributes = {name: _plain(value) for name, value in attributes.items()}
+        attributes = {name: plain(value) for name, value in attributes.items()}
         runtime = RuntimeNode(node, list(model.opset_import), list(model.functions), model.ir_version)
         label = f"{node.name or node.op_type} ({node.op_type})"
-        if node.domain not in _STANDARD or node.op_type not in OPS or not _computed(node, inputs):
+        if node.domain not in _STANDARD or node.op_type not in OPS or not is_computed(node, inputs):
             return _Step("", label, outer_names(node), outputs, {}, runtime)
         if node.op_type in ("Gemm", "MatMul") and inputs[1] in self._weights:
             attributes.pop("transB", None)
@@ -260,7 +262,7 @@ class OnnxNetwork(nn.Module):
 
     def _norm(self, node: onnx.NodeProto, arrays: dict[str, onnx.TensorProto], number: int) -> str:
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        parts = [_tensor(arrays[name]) for name in node.input[1:]]
+        parts = [tensor_of(arrays[name]) for name in node.input[1:]]
         norm = _Norm(len(parts[0]), eps=attributes.get("epsilon", 1e-5))
         with torch.no_grad():
             for own, given in zip((norm.weight, norm.bias, norm.running_mean, norm.running_var), parts, strict=True):
@@ -279,75 +281,6 @@ class OnnxNetwork(nn.Module):
                 step.done.append(name)
 
 
-def _plain(value: Any) -> Any:
-    """An attribute as Python has it: text, numbers, lists of them; tensors as torch's."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, onnx.TensorProto):
-        try:
-            return _tensor(value)
-        except (NotComputed, TypeError, ValueError):
-            return value
-    return value
-
-
-def _computed(node: onnx.NodeProto, inputs: tuple[str, ...]) -> bool:
-    """Whether the interpreter's function does what this node asks for."""
-    names = {attribute.name for attribute in node.attribute}
-    if node.op_type == "MaxPool":
-        return len(node.output) == 1
-    if node.op_type == "BatchNormalization":
-        return len([name for name in node.output if name]) == 1 and not any(
-            attribute.name == "training_mode" and attribute.i for attribute in node.attribute
-        )
-    if node.op_type in ("LSTM", "GRU", "RNN"):
-        usual = not names & {"clip", "activations", "activation_alpha", "activation_beta", "layout", "input_forget"}
-        return usual and not (len(inputs) > 4 and inputs[4])
-    if node.op_type == "LayerNormalization":
-        return len([name for name in node.output if name]) == 1
-    if node.op_type == "Dropout":
-        return len(inputs) < 3
-    if node.op_type in ("Cast", "Constant"):
-        return _known_types(node)
-    return True
-
-
-def _known_types(node: onnx.NodeProto) -> bool:
-    try:
-        for attribute in node.attribute:
-            if attribute.name == "to":
-                torch_dtype(attribute.i)
-            if attribute.HasField("t"):
-                torch_dtype(attribute.t.data_type)
-    except NotComputed:
-        return False
-    return True
-
-
-def _constant(tensor: onnx.TensorProto) -> torch.Tensor:
-    try:
-        return _tensor(tensor)
-    except NotComputed as error:
-        raise UnsupportedModelError(
-            f"The constant {tensor.name} is of type {_type_name(tensor.data_type)}, which torch does not compute with."
-        ) from error
-
-
-def _type_name(number: int) -> str:
-    known: dict[int, str] = {value: name for name, value in onnx.TensorProto.DataType.items()}
-    return known.get(number, str(number)).lower()
-
-
-def _tensor(tensor: onnx.TensorProto) -> torch.Tensor:
-    dtype = torch_dtype(tensor.data_type)
-    array = numpy_helper.to_array(tensor)
-    if array.dtype.name in ("bfloat16", "float16"):
-        array = array.astype("float32")
-    return torch.from_numpy(array.copy()).to(dtype)
-
-
 def _input(value: onnx.ValueInfoProto) -> GraphInput:
     kind = value.type.tensor_type
     shape = None
@@ -356,7 +289,7 @@ def _input(value: onnx.ValueInfoProto) -> GraphInput:
     try:
         return GraphInput(value.name, shape, torch_dtype(kind.elem_type))
     except NotComputed as error:
-        kind_name = _type_name(kind.elem_type) if kind.elem_type else "no tensor"
+        kind_name = type_name(kind.elem_type) if kind.elem_type else "no tensor"
         raise UnsupportedModelError(
             f"The input {value.name} is of type {kind_name}, which torch does not compute with."
         ) from error

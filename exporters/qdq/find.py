@@ -19,10 +19,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
-from exporters.layers.graph import constant, ints, only_user
+from exporters.layers.graph import constant, only_user
+from exporters.qdq.clips import before_clips, before_rounding, bounds_of
 from exporters.qdq.constants import Unfit
 from exporters.qdq.grid import Grid, grid_of, is_dequantize, is_quantize
-from exporters.qdq.products import product_behind, read_product, window_of
+from exporters.qdq.pools import POOLS
+from exporters.qdq.products import product_behind, read_product
 from exporters.qdq.ranges import check_ranges
 from exporters.qdq.read import FLOAT, codes_behind, image_of, is_reshape, view_of
 from exporters.qdq.steps import QUANTIZE, Code, Step
@@ -85,7 +87,7 @@ class _Finder:
     def _quantize(self, node: ir.Node) -> None:
         grid = grid_of(node)
         real = node.inputs[0]
-        product = None if real is None else product_behind(_before_clips(real)[0])
+        product = None if real is None else product_behind(before_clips(real)[0])
         try:
             if grid is None or real is None:
                 raise Unfit("it is rounded to a grid that no int8 op of ours has")
@@ -119,7 +121,7 @@ class _Finder:
 
     def _steps(self, node: ir.Node, real: ir.Value, grid: Grid) -> list[Step]:
         """The steps whose last one makes the codes of a QuantizeLinear. Raises Unfit."""
-        core, clips = _before_clips(real)
+        core, clips = before_clips(real)
         target = Code(node.outputs[0], grid, image_of(real), len(view_of(real)) + 1)
         made = self._core(core, target)
         if made is None:
@@ -127,7 +129,7 @@ class _Finder:
         if any(only_user(value) is None for value in (core, *(clip.outputs[0] for clip in clips))):
             raise Unfit("what it makes is read before it is rounded")
         made[-1] = replace(made[-1], covers=(*made[-1].covers, *clips, node))
-        low, high = (int(code) for code in grid.codes(_bounds(clips)))
+        low, high = (int(code) for code in grid.codes(bounds_of(clips)))
         if (low, high) == (0, 255) or made[-1].op == "QTable":
             table = np.clip(made[-1].table, low, high) if made[-1].table is not None else None
             return [*made[:-1], replace(made[-1], table=table)]
@@ -225,7 +227,7 @@ class _Finder:
         try:
             if code is None or view_of(node.inputs[0]) != code.shape:
                 return
-            op, attributes = _largest(node, code)
+            op, attributes = POOLS["MaxPool"](node, code)
             output = Code(node.outputs[0], code.grid, image_of(node.outputs[0]))
         except Unfit:
             return
@@ -262,7 +264,7 @@ class _Finder:
         after = only_user(value)
         if node.op_type == "MatMul" and after is not None and (added := product_behind(after.outputs[0])):
             value = added.output
-        if any(is_quantize(use.node) for use in _before_rounding(value).uses()):
+        if any(is_quantize(use.node) for use in before_rounding(value).uses()):
             return  # the QuantizeLinear comes, and takes it
         product = product_behind(value)
         assert product is not None  # noqa: S101 (by the types above)
@@ -274,46 +276,6 @@ class _Finder:
             self._found.unfit[node] = str(why)
             return
         self._found.steps.append(replace(step, real=value))
-
-
-def _before_clips(value: ir.Value) -> tuple[ir.Value, list[ir.Node]]:
-    """The value before the Clip and Relu nodes that make ``value``, and these, in order."""
-    clips = list[ir.Node]()
-    while (node := value.producer()) is not None and _clip_bounds(node) is not None and node.inputs[0] is not None:
-        clips.insert(0, node)
-        value = node.inputs[0]
-    return value, clips
-
-
-def _before_rounding(value: ir.Value) -> ir.Value:
-    """The value after the Clip and Relu nodes that follow ``value``."""
-    while (user := only_user(value)) is not None and _clip_bounds(user) is not None:
-        value = user.outputs[0]
-    return value
-
-
-def _clip_bounds(node: ir.Node) -> tuple[float, float] | None:
-    if node.domain or node.op_type not in ("Clip", "Relu"):
-        return None
-    if node.op_type == "Relu":
-        return 0.0, math.inf
-    bounds = [-math.inf, math.inf]
-    for place, value in enumerate(node.inputs[1:3]):
-        array = constant(value)
-        if value is not None and (array is None or array.size != 1):
-            return None
-        bounds[place] = bounds[place] if array is None else float(array.reshape(()))
-    return bounds[0], bounds[1]
-
-
-def _bounds(clips: Sequence[ir.Node]) -> Array:
-    """What the least and the largest number become."""
-    ends = np.array([-np.inf, np.inf], np.float32)
-    for node in clips:
-        bounds = _clip_bounds(node)
-        assert bounds is not None  # noqa: S101 (_before_clips has looked)
-        ends = np.minimum(np.maximum(ends, np.float32(bounds[0])), np.float32(bounds[1]))
-    return ends
 
 
 def _is_elementwise(node: ir.Node | None) -> bool:
@@ -335,34 +297,4 @@ def _is_number(value: ir.Value | None) -> bool:
 
 def _table_of(code: Code) -> tuple[Code, Array]:
     """The value that codes are looked up in, and the table; they themselves and all codes where they are not."""
-    if code.root is None or code.table is None:
-        return code, CODES
-    return code.root, code.table
-
-
-def _average(node: ir.Node, code: Code) -> tuple[str, dict[str, tuple[int, ...]]]:
-    if node.op_type == "ReduceMean":
-        listed = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-        axes = ints(node, "axes", ()) if listed is None else tuple(int(axis) for axis in listed.reshape(-1))
-        if sorted(axis % 4 for axis in axes) != [2, 3]:
-            raise Unfit("it is a mean over other dimensions than height and width")
-    elif node.op_type == "AveragePool":
-        whole = ints(node, "kernel_shape", ()) == code.shape[1:] and not any(ints(node, "pads", (0,)))
-        if not whole or (node.attributes.get("ceil_mode") is not None and node.attributes["ceil_mode"].as_int()):
-            raise Unfit("it is an average over a part of the image")
-    return "QGlobalAveragePool", {}
-
-
-def _largest(node: ir.Node, _code: Code) -> tuple[str, dict[str, tuple[int, ...]]]:
-    kernel = ints(node, "kernel_shape", ())
-    if len(kernel) != 2 or len(node.outputs) > 1:
-        raise Unfit("it is a pool over other dimensions than two, or tells where the largest were")
-    window = window_of(node, kernel)
-    ceil = node.attributes["ceil_mode"].as_int() if "ceil_mode" in node.attributes else 0
-    wide = any(pad >= kernel[index % 2] for index, pad in enumerate(window["pads"]))
-    if set(window["dilations"]) != {1} or ceil or wide:
-        raise Unfit("it is a pool of a kind that no int8 op of ours has")
-    return "QMaxPool", {"kernel_shape": kernel, "strides": window["strides"], "pads": window["pads"]}
-
-
-POOLS = {"GlobalAveragePool": _average, "ReduceMean": _average, "AveragePool": _average, "MaxPool": _largest}
+    return (code, CODES) if code.root is None or code.table is None else (code.root, code.table)
