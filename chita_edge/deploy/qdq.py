@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chita_edge.quantization.graph import Clip, Pool, Step
 
 INPUT, OUTPUT = "input", "logits"
+_ROWS = 3
 _OPSET, _IR_VERSION = 19, 10  # onnx.reference dequantises from 19 on
 
 
@@ -105,6 +106,8 @@ class _Writer:
             if step.series:
                 self._node("Unsqueeze", [real, self._height()], f"{name}/image", f"{name}/image")
                 real = f"{name}/image"
+            if step.rows:
+                real = self._rows(name, real, len(self.shapes[step.inputs[0]]))
             self._node("QuantizeLinear", [real, *self._grid(name)], self._codes(name), f"{name}/quantise")
         elif step.op == "series":
             return  # the network's output, squeezed once it is real
@@ -121,6 +124,15 @@ class _Writer:
                 inputs = inputs[::-1]
             self._node(op, [self._dequantised(source) for source in inputs], f"{name}/y", name, **more)
             self._finish(step, f"{name}/y")
+
+    def _rows(self, name: str, real: str, rank: int) -> str:
+        """Rows within samples as images, their channels behind the batch."""
+        turned, image = f"{name}/turned", f"{name}/image"
+        self._node("Transpose", [real], turned, turned, perm=[0, rank - 1, *range(1, rank - 1)])
+        if rank > _ROWS:
+            return turned
+        self._node("Unsqueeze", [turned, self._put("width", np.array([3], np.int64))], image, image)
+        return image
 
     def _input(self, step: Step) -> str:
         """Name of the network's input that a step takes."""

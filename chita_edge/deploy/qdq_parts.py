@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     import torch
 
     from chita_edge.quantization.graph import Step
+
+
+_LAYOUTS: dict[str, list[tuple[str, list[int]]]] = {
+    "": [],
+    "series": [("Squeeze", [2])],
+    "rows3": [("Squeeze", [3]), ("Transpose", [0, 2, 1])],
+    "rows4": [("Transpose", [0, 2, 3, 1])],
+}
+"""Ops that bring codes of a layout to that of the network's value, as `chita_edge.quantization` has it."""
 
 
 def step_output(name: str) -> str:
@@ -74,13 +83,21 @@ def _own_nodes(step: Step, sources: Sequence[str], output: str) -> tuple[list[on
     nodes, constants, names = list[onnx.NodeProto](), list[onnx.TensorProto](), dict[str, str]()
     holders = [node for node in part.graph.nodes if node.op == "placeholder"]
     for holder, given in zip(holders, sources, strict=True):
-        source = given
-        if any(user.target == "squeeze" and user.op == "call_method" for user in holder.users):  # a series of height 1
-            source, axes = f"{step.name}/{holder.name}", f"{step.name}/{holder.name}/axes"
-            constants.append(onnx.numpy_helper.from_array(np.array([2], np.int64), axes))
-            nodes.append(onnx.helper.make_node("Squeeze", [given, axes], [source], source))
+        source, prefix = given, f"{step.name}/{holder.name}"
+        for op, axes in _LAYOUTS[holder.meta["layout"]]:
+            inputs, made = [source], f"{prefix}/{op}"
+            options: dict[str, Any] = {}
+            if op == "Squeeze":
+                inputs.append(f"{prefix}/axes")
+                constants.append(onnx.numpy_helper.from_array(np.array(axes, np.int64), inputs[-1]))
+            else:
+                options["perm"] = axes
+            nodes.append(onnx.helper.make_node(op, inputs, [made], made, **options))
+            source = made
         names |= dict.fromkeys(holder.meta["values"], source)
     (last,) = (node.args[0] for node in part.graph.nodes if node.op == "output")
+    if "values" not in last.meta or last.op == "placeholder":  # what it reads, in another layout
+        return [*nodes, onnx.helper.make_node("Identity", [source], [output], f"{step.name}/same")], constants
     more, arrays = part_of(part.meta["onnx"], names, last.meta["values"][-1], output, f"{step.name}/")
     return [*nodes, *more], [*constants, *arrays]
 

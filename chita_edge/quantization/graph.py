@@ -22,6 +22,7 @@ Op = Literal[
 Pair = tuple[int, int]
 Curve = Callable[[torch.Tensor], torch.Tensor]
 """Function of single numbers."""
+_ROWS_OF_SAMPLES = 3
 REAL = ("given", "float")
 """Ops whose outputs are real numbers: the network's input as it comes, and what has no integer form."""
 
@@ -131,6 +132,8 @@ class Step:
         reasons: of op "float", what it holds that has no integer form.
         series: of ops "input" and "quantise", whether series (n, c, t) come in, and become images of height 1,
             (n, c, 1, t). Op "series" makes them series again.
+        rows: of op "quantise", whether rows within samples come in, (n, …, channels), and become images: (n, channels,
+            t, 1) of (n, t, channels).
         norm: name of the batch norm that was folded into the layer.
     """
 
@@ -147,6 +150,7 @@ class Step:
     part: Callable[..., torch.Tensor] | None = None
     reasons: tuple[str, ...] = ()
     series: bool = False
+    rows: bool = False
     norm: str | None = None
 
     @property
@@ -189,7 +193,8 @@ class Step:
             return self.looked_up(first)
         if self.op == "float":
             assert self.part is not None  # noqa: S101 (by construction)
-            return self.part(*(value.clone() for value in inputs))  # which it may change in place
+            # It may change them in place, and their layout decides in which order sums are added up.
+            return self.part(*(value.clone(memory_format=torch.contiguous_format) for value in inputs))
         return self.reshaped(first)
 
     def taken(self, images: Batch) -> torch.Tensor:
@@ -203,6 +208,9 @@ class Step:
         """What the step reads, or its codes, in the shape of what it makes: of input, quantise, flatten and series."""
         if self.op in ("input", "quantise") and self.series:
             return values[:, :, None]
+        if self.rows:
+            images = values.movedim(-1, 1)
+            return images[..., None] if images.dim() == _ROWS_OF_SAMPLES else images
         if self.op == "series":
             return values[:, :, 0]
         return values.flatten(1) if self.op == "flatten" else values

@@ -39,8 +39,8 @@ def integer_forward(network: QuantisedNetwork, images: Batch) -> dict[str, NDArr
         elif step.op in REAL:
             values[step.name] = _real(step, values, network.grids, images)
         elif step.op == "quantise":
-            real = values[step.inputs[0]]
-            values[step.name] = _quantise(real[:, :, None] if step.series else real, network.grids[step.name])
+            real = step.reshaped(torch.from_numpy(values[step.inputs[0]])).numpy()
+            values[step.name] = _quantise(real, network.grids[step.name])
         elif step.op == "layer":
             values[step.name] = _layer(step, values[step.inputs[0]], network)
         else:

@@ -39,12 +39,13 @@ from chita_edge.quantization.traced_ops import (
     TABLES,
 )
 from chita_edge.quantization.traced_steps import TracedSteps
-from chita_edge.quantization.traced_values import ROWS
+from chita_edge.quantization.traced_values import ROWS, is_dropout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SQUEEZES = ("squeeze", torch.squeeze)
+_TO_LAST, _TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 class Builder(TracedSteps):
@@ -57,7 +58,10 @@ class Builder(TracedSteps):
             return
         before = self.found()
         try:
-            if node.op != "get_attr":
+            if self._turns(node):
+                return
+            self.in_rows = self._is_of_rows(node)
+            if node.op != "get_attr" and not self.in_rows:
                 self._check_values(node)
             self._convert(node)
         except UnsupportedNetworkError as why:
@@ -67,6 +71,36 @@ class Builder(TracedSteps):
             plain = moves or (node.op != "call_module" and made is None)
             reason = why.what if isinstance(why, RefusalError) else str(why)
             self.floats.reasons[node] = "" if plain else reason
+        finally:
+            self.in_rows = False
+
+    def _is_of_rows(self, node: fx.Node) -> bool:
+        """Whether a node is linear on the rows within each sample, or a function of single numbers behind that."""
+        assert self.floats is not None  # noqa: S101 (the caller has looked)
+        module, values, source = self._module_of(node), self.floats.values, (*node.args, None)[0]
+        if self.series or not isinstance(source, fx.Node) or not values.is_coded(node, in_rows=True):
+            return False
+        if isinstance(module, nn.Linear):
+            return values.is_coded(source, in_rows=True) and source not in self.stands
+        known = type(module) if node.op == "call_module" else node.target
+        single = known in CLIPS or known in TABLES or is_dropout(node, self.modules) or isinstance(module, IDENTITIES)
+        return single and source in self.rowed
+
+    def _turns(self, node: fx.Node) -> bool:
+        """Take a permutation that puts the channels of codes last, or behind the batch, for another view of them."""
+        source = (*node.args, None)[0]
+        axes: Any = getattr(self._module_of(node), "permutation", None)
+        if node.target in ("permute", torch.permute):
+            axes = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
+        if self.series or axes is None or not isinstance(source, fx.Node) or source in self.pads:
+            return False
+        if tuple(axes) == _TO_LAST and source in self.stands:
+            self.rowed[node] = self.stands[source]
+        elif tuple(axes) == _TO_FIRST and source in self.rowed:
+            self.stands[node] = self.rowed[source]
+        else:
+            return False
+        return True
 
     def _check_values(self, node: fx.Node) -> None:
         """Refuse a node whose values no step of integers takes, and one that a float step before it does better."""
@@ -93,7 +127,7 @@ class Builder(TracedSteps):
             result = node.args[0]
             if not isinstance(result, fx.Node):
                 raise UnsupportedNetworkError("The network has more than one output; quantisation takes one.")
-            self.output = self.stands.get(result) or self._float(result)
+            self.output = self.stands.get(result) or self._real_output(result)
             if self.series and self.output not in self.reals.values() and not self._is_flat(self.output):
                 self.steps[node.name] = Step(node.name, "series", (self.output,))
                 self.output = node.name
@@ -105,6 +139,17 @@ class Builder(TracedSteps):
             self._functional_convolution(node)
         else:
             self._function(node, node.target)
+
+    def _real_output(self, result: fx.Node) -> str:
+        """The network's output as real numbers, in its own layout."""
+        if result not in self.rowed:
+            return self._float(result)
+        assert self.floats is not None  # noqa: S101 (no value has its channels last without)
+        name = f"{result.name}_float"
+        part = self.floats.module([result], [], {result: "rows"})
+        self.steps[name] = Step(name, "float", (self.rowed[result],), part=part)
+        self.reals[result] = name
+        return name
 
     def _input(self, node: fx.Node) -> None:
         """An input: codes, or what only float steps read, such as token ids."""
@@ -139,7 +184,7 @@ class Builder(TracedSteps):
         elif type(module) in TABLES:
             self._put(node, Step(node.name, "table", (source,), function=TABLES[type(module)]))
         elif isinstance(module, IDENTITIES):
-            self.stands[node] = source
+            self._stand(node, source)
         elif pooling is not None:
             self._put(node, Step(node.name, pooling[0], (source,), pool=pooling[1]))
         elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
@@ -150,6 +195,8 @@ class Builder(TracedSteps):
     def _layer(self, node: fx.Node, name: str, source: str, layer: Layer) -> None:
         if name in self.steps:
             raise UnsupportedNetworkError(f"{name} is used twice; a quantised layer has one input.")
+        if self.in_rows:
+            layer = replace(layer, weight=layer.weight[:, :, None, None])
         first = node.args[0]
         left, right, top, bottom = self.pads.get(first, (0, 0, 0, 0)) if isinstance(first, fx.Node) else (0, 0, 0, 0)
         if (left, right, top, bottom) != (0, 0, 0, 0):
@@ -221,7 +268,7 @@ class Builder(TracedSteps):
         elif target in ("size", getattr):
             return  # the batch size of a reshape
         elif target in (functional.dropout, "contiguous"):
-            self.stands[node] = self._source(node)
+            self._stand(node, self._source(node))
         else:
             raise self._refusal(node, getattr(target, "__name__", str(target)))
 

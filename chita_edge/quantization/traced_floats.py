@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from chita_edge.quantization.traced_values import Values
 
+LAYOUTS: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
+    "": (),
+    "series": (("squeeze", (2,)),),
+    "rows3": (("squeeze", (3,)), ("transpose", (1, 2))),
+    "rows4": (("permute", (0, 2, 3, 1)),),
+}
+"""Methods that bring codes of a layout to that of the network's value."""
+
 
 class Floats:
     """Nodes without an integer form so far, and why.
@@ -63,7 +71,7 @@ class Floats:
 
     def curve(self, read: fx.Node, inside: Sequence[fx.Node]) -> Callable[[torch.Tensor], torch.Tensor]:
         """The function of nodes that `is_curve` is true of; computed in float64."""
-        module = self.module([read], inside, frozenset()).double()
+        module = self.module([read], inside, {}).double()
 
         def function(numbers: torch.Tensor) -> torch.Tensor:
             made: torch.Tensor = module(numbers.clone().double())
@@ -71,31 +79,39 @@ class Floats:
 
         return function
 
-    def module(self, read: Sequence[fx.Node], inside: Sequence[fx.Node], images: Collection[fx.Node]) -> fx.GraphModule:
+    def module(
+        self, read: Sequence[fx.Node], inside: Sequence[fx.Node], layouts: Mapping[fx.Node, str]
+    ) -> fx.GraphModule:
         """A module of some nodes, in float32, with modules and parameters of its own and with their ``meta``.
 
         Args:
             read: what it takes, in this order.
-            inside: what it does; gives what the last makes.
-            images: those of ``read`` that are series as images of height 1.
+            inside: what it does; gives what the last makes, or what it reads where there is none.
+            layouts: of ``read``, those whose codes have another layout: "series" as images of height 1, "rows" within
+                samples, whose channels are behind the batch there.
         """
         graph, made = fx.Graph(), dict[fx.Node, fx.Node]()
         for place, node in enumerate(read):
             made[node] = graph.placeholder(f"x_{place}")
-            made[node].meta = dict(node.meta)
+            made[node].meta = node.meta | {"layout": self._layout(node, layouts)}
         for node in read:
-            if node in images:
-                made[node] = graph.call_method("squeeze", (made[node], 2))
+            for method, arguments in LAYOUTS[self._layout(node, layouts)]:
+                made[node] = graph.call_method(method, (made[node], *arguments))
         for node in inside:
-            if is_dropout(node, dict(self.modules)):
+            if is_dropout(node, self.modules):
                 made[node] = made[node.all_input_nodes[0]]
             else:
                 made[node] = graph.node_copy(node, lambda one: made[one])
-        graph.output(made[inside[-1]])
+        graph.output(made[(inside or read)[-1]])
         module = copy.deepcopy(fx.GraphModule(self.traced, graph)).eval()
         module.requires_grad_(requires_grad=False)
         module.meta = dict(self.traced.meta)
         return module
+
+    def _layout(self, node: fx.Node, layouts: Mapping[fx.Node, str]) -> str:
+        """Name of `LAYOUTS`."""
+        found = layouts.get(node, "")
+        return f"{found}{len(self.values.shapes[node.name])}" if found == "rows" else found
 
     def told(self, inside: Sequence[fx.Node]) -> tuple[str, ...]:
         """What of some nodes has no integer form, each once; nodes that move numbers are not told of."""

@@ -31,6 +31,8 @@ class TracedSteps:
         self.modules, self.floats, self.series = modules, floats, series
         self.steps: dict[str, Step] = {}
         self.stands: dict[fx.Node, str] = {}
+        self.rowed: dict[fx.Node, str] = {}  # of values whose channels are last, which the codes have behind the batch
+        self.in_rows = False
         self.reals: dict[fx.Node, str] = {}  # float steps, and the input as it comes
         self.pads: dict[fx.Node, tuple[int, int, int, int]] = {}  # zeros around a value that convolutions read
         self.tensors: dict[fx.Node, str] = {}
@@ -41,11 +43,14 @@ class TracedSteps:
 
     def found(self) -> tuple[Any, ...]:
         """A copy of all that was found so far."""
-        return tuple(part.copy() for part in (self.steps, self.stands, self.reals, self.pads, self.users, self.flat))
+        return tuple(part.copy() for part in self._all())
 
     def restore(self, found: tuple[Any, ...]) -> None:
         """Forget what was found since."""
-        self.steps, self.stands, self.reals, self.pads, self.users, self.flat = found
+        self.steps, self.stands, self.rowed, self.reals, self.pads, self.users, self.flat = found
+
+    def _all(self) -> tuple[Any, ...]:
+        return self.steps, self.stands, self.rowed, self.reals, self.pads, self.users, self.flat
 
     def finish(self) -> Graph:
         """The graph, without steps around float ones that nothing came to read."""
@@ -70,11 +75,17 @@ class TracedSteps:
 
     def _step_of(self, source: object, user: fx.Node) -> str:
         """The step of a value that a node reads."""
-        if isinstance(source, fx.Node) and source in self.stands:
-            return self.stands[source]
+        held, other = (self.rowed, self.stands) if self.in_rows else (self.stands, self.rowed)
+        if isinstance(source, fx.Node) and source in held:
+            return held[source]
         if isinstance(source, fx.Node) and source.op == "get_attr":
             raise self._refusal(user, f"{self._called(user)} with a tensor of the network's own")
-        if self.floats is None or not isinstance(source, fx.Node) or not self.floats.values.is_coded(source):
+        if (
+            self.floats is None
+            or not isinstance(source, fx.Node)
+            or source in other
+            or not self.floats.values.is_coded(source, in_rows=self.in_rows)
+        ):
             raise self._refusal(user, f"the arguments of {user.name}" if self.floats is None else self._called(user))
         return self._coded(source)
 
@@ -89,9 +100,8 @@ class TracedSteps:
         assert self.floats is not None  # noqa: S101 (the caller has looked)
         shapes = self.floats.values.shapes
         read = [one for one in node.all_input_nodes if one.name in shapes and one.op != "get_attr"]
-        open_ones = [
-            one for one in read if one in self.floats.reasons and (one not in self.stands or one in self.reals)
-        ]
+        coded = {*self.stands, *self.rowed}
+        open_ones = [one for one in read if one in self.floats.reasons and (one not in coded or one in self.reals)]
         if not open_ones:
             return False
         if self._is_curve(node):
@@ -101,18 +111,22 @@ class TracedSteps:
     def _part(self, node: fx.Node) -> tuple[list[fx.Node], list[fx.Node]]:
         """The values with steps that a node is made of, and the nodes in between."""
         assert self.floats is not None  # noqa: S101 (what has no step is refused without)
-        return self.floats.part(node, {one for one in self.stands if one not in self.pads} | set(self.reals))
+        return self.floats.part(node, {one for one in self.stands if one not in self.pads} | {*self.reals, *self.rowed})
 
     def _is_curve(self, node: fx.Node) -> bool:
         """Whether a node makes a function of the single numbers of one value of codes."""
         assert self.floats is not None  # noqa: S101 (what has no step is refused without)
         read, inside = self._part(node)
-        return self.floats.is_curve(inside, read) and read[0] in self.stands
+        return self.floats.is_curve(inside, read) and read[0] in (self.rowed if self.in_rows else self.stands)
 
     def _put(self, node: fx.Node, step: Step) -> None:
         self.steps[step.name] = step
-        self.stands[node] = step.name
+        self._stand(node, step.name)
         self.users[step.name] = len(node.users)
+
+    def _stand(self, node: fx.Node, name: str) -> None:
+        """Let a step stand for a node."""
+        (self.rowed if self.in_rows else self.stands)[node] = name
 
     def _fusible(self, node: fx.Node, source: str, ops: tuple[str, ...]) -> Step | None:
         """The step before, where nothing else reads it and nothing follows in it yet."""
@@ -137,13 +151,15 @@ class TracedSteps:
         else:
             read, inside = self._part(node)
             name = f"{node.name}_float"
-            names, images = [], set[fx.Node]()
+            names, layouts = [], dict[fx.Node, str]()
             for one in read:
                 is_real = one in self.reals or one.op == "placeholder"
-                names.append(self._float(one) if is_real else self.stands[one])
-                if self.series and not is_real and not self._is_flat(names[-1]):
-                    images.add(one)
-            part, reasons = self.floats.module(read, inside, images), self.floats.told(inside)
+                names.append(self._float(one) if is_real else self.stands.get(one) or self.rowed[one])
+                if one in self.rowed and one not in self.stands and not is_real:
+                    layouts[one] = "rows"
+                elif self.series and not is_real and not self._is_flat(names[-1]):
+                    layouts[one] = "series"
+            part, reasons = self.floats.module(read, inside, layouts), self.floats.told(inside)
             self.steps[name] = Step(name, "float", tuple(names), part=part, reasons=reasons)
         self.reals[node] = name
         return name
@@ -153,11 +169,11 @@ class TracedSteps:
         assert self.floats is not None  # noqa: S101 (what has no step is refused without)
         if self._is_curve(node):
             read, inside = self._part(node)
-            source = self.stands[read[0]]
+            source = (self.rowed if self.in_rows else self.stands)[read[0]]
             self._put(node, Step(node.name, "table", (source,), curve=self.floats.curve(read[0], inside)))
         else:
             series = self.series and len(self.floats.values.shapes[node.name]) > ROWS
-            self._put(node, Step(node.name, "quantise", (self._float(node),), series=series))
+            self._put(node, Step(node.name, "quantise", (self._float(node),), series=series, rows=self.in_rows))
             if not series and len(self.floats.values.shapes[node.name]) == ROWS:
                 self.flat.add(node.name)
         return node.name

@@ -13,11 +13,12 @@ from chita_edge.quantization.errors import UnsupportedNetworkError
 from chita_edge.quantization.traced_ops import ADDS, MULTIPLIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROWS = 2
 _SERIES = 3
 _IMAGES = 4
+_WITHIN = (3, 4)
 
 
 class Values:
@@ -51,10 +52,13 @@ class Values:
         """Of the real numbers that a node makes; None where it makes something else."""
         return self.shapes.get(node.name)
 
-    def is_coded(self, node: fx.Node) -> bool:
-        """Whether what a node makes has a form of codes: rows, or images or series, the samples first."""
+    def is_coded(self, node: fx.Node, *, in_rows: bool = False) -> bool:
+        """Whether what a node makes has a form of codes: rows, or images or series, the samples first.
+
+        in_rows: rows within each sample, the channels last.
+        """
         shape = self.shape(node)
-        return shape is not None and len(shape) in self.ranks and shape[0] == self.count
+        return shape is not None and len(shape) in (_WITHIN if in_rows else self.ranks) and shape[0] == self.count
 
     def misfit(self, node: fx.Node) -> str | None:
         """What keeps a step of integers from doing a node, by the shapes; None where nothing does."""
@@ -101,7 +105,7 @@ def _product(shape: tuple[int, ...]) -> int:
     return int(torch.Size(shape).numel())
 
 
-def is_dropout(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def is_dropout(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     """Whether a node does nothing outside of training."""
     module = modules.get(str(node.target)) if node.op == "call_module" else None
     names = ("dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout")

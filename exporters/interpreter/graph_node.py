@@ -33,6 +33,7 @@ class GraphNode(OnnxNetwork):
         called: the node in words.
         moves: whether it changes the place of numbers alone.
         values: names of what it takes, in this order.
+        permutation: of a Transpose, the axes.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class GraphNode(OnnxNetwork):
         self.called = f"the {node.op_type} {node.name or node.output[0]}"
         self.moves = node.op_type in _MOVES and not node.domain
         self.values = self_values
+        turned = [list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"]
+        self.permutation = tuple(turned[0]) if turned and node.op_type == "Transpose" else None
 
 
 def part_of(

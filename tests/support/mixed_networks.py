@@ -63,3 +63,46 @@ def two(count: int, seed: int = 0, side: int = 12) -> tuple[torch.Tensor, torch.
     rng = torch.Generator().manual_seed(seed)
     image, row = torch.randn(count, 3, side, side, generator=rng), torch.randn(count, 5, generator=rng)
     return image, row, torch.randint(0, 7, (count,), generator=rng)
+
+
+class SmallTokens(nn.Module):
+    """Labels of patches: linear layers on the tokens of each image, attention and norms in float32 between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.place = nn.Conv2d(3, 16, 4, 4), nn.Parameter(torch.randn(1, 9, 16))
+        self.norm, self.query, self.out = nn.LayerNorm(16), nn.Linear(16, 48), nn.Linear(16, 16)
+        self.wide = nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 32), nn.GELU(), nn.Dropout(), nn.Linear(32, 16))
+        self.head = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.place
+        query, key, value = self.query(self.norm(x)).chunk(3, -1)
+        x = x + self.out((query @ key.transpose(1, 2) * 0.25).softmax(-1) @ value)
+        return self.head(x + self.wide(x))
+
+
+class FewTokens(nn.Module):
+    """Linear layers on the tokens of each image, and what they give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.first, self.second = nn.Conv2d(3, 16, 4, 4), nn.Linear(16, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(self.patches(x).flatten(2).transpose(1, 2))))
+
+
+class SmallNext(nn.Module):
+    """A depthwise convolution, and linear layers on the channels of each pixel, which are last there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(3, 16, 2, 2), nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.norm, self.up, self.down = nn.LayerNorm(16), nn.Linear(16, 32), nn.Linear(32, 16)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return self.head((x + self.down(functional.gelu(self.up(y))).permute(0, 3, 1, 2)).mean((2, 3)))

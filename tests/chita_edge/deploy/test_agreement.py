@@ -65,7 +65,7 @@ def integers(model: nn.Module) -> tuple[QuantisedNetwork, onnx.ModelProto]:
 
 def test_integers_between_float_steps_are_the_same_to_the_bit(tmp_path: Path) -> None:
     network, model = integers(settled(SmallMixed))
-    assert sum(node.op_type.startswith("QSequence") for node in model.graph.node) == 3
+    assert sum(node.op_type.startswith("QSequence") for node in model.graph.node) == 5
     exporters.save(model, tmp_path / "model.onnx")
     differences = check_int8_agreement(network, tmp_path / "model.onnx", pictures(3, 9))
     assert len(differences) == 3

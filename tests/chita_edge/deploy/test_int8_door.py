@@ -10,7 +10,7 @@ import onnxruntime
 import own_networks
 import pytest
 import torch
-from mixed_networks import SmallTwo, two
+from mixed_networks import SmallTokens, SmallTwo, two
 from onnx import helper
 from small_networks import pictures
 from torch import nn
@@ -122,6 +122,20 @@ def test_modules_that_compute_something_else_are_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr("chita_edge.deploy.int8_door.to_modules", lambda _: nn.Flatten())
     with pytest.raises(UnsupportedNetworkError, match="something else than the graph"):
         as_modules(network, pictures(2, 0, 8))
+
+
+def test_tokens_of_a_graph_are_rows_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, images = SmallTokens().eval(), pictures(20, 5)
+    network = OnnxNetwork(prepare(exporters.to_onnx(model, images[:2])))
+    config = CompressionConfig(sparsity=0.5, rows=300, curvature_images=4, activation_rounds=0)
+    found = compress(as_modules(network, images[:2]), images, config).network
+    assert found is not None
+    assert len(found.layers) == 7
+    written = to_qdq(found, images[:1])
+    onnx.checker.check_model(written, full_check=True)
+    exporters.save(exporters.to_sparse_int8(written).model, tmp_path / "model.onnx")
+    assert max(check_int8_agreement(found, tmp_path / "model.onnx", pictures(2, 9)).values()) < 0.1
 
 
 def test_a_graph_of_several_inputs_keeps_their_names() -> None:

@@ -35,15 +35,16 @@ def made(model: nn.Module, prunable: tuple[str, ...], **options: Any) -> Made:
     return make(config, inputs, prunable, state_dir=None, progress=silent)
 
 
-class OfRows(nn.Module):
-    """A network that is linear on the rows of each image, nearly all of it."""
+class OfPairs(nn.Module):
+    """A network of products of all pairs of pixels, nearly all of it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.rows, self.head = nn.Conv2d(3, 4, 1), nn.Linear(12, 64), nn.Linear(64, 4)
+        self.stem, self.second, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Linear(144, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.relu(self.rows(self.stem(x))).mean((1, 2)))
+        x = self.second(torch.relu(self.stem(x))).flatten(2)
+        return self.head((x.transpose(1, 2) @ x).mean(2))
 
 
 MADE = Made(
@@ -64,30 +65,48 @@ def test_a_network_with_few_integer_forms_becomes_float32_unless_int8_was_asked_
 ) -> None:
     roads: list[Road] = []
     monkeypatch.setattr("chita_edge.deploy.make._floating", lambda _config, road, *_: roads.append(road) or MADE)
-    model = OfRows().eval()
-    made(model, ("rows.weight",), prune={"seed": 1})
+    model = OfPairs().eval()
+    made(model, ("second.weight",), prune={"seed": 1})
     assert [(road.dtype, road.structure) for road in roads] == [("float32", "unstructured")]
     assert (
-        "Only 5% of the network's multiplications have an integer form; float32 stays the Linear rows on"
-        in roads[0].reason
+        "Only 5% of the network's multiplications have an integer form; float32 stays matmul, mean." in roads[0].reason
     )
-    assert made(model, ("rows.weight",), dtype="int8", prune={"sparsity": 0.5}).config.dtype == "int8"
+    assert made(model, ("second.weight",), dtype="int8", prune={"sparsity": 0.5}).config.dtype == "int8"
     with pytest.raises(UnsupportedNetworkError, match="No layer of the network has an integer form"):
-        made(nn.Sequential(nn.Linear(12, 4), nn.Flatten()).eval(), ("0.weight",), dtype="int8")
+        made(nn.Sequential(nn.Softmax(1), nn.Flatten()).eval(), (), dtype="int8")
 
 
 def test_float_parts_stand_between_integer_ones_and_are_told_of(tmp_path: Path) -> None:
     found = made(settled(SmallMixed), ("second.0.weight", "query.weight"), prune={"sparsity": 0.5})
     assert found.int8 is not None
-    assert found.int8.prunable == ("second.0",)
+    assert found.int8.prunable == ("second.0", "query")
     ops = [node.op_type for node in found.model.graph.node]
     assert {"LayerNormalization", "Softmax", "Resize"} <= set(ops)
-    assert sum(op.startswith("QSequence") for op in ops) == 3
+    assert sum(op.startswith("QSequence") for op in ops) == 5
     (told,) = (remark for remark in found.remarks if "stay float32" in remark)
-    assert told.startswith("3 parts of the network stay float32, 36% of its multiplications: the LayerNorm norm, ")
-    assert any("in a part of the network that stays float32: query.weight" in remark for remark in found.remarks)
+    assert told.startswith("5 parts of the network stay float32, 19% of its multiplications: the LayerNorm norm, ")
     (tmp_path / "model.onnx").write_bytes(exporters.to_bytes(found.model))
     found.check(tmp_path / "model.onnx", pictures(3, 9))
+
+
+class Across(nn.Module):
+    """A layer along the width of an image, which no integer op does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.width, self.second = nn.Conv2d(3, 8, 1), nn.Linear(12, 12), nn.Conv2d(8, 8, 3)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.second(self.width(self.stem(x)))).mean((2, 3)))
+
+
+def test_weights_of_float_parts_are_told_of_as_dense() -> None:
+    torch.manual_seed(0)
+    found = made(Across().eval(), ("width.weight", "second.weight"), dtype="int8", prune={"sparsity": 0.5})
+    assert found.int8 is not None and found.int8.prunable == ("second",)
+    assert "Not pruned, it is in a part of the network that stays float32: width.weight (Linear)." in found.remarks
+    assert "width" in {layer.name for layer in found.layers}
 
 
 def test_the_sparsity_is_chosen_and_stands_in_the_configuration() -> None:
@@ -158,10 +177,10 @@ def test_float32_is_made_where_it_was_chosen_among_candidates(tmp_path: Path, mo
 
 
 def test_what_has_no_integer_form_is_resumed_in_the_same_folder(tmp_path: Path) -> None:
-    inputs = Inputs(OfRows().eval(), pictures(30), torch.arange(30) % 4, None)
+    inputs = Inputs(OfPairs().eval(), pictures(30), torch.arange(30) % 4, None)
     options = {"sparsity": 0.5, "seed": 0}
     config = validated(BuildConfig, {"model": "m", "export": {"target": "x86_64"}, "prune": options})
-    first, second = (make(config, inputs, ("rows.weight",), state_dir=tmp_path, progress=silent) for _ in range(2))
+    first, second = (make(config, inputs, ("second.weight",), state_dir=tmp_path, progress=silent) for _ in range(2))
     assert first.config.dtype == "float32"
     assert first.model.SerializeToString() == second.model.SerializeToString()
 

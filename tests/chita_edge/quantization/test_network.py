@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mixed_networks import SmallMixed, SmallMixedSeries, SmallTwo, two
+from mixed_networks import SmallMixed, SmallMixedSeries, SmallNext, SmallTokens, SmallTwo, two
 from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, settled
 from torch import nn
 
@@ -24,7 +24,8 @@ def quantised(kind: type[nn.Module], **options: object) -> QuantisedNetwork:
 
 
 @pytest.mark.parametrize(
-    "kind", [SmallResidual, SmallMobile, SmallSeries, SmallRecording, SmallMixed, SmallMixedSeries]
+    "kind",
+    [SmallResidual, SmallMobile, SmallSeries, SmallRecording, SmallMixed, SmallMixedSeries, SmallTokens, SmallNext],
 )
 @pytest.mark.parametrize("bits", [8, 4])
 def test_codes_equal_the_integers_after_every_step(kind: type[nn.Module], bits: int) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mixed_networks import SmallMixed, SmallMixedSeries
+from mixed_networks import SmallMixed, SmallMixedSeries, SmallNext, SmallTokens
 from small_networks import SmallMobile, SmallRecording, SmallResidual, SmallSeries, inputs_of, pictures, series, settled
 from torch import nn
 from torch.nn import functional
@@ -169,7 +169,7 @@ def test_what_has_an_integer_form_is_the_same_with_an_example(kind: type[nn.Modu
     assert [(step.name, step.op, step.inputs, step.clip) for step in trace(model, images).steps] == steps
 
 
-@pytest.mark.parametrize("kind", [SmallMixed, SmallMixedSeries])
+@pytest.mark.parametrize("kind", [SmallMixed, SmallMixedSeries, SmallTokens, SmallNext])
 def test_what_has_none_becomes_float_steps_of_the_same_function(kind: type[nn.Module]) -> None:
     model, images = settled(kind), inputs_of(kind)(4, 0)
     graph = trace(model.train(), images[:2])  # whatever its flags say
@@ -182,12 +182,13 @@ def test_what_has_none_becomes_float_steps_of_the_same_function(kind: type[nn.Mo
 def test_steps_of_a_network_with_attention() -> None:
     graph = trace(settled(SmallMixed), pictures(2))
     assert [step.op for step in graph.steps] == [
-        "input", "table", "layer", "table", "layer", "float", "quantise", "add", "layer", "float", "quantise", "concat",
-        "layer", "table", "average_pool", "flatten", "layer", "float",
+        "input", "table", "layer", "table", "layer", "float", "quantise", "layer", "float", "quantise", "layer",
+        "float", "quantise", "add", "layer", "float", "quantise", "concat", "layer", "table", "average_pool", "flatten",
+        "layer", "float",
     ]  # fmt: skip
-    attention, upsampling, probabilities = graph.floats
-    assert attention.reasons[:2] == ("the LayerNorm norm", "the Linear query on values of 3 dimensions")
-    assert "softmax" in attention.reasons
+    norm, attention, moved, upsampling, probabilities = graph.floats
+    assert (norm.reasons, moved.reasons) == (("the LayerNorm norm",), ())
+    assert attention.reasons == ("matmul", "mul on values of 3 dimensions", "softmax")
     assert (upsampling.reasons, probabilities.reasons) == (("interpolate",), ("softmax",))
     assert graph.stays_real(graph["classifier"])
     assert not graph.stays_real(graph["down"])
@@ -269,5 +270,49 @@ def test_a_module_of_several_outputs_is_a_float_step() -> None:
     graph = trace(model, images)
     assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
     assert graph.floats[0].reasons == ("the GRU recurrent",)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+def test_linear_layers_on_rows_within_an_image_are_convolutions_of_one_pixel() -> None:
+    graph = trace(settled(SmallTokens), pictures(2))
+    assert {name: tuple(layer.weight.shape) for name, layer in graph.layers.items()} == {
+        "patches": (16, 3, 4, 4), "query": (48, 16, 1, 1), "out": (16, 16, 1, 1), "wide.1": (32, 16, 1, 1),
+        "wide.4": (16, 32, 1, 1), "head.0": (8, 16, 1, 1), "head.2": (3, 8, 1, 1),
+    }  # fmt: skip
+    assert [step.op for step in graph.steps if step.name.startswith("wide")] == [
+        "float", "quantise", "layer", "table", "layer",
+    ]  # fmt: skip
+    assert not graph["head.0"].clip.is_none
+    assert graph[graph.output].op == "float"  # the rows as the network gives them
+    shapes = {step.name: value.shape[1:] for step, _, value in graph.walk(pictures(2))}
+    assert shapes["wide.1"] == (32, 9, 1) and shapes[graph.output] == (9, 3)
+
+
+def test_channels_that_are_last_for_a_while_are_the_same_codes() -> None:
+    graph = trace(settled(SmallNext), pictures(2))
+    assert [step.op for step in graph.steps] == [
+        "input", "layer", "layer", "float", "quantise", "layer", "table", "layer", "add", "average_pool", "flatten",
+        "layer",
+    ]  # fmt: skip
+    assert [step.rows for step in graph.steps if step.op == "quantise"] == [True]
+
+
+class Across(nn.Module):
+    """A linear layer along the width of an image, whose channels stay where they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.width, self.head = nn.Conv2d(3, 8, 1), nn.Linear(12, 12), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.width(self.stem(x))))
+
+
+def test_a_linear_layer_along_the_width_is_a_float_step() -> None:
+    model, images = Across().eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    assert graph.floats[0].reasons == ("the Linear width on values of 4 dimensions",)
     with torch.no_grad():
         torch.testing.assert_close(graph(images), model(images))
