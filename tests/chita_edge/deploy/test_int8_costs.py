@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 from small_networks import SmallResidual, pictures, settled
+from torch import nn
 
 import runtimes
 from chita_edge.deploy.export import export_int8
 from chita_edge.deploy.int8_costs import Int8Costs, int8_format
 from chita_edge.deploy.int8_network import Int8Network
 from chita_edge.pruning import Constraint, get_pattern
-from chita_edge.quantization import CompressionConfig, compress_plan, prepare
+from chita_edge.quantization import CompressionConfig, compress_plan, prepare, trace
 from chita_edge.quantization.budgets import LEVELS
 from chita_edge.quantization.graph import Layer, Step
 from exporters import QuantisedCandidate, QuantisedDecide, QuantisedDecision
@@ -80,3 +81,16 @@ def test_blocks_cost_more_with_more_weights() -> None:
     for layer in costs.layers.values():
         for blocks in layer.blocks.values():
             assert len(blocks) == len(LEVELS) and bool((blocks[1:] > blocks[:-1]).all())
+
+
+def test_a_float_step_costs_what_it_reads_and_makes_and_what_is_rounded_behind_it() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Softmax(1), nn.Conv2d(8, 4, 1)).eval()
+    graph, image = trace(model, pictures(2)), pictures(1)
+    costs = Int8Costs(load_int8_rates("x86_64"))
+    found = costs.network(graph, image, (), ()).fixed
+    values = {step.name: (inputs, value) for step, inputs, value in graph.walk(image)}
+    layers = sum(costs.layer(graph[name], values[name][0][0]) for name in ("0", "2"))
+    image_size, softmax_size = 3 * 144, 8 * 144
+    assert found == pytest.approx(
+        layers + costs.rates.elements(image_size) + 3 * costs.rates.elements(softmax_size), rel=1e-9
+    )

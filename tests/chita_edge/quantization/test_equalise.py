@@ -80,3 +80,24 @@ def test_dead_channels_and_unread_ones_stay_finite() -> None:
     layers = equalise(trace(model), pictures(5)).layers
     assert all(bool(layer.weight.isfinite().all()) for layer in layers.values())
     assert torch.equal(layers["0"].weight[0], model[0].weight[0])
+
+
+class AcrossFloats(nn.Module):
+    """Two layers with a norm between them, and two without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.second = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 1)
+        self.third = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.third(torch.relu(self.second(self.norm(self.first(x)))))
+
+
+def test_channels_that_a_float_step_reads_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    graph = trace(AcrossFloats().eval(), pictures(2))
+    changed = equalise(graph, pictures(20)).layers
+    assert {name for name, layer in changed.items() if not torch.equal(layer.weight, graph.layers[name].weight)} == {
+        "second", "third",
+    }  # fmt: skip

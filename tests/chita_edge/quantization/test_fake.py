@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from mixed_networks import SmallTokens
 from small_networks import SmallMobile, pictures, settled
 
 from chita_edge.quantization import CompressionConfig, QuantisedNetwork, compress
@@ -58,3 +59,14 @@ def test_gradients_are_those_of_the_network_without_rounding() -> None:
     found = fake.weights["classifier/1"].grad
     assert found is not None
     torch.testing.assert_close(found, wanted, rtol=0.1, atol=0.1 * float(wanted.abs().mean()))
+
+
+def test_gradients_pass_through_float_steps_to_the_first_layer() -> None:
+    config = CompressionConfig(sparsity=0.5, rows=300, curvature_images=4, activation_rounds=0)
+    torch.manual_seed(0)
+    network = compress(SmallTokens().eval(), pictures(20, 5), config).network
+    assert network is not None
+    fake = FakeQuantised(network)
+    fake(pictures(4, 8)).square().sum().backward()
+    for name, weight in fake.weights.items():
+        assert weight.grad is not None and bool(weight.grad.any()), name
