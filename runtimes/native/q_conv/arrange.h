@@ -36,7 +36,9 @@ static uint32_t distance(const uint32_t *blocks, const uint32_t *a, const uint32
   return sum;
 }
 
-/* After each group the one most like it, of those that are left. row_at: the row at each place, in the order of the channels. */
+#define MOST_COMPARED 128 /* groups, for each place: plans are made in little time */
+
+/* After each group the one most like it, of the next ones that are left. row_at: the row at each place, in the order of the channels. */
 static void sort_rows(const plan_t *plan, const uint32_t *blocks, uint32_t *row_at) {
   const int32_t count = rows_of_group(plan), groups = plan->groups;
   for (int32_t group = 0; group < groups; ++group)
@@ -46,7 +48,8 @@ static void sort_rows(const plan_t *plan, const uint32_t *blocks, uint32_t *row_
   for (int32_t group = 1; group < groups; ++group) {
     uint32_t *to = row_at + group * count, least = UINT32_MAX;
     int32_t nearest = group;
-    for (int32_t other = group; other < groups && least; ++other) {
+    const int32_t end = group + MOST_COMPARED < groups ? group + MOST_COMPARED : groups;
+    for (int32_t other = group; other < end && least; ++other) {
       const uint32_t far = distance(blocks, to - count, row_at + other * count, count);
       if (far < least) least = far, nearest = other;
     }
