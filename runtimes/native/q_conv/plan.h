@@ -57,7 +57,7 @@ static int has_two_chains(const plan_t *plan, uint64_t blocks) {
  * kh Q + 3 g + kw then, of group g of its K tile, which has Q = k_columns / 3 columns of each row of taps. */
 static int is_apart(const ce_conv_geometry *g) {
   const int usual = g->kernel_h == 3 && g->kernel_w == 3 && g->stride_h == 1 && g->stride_w == 1;
-  return CE_LANES == 16 && usual && g->dilation_h == 1 && g->dilation_w == 1;
+  return CE_LANES >= 8 && usual && g->dilation_h == 1 && g->dilation_w == 1;
 }
 
 static inline int64_t apart_column(const plan_t *plan, int64_t column) {

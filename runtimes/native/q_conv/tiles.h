@@ -213,7 +213,7 @@ CE_INLINE void run_tiles(const tile_t *tile, const int rows, const int vectors, 
 #define EACH(X) EACH_1(X) EACH_2(X) EACH_4(X) MORE_1(X) MORE_2(X) MOST_OF_2(X) MORE_4(X) MOST_OF_4(X)
 #endif
 EACH(TILES)
-#if CE_LANES == 16
+#if CE_LANES >= 8
 EACH(APART_TILES)
 #define RUN_TILES(rows, vectors) (tile->row_step ? apart_##rows##x##vectors : tiles_##rows##x##vectors)(tile)
 #else
