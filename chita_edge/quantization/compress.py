@@ -247,11 +247,17 @@ class _Pass:
     def _finish(self, step: Step, real: Callable[[slice], torch.Tensor]) -> None:
         """Choose the grid of a step's output from its real values, then compute its codes."""
         if self.integers:
-            grid = self.shared.get(step.name)
+            grid = self.shared.get(step.name) or self._moved_grid(step)
             if grid is None:
                 grid = find_grid(self._sampled(real), self.config.activation_range, step.name)
             self.grids[step.name] = grid
         self._advance(step)
+
+    def _moved_grid(self, step: Step) -> Grid | None:
+        """The grid of codes that a float step only moves, so that they come back as they are."""
+        source = self.graph[step.inputs[0]] if step.op == "quantise" else step
+        grids = {self.grids.get(name) for name in source.inputs}
+        return grids.pop() if source.op == "float" and not source.reasons and len(grids) == 1 else None
 
     def _sampled(self, real: Callable[[slice], torch.Tensor]) -> torch.Tensor:
         """The real values of a step's output for some of the images."""

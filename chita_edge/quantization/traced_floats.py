@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 
 from chita_edge.quantization.elementwise import is_elementwise
+from chita_edge.quantization.traced_ops import MOVES
 from chita_edge.quantization.traced_values import is_dropout
 
 if TYPE_CHECKING:
@@ -114,6 +115,18 @@ class Floats:
         return f"{found}{len(self.values.shapes[node.name])}" if found == "rows" else found
 
     def told(self, inside: Sequence[fx.Node]) -> tuple[str, ...]:
-        """What of some nodes has no integer form, each once; nodes that move numbers are not told of."""
-        found = [self.reasons.get(node, "") for node in inside]
-        return tuple(dict.fromkeys(reason for reason in found if reason))
+        """What of some nodes has no integer form, each once; nodes that move numbers are not told of.
+
+        Where each has one, and float steps around it have none, what they all do.
+        """
+        found = dict.fromkeys(reason for node in inside if (reason := self.reasons.get(node, "")))
+        return tuple(found or dict.fromkeys(name for node in inside if (name := self._arithmetic(node))))
+
+    def _arithmetic(self, node: fx.Node) -> str:
+        """Name of what a node does; empty where it moves numbers, or makes none."""
+        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        moves = node.target in MOVES or getattr(module, "moves", False) or is_dropout(node, self.modules)
+        if moves or node.op == "get_attr" or self.values.shape(node) is None:
+            return ""
+        what = node.target if module is None else type(module)
+        return str(getattr(module, "called", getattr(what, "__name__", what)))

@@ -33,6 +33,6 @@ MEANS, LARGEST = ("mean", torch.mean), ("amax", torch.amax)
 MOVES: tuple[object, ...] = (
     "view", "reshape", "permute", "transpose", "contiguous", "unflatten", "flatten", "squeeze", "unsqueeze", "expand",
     "chunk", "split", "unbind", torch.permute, torch.transpose, torch.reshape, torch.unflatten, torch.flatten,
-    torch.squeeze, torch.unsqueeze, torch.chunk, torch.split, torch.unbind, operator.getitem,
+    torch.squeeze, torch.unsqueeze, torch.chunk, torch.split, torch.unbind, operator.getitem, *CONCATS,
 )  # fmt: skip
 """What changes the place of numbers alone."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOVES = frozenset(
     (
-        "Cast", "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Shape", "Slice", "Split", "Squeeze",
+        "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Shape", "Slice", "Split", "Squeeze",
         "Transpose", "Unsqueeze",
     )
 )  # fmt: skip

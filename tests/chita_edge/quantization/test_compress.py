@@ -131,3 +131,27 @@ def test_what_is_wrong_is_said() -> None:
     ):
         with pytest.raises(QuantizationOptionError, match=message):
             CompressionConfig(**options)  # type: ignore[arg-type]
+
+
+class Moved(nn.Module):
+    """Channels that change places between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x).view(-1, 2, 4, 12, 12).transpose(1, 2).reshape(-1, 8, 12, 12))
+
+
+def test_codes_that_only_move_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    config = CompressionConfig(sparsity=0.0, rows=200, curvature_images=4, activation_rounds=0)
+    network = compress(Moved().eval(), pictures(12, 5), config).network
+    assert network is not None
+    assert [step.op for step in network.graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    _, before, _, after, _ = (step.name for step in network.graph.steps)
+    assert network.grids[before] == network.grids[after]
+    codes = {step.name: value for step, value in network.walk(pictures(3))}
+    moved = codes[before].view(3, 2, 4, 12, 12).transpose(1, 2).reshape(3, 8, 12, 12)
+    assert torch.equal(codes[after], moved)

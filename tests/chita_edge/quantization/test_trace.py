@@ -316,3 +316,51 @@ def test_a_linear_layer_along_the_width_is_a_float_step() -> None:
     assert graph.floats[0].reasons == ("the Linear width on values of 4 dimensions",)
     with torch.no_grad():
         torch.testing.assert_close(graph(images), model(images))
+
+
+class Padded(nn.Module):
+    """A sum between a table and a pool with padding, which no integer op does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        y = functional.softmax(x, 1)
+        return self.second(functional.avg_pool2d(x + y, 3, 2, 1).view(-1, 8, 6, 6))
+
+
+def test_what_is_between_float_steps_is_part_of_them_and_all_are_told_of() -> None:
+    model, images = Padded().eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.op for step in graph.steps] == ["input", "layer", "float", "quantise", "layer"]
+    assert graph.floats[0].reasons == ("softmax",)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+class Shuffled(nn.Module):
+    """Channels that are halved, and shuffled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 8, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = self.first(x).chunk(2, 1)
+        x = torch.cat((a, self.second(b)), 1)
+        return self.third(x.view(-1, 2, 4, 12, 12).transpose(1, 2).reshape(-1, 8, 12, 12))
+
+
+def test_float_steps_that_move_numbers_have_no_reasons() -> None:
+    model, images = Shuffled().eval(), pictures(3)
+    graph = trace(model, images)
+    assert [step.reasons for step in graph.floats] == [(), ()]
+    with torch.no_grad():
+        torch.testing.assert_close(graph(images), model(images))
+
+
+def test_float_steps_of_what_has_integer_forms_are_told_by_what_they_do() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.AvgPool2d(3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1))
+    assert trace(model.eval(), pictures(2)).floats[0].reasons == ("the AvgPool2d 1",)
