@@ -55,9 +55,9 @@ CE_INLINE lines_t lines_of(const job_t *job, int64_t top, const int rows) {
   return lines;
 }
 
-/* Interleaved rows of CE_LANES pixels, or a part of them: register j has pixel 4 i + j in its 128 bits i. */
+/* Interleaved rows of CE_LANES pixels: register j has pixel 4 i + j in its 128 bits i. */
 typedef struct rows_t {
-  vq word[MOST_WORDS * CE_Q_PARTS][4];
+  vq word[MOST_WORDS][4];
 } rows_t;
 
 /* Whether a part of a word has any of the `k` rows from `down` on. */
@@ -71,8 +71,8 @@ CE_INLINE int has_rows(const int word, const int part, const int down, const int
 CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left, const int rows) {
   rows_t loaded;
   if (left >= job->w || left + CE_LANES <= 0) {
-    CE_UNROLL for (int word = 0; word < (rows + 3) / 4 * CE_Q_PARTS; ++word)
-      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = ce_q_part(job->padding, word % CE_Q_PARTS);
+    CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word)
+      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word][j] = job->padding;
     return loaded;
   }
   const int whole = left >= 0 && left + CE_LANES <= job->w;
@@ -86,10 +86,7 @@ CE_INLINE rows_t load_rows(const job_t *job, const lines_t *lines, int64_t left,
       CE_UNROLL for (int i = 0; i < 4; ++i)
         row[i] = 4 * word + i < rows ? ce_q_load_mask(lines->row[4 * word + i] + left * 4, inside, job->padding) : job->padding;
     }
-    vq mixed[4];
-    ce_q_interleave(row, mixed);
-    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
-      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word * CE_Q_PARTS + part][j] = ce_q_part(mixed[j], part);
+    ce_q_interleave(row, loaded.word[word]);
   }
   return loaded;
 }
@@ -124,7 +121,7 @@ CE_INLINE void raw_sums_of(const job_t *job, const window_t *window, const rows_
   CE_UNROLL for (int word = 0; word < words; ++word)
     CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
       CE_UNROLL for (int i = -(k / 2); i <= 3 + k / 2 - (stride - 1); ++i) {
-        const vq x = pixels_at(before, now, after, word * CE_Q_PARTS + part, i);
+        const vq x = ce_q_part(pixels_at(before, now, after, word, i), part);
         CE_UNROLL for (int column = 0; column < k; ++column) {
           const int j = i - column + k / 2;
           if (j < 0 || j > 3 || j % stride) continue;

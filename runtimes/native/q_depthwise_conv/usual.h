@@ -16,24 +16,22 @@ static int is_usual(const job_t *job) {
 CE_INLINE rows_t load_inside(const job_t *job, const lines_t *lines, int64_t left, const int whole, const ce_mask mask, const int rows) {
   rows_t loaded;
   CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
-    vq row[4], mixed[4];
+    vq row[4];
     CE_UNROLL for (int i = 0; i < 4; ++i) {
       row[i] = job->padding;
       if (4 * word + i >= rows) continue;
       const uint8_t *from = lines->row[4 * word + i] + left * 4;
       row[i] = whole ? ce_q_load_unaligned(from) : ce_q_load_mask(from, mask, job->padding);
     }
-    ce_q_interleave(row, mixed);
-    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
-      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word * CE_Q_PARTS + part][j] = ce_q_part(mixed[j], part);
+    ce_q_interleave(row, loaded.word[word]);
   }
   return loaded;
 }
 
 CE_INLINE rows_t padding_rows(const job_t *job) {
   rows_t rows;
-  CE_UNROLL for (int word = 0; word < MOST_WORDS * CE_Q_PARTS; ++word)
-    CE_UNROLL for (int j = 0; j < 4; ++j) rows.word[word][j] = ce_q_part(job->padding, word % CE_Q_PARTS);
+  CE_UNROLL for (int word = 0; word < MOST_WORDS; ++word)
+    CE_UNROLL for (int j = 0; j < 4; ++j) rows.word[word][j] = job->padding;
   return rows;
 }
 
@@ -63,15 +61,13 @@ CE_INLINE rows_t load_vector(const job_t *job, const lines_t *lines, const edge_
   if (!edge->roomy) return load_inside(job, lines, left, 0, ce_lanes(0, job->w - left), rows);
   rows_t loaded;
   CE_UNROLL for (int word = 0; word < (rows + 3) / 4; ++word) {
-    vq row[4], mixed[4];
+    vq row[4];
     CE_UNROLL for (int r = 0; r < 4; ++r) {
       row[r] = job->padding;
       if (4 * word + r >= rows) continue;
       row[r] = (ce_q_load_unaligned(lines->row[4 * word + r] + left * 4) & edge->inside) | edge->padding;
     }
-    ce_q_interleave(row, mixed);
-    CE_UNROLL for (int part = 0; part < CE_Q_PARTS; ++part)
-      CE_UNROLL for (int j = 0; j < 4; ++j) loaded.word[word * CE_Q_PARTS + part][j] = ce_q_part(mixed[j], part);
+    ce_q_interleave(row, loaded.word[word]);
   }
   return loaded;
 }
