@@ -158,13 +158,13 @@ def test_bench_measures_the_bundle_again_and_keeps_the_samples(
 
 def _interrupt_at(wanted: str) -> Progress:
     def progress(stage: str, done: int, total: int) -> None:
-        if stage.endswith(wanted) and done:
+        if wanted in stage and done:
             raise KeyboardInterrupt
 
     return progress
 
 
-@pytest.mark.parametrize("stage", ["sensitivities", "zeros, draft"])
+@pytest.mark.parametrize("stage", ["sensitivities", "% zeros"])
 def test_an_interrupt_of_the_choice_among_int8_networks_leaves_nothing(
     stage: str, tiny: tuple[Path, Path], tmp_path: Path
 ) -> None:
