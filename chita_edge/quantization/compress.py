@@ -123,6 +123,7 @@ class _Pass:
         self.constraints, self.starts, self.importance = constraints, starts, plan.importance
         self.integers = config.dtype == "int8"
         self.bits = share_bits(plan, config, constraints)
+        self.has_sums = any(step.op == "add" for step in plan.graph.steps)
         self.dense: dict[str, torch.Tensor] = {}
         self.values: dict[str, torch.Tensor] = {}  # of the compressed network: codes, or real numbers of float32
         self.grids: dict[str, Grid] = {}
@@ -161,8 +162,8 @@ class _Pass:
         if not bool(torch.isfinite(samples.gram).all() and torch.isfinite(samples.wanted).all()):
             raise QuantizationError(f"The values of {step.name} are not finite for the calibration images.")
         importance = self.importance.get(step.name)
-        if importance is not None and samples.beside is not None:
-            # It overlooks what errors of several outputs do together, and a sum hands them on to every later block:
+        if importance is not None and self.has_sums:
+            # It overlooks what errors of several outputs do together, and sums hand them on from block to block:
             # halfway to outputs that count alike.
             importance = importance.sqrt()
         found = refit(
