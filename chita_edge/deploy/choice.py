@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from chita_edge.deploy.candidates import Candidate, drop_of, halve
+from chita_edge.deploy.candidates import DRAFTS, Candidate, drop_of, halve
 from chita_edge.quantization.cost_budget import cost_constraints
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _LEAST_DENSITY = 0.06
 """No network is tried that costs less than one with so many weights in every layer."""
 _DRAFT_LOSS = 0.3
 """Points that a draft may be below what is asked for."""
+_EXACT = 1e-9
+"""What a difference of two figures may be wrong by."""
 
 
 class Made(Protocol):
@@ -66,7 +69,8 @@ class Search:
     """Search among int8 networks of different cost, and a float32 one.
 
     Drafts tell which cost is the least that is accurate enough, by halving; the network of that cost is made and judged
-    again, and where it drops further than its draft promised, the next slower one, at last the one with all weights.
+    again. Where it drops further than its draft promised, one is made halfway to the next slower one, then that, at
+    last the one with all weights.
     Float32 is tried where it is predicted to be faster than that, or no int8 network is accurate enough.
 
     Attributes:
@@ -122,17 +126,13 @@ class Search:
         candidate = self._candidate(constraints)
         metric, drop = self._judged(self.made(constraints, _called(candidate), draft=True))
         self._found.append((replace(candidate, metric=metric, drop=drop, draft=True), constraints))
-        return drop <= self.max_drop + _DRAFT_LOSS
+        return drop <= self.max_drop + _DRAFT_LOSS + _EXACT
 
     def _int8(self) -> tuple[int, QuantisedNetwork]:
         """The place of the int8 network that is taken, and the network."""
-        promising = [
-            number
-            for number, (one, _) in enumerate(self._found)
-            if one.drop is None or one.drop <= self.max_drop + _DRAFT_LOSS
-        ]
-        made = {}
-        for number in promising:
+        made: dict[int, QuantisedNetwork] = {}
+        number = self._next_promising(-1)
+        while number is not None:
             candidate, constraints = self._found[number]
             made[number] = self.made(constraints, _called(candidate))
             metric, drop = self._judged(made[number])
@@ -140,9 +140,29 @@ class Search:
             self._found[number] = (candidate, constraints)
             if self._is_good(candidate):
                 break
-        best = number if self._is_good(candidate) else min(made, key=lambda one: _drop(self._found[one][0]))
+            following = self._next_promising(number)
+            if following is not None and len(self._found) <= DRAFTS + 1:
+                self._add_between(number, following)
+                following = number + 1
+            number = following
+        best = number if number is not None else min(made, key=lambda one: _drop(self._found[one][0]))
         self._found[best] = (replace(self._found[best][0], chosen=True), self._found[best][1])
         return best, made[best]
+
+    def _next_promising(self, number: int) -> int | None:
+        """The place of the next slower candidate that is not known to drop too far."""
+        limit = self.max_drop + _DRAFT_LOSS + _EXACT
+        for place in range(number + 1, len(self._found)):
+            drop = self._found[place][0].drop
+            if drop is None or drop <= limit:
+                return place
+        return None
+
+    def _add_between(self, faster: int, slower: int) -> None:
+        """One more candidate, behind the faster one of two."""
+        ends = (self._found[place][0].predicted for place in (faster, slower))
+        constraints = cost_constraints(self.plan, self.costs.layers, math.sqrt(math.prod(ends)) - self.costs.fixed)
+        self._found.insert(faster + 1, (self._candidate(constraints), constraints))
 
     def _candidate(self, constraints: Mapping[str, Constraint]) -> Candidate:
         patterns = sorted({constraint.pattern.name for constraint in constraints.values()})
@@ -157,7 +177,7 @@ class Search:
         return figure, drop_of(self.judge.metric, self._dense, figure)
 
     def _is_good(self, candidate: Candidate) -> bool:
-        return candidate.drop is not None and candidate.drop <= self.max_drop
+        return candidate.drop is not None and candidate.drop <= self.max_drop + _EXACT
 
     def _remarks(self, chosen: Candidate) -> tuple[str, ...]:
         if self._is_good(chosen):

@@ -94,6 +94,22 @@ def test_where_a_draft_promised_too_much_the_next_slower_one_is_made(plan: Plan,
     assert all(one.drop == pytest.approx(1.5) for one in choice.candidates if one.predicted < chosen.predicted)
 
 
+def test_one_more_is_made_before_all_weights_are_kept(plan: Plan, costs: NetworkCosts) -> None:
+    limit = (costs.least(0.06) * costs.dense**7) ** (1 / 8)  # dearer than every draft
+    choice, bench = search(plan, costs, lambda cost, draft: 0.5 if draft or cost >= limit else 1.5)
+    chosen = check(choice)
+    fastest = min(bench.drafts)
+    assert bench.whole[0] == fastest
+    assert bench.whole[1] < sorted([*bench.drafts, costs.dense])[1]
+    assert bench.whole == sorted(bench.whole) and chosen.predicted >= limit
+
+
+def test_a_drop_is_not_judged_by_its_last_bits(plan: Plan, costs: NetworkCosts) -> None:
+    assert 100 * (0.9 - 0.89) > 1.0  # and is one point
+    choice, bench = search(plan, costs, lambda _cost, _draft: 100 * (0.9 - 0.89))
+    assert check(choice).predicted == min(bench.drafts) and len(bench.whole) == 1
+
+
 def test_all_weights_are_the_last_resort(plan: Plan, costs: NetworkCosts) -> None:
     choice, _ = search(plan, costs, lambda cost, _draft: 0.9 if cost >= costs.dense else 4.0)
     chosen = check(choice)
