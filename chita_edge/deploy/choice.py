@@ -23,7 +23,8 @@ _LEAST_DENSITY = 0.06
 """No network is tried that costs less than one with so many weights in every layer."""
 _DRAFT_LOSS = 0.3
 """Points that a draft may be below what is asked for."""
-_EXACT = 1e-9
+_ERRORS = 0.5
+_EXACT = 1e-6
 """What a difference of two figures may be wrong by."""
 
 
@@ -69,8 +70,8 @@ class Search:
     """Search among int8 networks of different cost, and a float32 one.
 
     Drafts tell which cost is the least that is accurate enough, by halving; the network of that cost is made and judged
-    again. Where it drops further than its draft promised, one is made halfway to the next slower one, then that, at
-    last the one with all weights.
+    again. Where it drops further than its draft promised, one is made that is a little slower, then the next slower
+    one, at last the one with all weights.
     Float32 is tried where it is predicted to be faster than that, or no int8 network is accurate enough.
 
     Attributes:
@@ -120,13 +121,25 @@ class Search:
         structure = patterns.pop() if len(patterns) == 1 else "1x4"
         return Choice(tuple(candidates), network, structure, self._remarks(best))
 
+    @property
+    def _limit(self) -> float:
+        """What a network may drop on these samples: of a share, half a standard error less than on any.
+
+        Of n samples that two networks answer differently in a share d the difference has a standard error of √(d / n),
+        and the fastest network that passes is likely to be one that was lucky.
+        """
+        if not self.judge.metric.share:
+            return self.max_drop + _EXACT
+        error = 100 * math.sqrt(self.max_drop / 100 / max(1, len(self.judge.samples)))
+        return max(0.0, self.max_drop - _ERRORS * error) + _EXACT
+
     def _draft(self, allowed: float) -> bool:
         """Whether a draft of a network of this cost is good enough."""
         constraints = cost_constraints(self.plan, self.costs.layers, allowed - self.costs.fixed)
         candidate = self._candidate(constraints)
         metric, drop = self._judged(self.made(constraints, _called(candidate), draft=True))
         self._found.append((replace(candidate, metric=metric, drop=drop, draft=True), constraints))
-        return drop <= self.max_drop + _DRAFT_LOSS + _EXACT
+        return drop <= self._limit + _DRAFT_LOSS
 
     def _int8(self) -> tuple[int, QuantisedNetwork]:
         """The place of the int8 network that is taken, and the network."""
@@ -142,7 +155,7 @@ class Search:
                 break
             following = self._next_promising(number)
             if following is not None and len(self._found) <= DRAFTS + 1:
-                self._add_between(number, following)
+                self._add_behind(number)
                 following = number + 1
             number = following
         best = number if number is not None else min(made, key=lambda one: _drop(self._found[one][0]))
@@ -151,18 +164,19 @@ class Search:
 
     def _next_promising(self, number: int) -> int | None:
         """The place of the next slower candidate that is not known to drop too far."""
-        limit = self.max_drop + _DRAFT_LOSS + _EXACT
+        limit = self._limit + _DRAFT_LOSS
         for place in range(number + 1, len(self._found)):
             drop = self._found[place][0].drop
             if drop is None or drop <= limit:
                 return place
         return None
 
-    def _add_between(self, faster: int, slower: int) -> None:
-        """One more candidate, behind the faster one of two."""
-        ends = (self._found[place][0].predicted for place in (faster, slower))
-        constraints = cost_constraints(self.plan, self.costs.layers, math.sqrt(math.prod(ends)) - self.costs.fixed)
-        self._found.insert(faster + 1, (self._candidate(constraints), constraints))
+    def _add_behind(self, number: int) -> None:
+        """One more candidate, slower than one by what drafts cannot tell apart."""
+        step = (self.costs.dense / self.costs.least(_LEAST_DENSITY)) ** (0.5**DRAFTS)
+        allowed = min(step * self._found[number][0].predicted, self.costs.dense)
+        constraints = cost_constraints(self.plan, self.costs.layers, allowed - self.costs.fixed)
+        self._found.insert(number + 1, (self._candidate(constraints), constraints))
 
     def _candidate(self, constraints: Mapping[str, Constraint]) -> Candidate:
         patterns = sorted({constraint.pattern.name for constraint in constraints.values()})
@@ -177,10 +191,10 @@ class Search:
         return figure, drop_of(self.judge.metric, self._dense, figure)
 
     def _is_good(self, candidate: Candidate) -> bool:
-        return candidate.drop is not None and candidate.drop <= self.max_drop + _EXACT
+        return candidate.drop is not None and candidate.drop <= self._limit
 
     def _remarks(self, chosen: Candidate) -> tuple[str, ...]:
-        if self._is_good(chosen):
+        if _drop(chosen) <= self.max_drop + _EXACT:
             return ()
         return (
             f"No candidate stays within {self.max_drop:g} of the dense network; the closest is taken. More calibration "
