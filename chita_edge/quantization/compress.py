@@ -91,7 +91,8 @@ def compress_plan(
         plan: from `prepare`.
         images: calibration images.
         config: options.
-        masks: of the layers that lose weights, to start the search from, in place of the plan's budgets.
+        masks: of the layers that lose weights, to start the search from, in place of the plan's budgets; those of other
+            layers are not looked at.
         constraints: patterns and budgets of the layers that lose weights, in place of those that `layer_constraints`
             finds.
         progress: called with stage "compress".
@@ -101,6 +102,7 @@ def compress_plan(
     """
     pattern = get_pattern(config.structure)
     if masks is not None:
+        masks = {name: mask for name, mask in masks.items() if name in plan.prunable}
         constraints = {name: Constraint(pattern, (mask.shape,), (int(mask.sum()),)) for name, mask in masks.items()}
     elif constraints is None:
         constraints = layer_constraints(plan, config)

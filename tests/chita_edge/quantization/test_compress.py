@@ -155,3 +155,14 @@ def test_codes_that_only_move_stay_as_they_are() -> None:
     codes = {step.name: value for step, value in network.walk(pictures(3))}
     moved = codes[before].view(3, 2, 4, 12, 12).transpose(1, 2).reshape(3, 8, 12, 12)
     assert torch.equal(codes[after], moved)
+
+
+def test_masks_of_layers_that_keep_all_weights_change_nothing() -> None:
+    images = pictures(30, 5)
+    config = CompressionConfig(sparsity=0.5, rows=500, curvature_images=8, activation_rounds=1, dtype="float32")
+    plan = prepare(settled(SmallMobile), images, config)
+    masks = compress_plan(plan, images, config).masks
+    assert set(masks) > set(plan.prunable)  # depthwise layers among them
+    of_prunable = {name: masks[name] for name in plan.prunable}
+    first, second = (compress_plan(plan, images, replace(config, search=False), masks=m) for m in (masks, of_prunable))
+    assert torch.equal(first(images), second(images))
